@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// The policy engine: users, shares, requests and the statements that read and change them. Everything the controller
+// decides is decided here, by one writer, from (state, speaker, statement, now). No sockets, no clock, no disk.
+// Thread: control only.
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "hft/err.h"
+#include "hft/tree.h"
+#include "nib.h"
+#include "reply.h"
+#include "speaker.h"
+
+struct engine;
+
+struct engine_conf {
+	bool offline; // check/script mode: clock starts at 0, Tick is a statement, no network
+};
+
+// nib is borrowed and must outlive the engine. NULL when out of memory.
+struct engine *engine_create(const struct engine_conf *conf, struct nib *nib, int64_t now_ns);
+void engine_destroy(struct engine *e);
+
+// Executes one statement (without or with its final dot) for the speaker. Fills reply (initialised by the caller with
+// reply_init): accepted or refused with code and sentence, and the answer's items. A refusal changes nothing.
+// reply->mutated says that state changed: the caller journals (speaker, statement, now_ns) before it answers.
+// now_ns never runs backwards inside the engine: an earlier value is taken as the latest seen.
+void engine_exec(struct engine *e, const struct principal *speaker, const char *statement, size_t len, int64_t now_ns,
+                 struct reply *reply);
+
+// Ends what has ended. Called once a turn before statements.
+void engine_advance(struct engine *e, int64_t now_ns);
+// The next instant after now at which engine_advance has something to do; INT64_MAX: never.
+int64_t engine_next_ns(const struct engine *e);
+int64_t engine_now_ns(const struct engine *e); // offline mode: the clock that Tick moves
+
+// Changes whenever the policy tree that engine_policy would build changes other than by passing time.
+uint64_t engine_policy_gen(const struct engine *e);
+// The policy tree of all accepted requests not over at now_ns, users replaced by what the NIB binds to them (a request
+// of an unbound user has no boxes and is left out). tree is initialised by the caller. 0 or -ENOMEM.
+int engine_policy(const struct engine *e, int64_t now_ns, struct tree *tree);
+
+bool engine_user_exists(const struct engine *e, const char *name);

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+// The dataplane process: EAL, ports, the worker, the link. dp_run is its whole life.
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "hft/err.h"
+
+struct dp_port_conf {
+	const char *name;
+	const char *device; // see nic-config/port.h
+	uint64_t rate_bps; // 0: none
+};
+
+struct dp_conf {
+	const char *link_path; // Unix socket to listen on for the controller
+	const struct dp_port_conf *ports;
+	uint32_t n_ports;
+	uint32_t mac_ageing_s, memory_mb, mtu, policy_wait_ms, simd_max_bits;
+	bool huge_pages, poll_always;
+	const char *lcores; // "0,1": main and worker core; NULL: chosen from the affinity mask (one core is enough)
+	const char *file_prefix; // EAL prefix, so that several run side by side
+};
+
+// Runs until *stop becomes true (set by a signal handler). 0, or -errno with err: what failed and why. Logs to stderr.
+int dp_run(const struct dp_conf *conf, const volatile bool *stop, struct err *err);

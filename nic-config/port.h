@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// Ports: one line of configuration -> a configured, started rte_ethdev port, and its capabilities as a record.
+// No policy. Thread: main lcore.
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+
+// nic-config/ may not include hft/: errors come back as text.
+#define PORT_ERR_MAX 256
+
+struct rte_mempool;
+
+struct port_conf {
+	const char *name; // of the configuration
+	const char *device; // af_xdp:IF | af_packet:IF | tap:IF | pcap:IN,OUT | ring:NAME | null: | memif:... | pci:...
+	uint16_t n_rx_queues, n_tx_queues;
+	uint16_t rx_desc, tx_desc; // 0: default
+	uint16_t mtu;
+	struct rte_mempool *pool;
+};
+
+struct port_caps {
+	char driver[32];
+	uint8_t mac[6];
+	uint64_t link_bps; // 0: unknown
+	bool up;
+	bool rx_copies; // frames may be copied by the kernel (af_packet, af_xdp in copy mode)
+	uint16_t max_frame_bytes;
+};
+
+// Checks the text only (at configuration time): 0, or -EINVAL with what was expected in why.
+int port_device_check(const char *device, char why[PORT_ERR_MAX]);
+// Creates (virtual) or finds (PCI) the device, configures queues, MTU and promiscuous mode. *port_id is rte_ethdev's.
+int port_open(const struct port_conf *conf, uint16_t *port_id, char why[PORT_ERR_MAX]);
+int port_start(uint16_t port_id, char why[PORT_ERR_MAX]);
+void port_close(uint16_t port_id); // stop, close, remove the virtual device
+int port_caps_get(uint16_t port_id, struct port_caps *out);
+bool port_is_up(uint16_t port_id); // no wait
