@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+// A parsed statement: a plain value, made by cmd_parse, executed by engine. Names are not looked up yet, except users and
+// hosts inside flow groups. Owner: the caller (statement_fini frees the flow group). Thread: control only.
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "hft/match.h"
+#include "speaker.h"
+
+#define NAME_MAX_LEN 64 // identifiers are refused when longer (PRINCIPAL_NAME_MAX with its end)
+
+enum verb {
+	VERB_ADD_USER,
+	VERB_NEW_SHARE,
+	VERB_GRANT,
+	VERB_GRANT_DEFAULT,
+	VERB_BIND, // Bind U to ADDRESS (IP or MAC for now)
+	VERB_UNBIND,
+	VERB_ALLOW,
+	VERB_DENY,
+	VERB_RESERVE,
+	VERB_RATELIMIT,
+	VERB_CANCEL,
+	VERB_GET_SCHEDULE,
+	VERB_LIST_SHARES,
+	VERB_LIST_SHARES_BY_FLOW_GROUP,
+	VERB_LIST_REQUESTS,
+	VERB_PORTS, // `ports.`
+	VERB_TIME, // `time.`
+	VERB_HELP,
+	VERB_TICK,
+	VERB_MODE, // `mode json.` / `mode classic.`
+	VERB_QUIT,
+};
+
+enum time_kind {
+	TIME_DEFAULT, // not given
+	TIME_NOW,
+	TIME_RELATIVE, // ns from now
+	TIME_ABSOLUTE, // ns since the epoch
+	TIME_FOREVER,
+};
+
+struct time_spec {
+	enum time_kind kind;
+	int64_t ns;
+};
+
+#define RATE_UNLIMITED UINT64_MAX // also: no value
+#define DURATION_UNLIMITED INT64_MAX
+
+// Which privileges a NewShare names, and their values. A bit in `given` for each.
+enum privilege {
+	PRIV_ALLOW,
+	PRIV_DENY,
+	PRIV_RESERVE_MAX,
+	PRIV_RESERVE_MIN,
+	PRIV_TB_FILL,
+	PRIV_TB_CAPACITY,
+	PRIV_RATELIMIT,
+	PRIV_HINT,
+	PRIV_QUERY,
+	PRIV_WEIGHT,
+	PRIV_N,
+};
+
+struct privileges {
+	uint32_t given; // 1 << enum privilege
+	int64_t allow_ns, deny_ns; // longest time; 0: False; DURATION_UNLIMITED: True
+	uint64_t reserve_max_bps, reserve_min_bps;
+	uint64_t tb_fill_bps, tb_capacity_bits;
+	uint64_t ratelimit_min_bps;
+	bool hint, query;
+	uint32_t weight;
+};
+
+enum strictness {
+	STRICT_DEFAULT, // strict
+	STRICT_STRICT,
+	STRICT_PARTIAL,
+};
+
+struct statement {
+	enum verb verb;
+	char name[NAME_MAX_LEN]; // user, new share, share of GetSchedule/ListRequests ("" if not given), mode, help topic
+	char share[NAME_MAX_LEN]; // `on SHARE`, parent of NewShare, granted share
+	struct principal principal; // Grant ... to P
+	struct match flows; // flow group; without time
+	struct privileges privileges;
+	uint64_t rate_bps; // reserve, ratelimit
+	uint64_t number; // cancel N, Tick N
+	enum strictness strictness;
+	struct time_spec from, to;
+	struct match binding; // Bind/Unbind ADDRESS as a flow group on the source side (srcHost or srcEth)
+	bool has_binding;
+};
+
+void statement_init(struct statement *s);
+void statement_fini(struct statement *s);
