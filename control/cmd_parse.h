@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Tokens -> struct statement (SPEC 1, 2, 4, 7). Touches no state. Thread: control only.
 #pragma once
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "reply.h"
@@ -19,11 +20,11 @@ struct cmd_names {
 int cmd_parse(const char *text, size_t len, const struct cmd_names *names, struct statement *out, struct reply *reply);
 
 // Finds the end of the first statement in text (SPEC 7: a dot followed by a blank, comment, newline or the end, outside
-// comments): its length with the dot, 0 if there is none yet. A dot that is the last byte received ends a statement: a
-// client that sends no newline is answered (so `2.5` split between two reads is the sender's risk; no value has a dot at
-// such a place but addresses, and those end in a digit).
+// comments): its length with the dot, 0 if there is none yet. at_end: nothing more will come, so a dot that is the last
+// byte ends the statement; otherwise it may be the middle of an address and more input decides (the server sets at_end
+// at end of file, and when a client has sent nothing more for a few milliseconds).
 // *skip: bytes of blanks and comments before the statement; it starts at text + *skip.
-size_t cmd_split(const char *text, size_t len, size_t *skip);
+size_t cmd_split(const char *text, size_t len, bool at_end, size_t *skip);
 
 // A rate as in SPEC 2 ("5Mb", "10kb", "2Gb", "100"): 0 or -EINVAL. Used by the configuration too.
 int cmd_parse_rate(const char *text, uint64_t *bps);
