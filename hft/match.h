@@ -25,7 +25,7 @@ enum match_kind {
 };
 
 enum match_field {
-	MATCH_TIME, // ns since the epoch; forever is MATCH_TIME_MAX
+	MATCH_TIME,    // ns since the epoch; forever is MATCH_TIME_MAX
 	MATCH_SRC_ETH, // 48 bits
 	MATCH_DST_ETH,
 	MATCH_VLAN, // 0: untagged
@@ -68,13 +68,19 @@ struct match_packet {
 uint64_t match_field_max(enum match_field field);
 
 struct box box_any(void);
-// Drops kinds that cannot be (ports without a port protocol); false: the box is empty.
+// Gives the one form of the box's set: drops kinds that cannot be (ports without a port protocol), and where all kinds
+// have ports narrows proto to TCP, UDP, SCTP (all three: full span). false: the box is empty. Every box handed to the
+// other functions is normalized; match_add does it.
 bool box_normalize(struct box *box);
 // false when the intersection is empty (*out is then unspecified).
 bool box_intersect(const struct box *a, const struct box *b, struct box *out);
 bool box_overlaps(const struct box *a, const struct box *b);
 bool box_contains(const struct box *outer, const struct box *inner); // inner within outer
 bool box_equal(const struct box *a, const struct box *b);
+// Does the union of cover[0..n_cover) hold all of box? 1: yes; 0: no, or not found out within `effort` cuts
+// (UINT32_MAX: no bound); -ENOMEM.
+int box_within(const struct box *box, const struct box *const *cover, uint32_t n_cover, uint32_t effort);
+uint64_t box_hash(const struct box *box); // of the content: the same on every run
 bool box_covers(const struct box *box, const struct match_packet *packet);
 // Half-open [start_ns, end_ns) into the time field; end_ns INT64_MAX is forever. false when empty.
 bool box_set_time(struct box *box, int64_t start_ns, int64_t end_ns);
@@ -92,20 +98,24 @@ struct match {
 
 void match_init(struct match *m);
 void match_fini(struct match *m);
-void match_move(struct match *dst, struct match *src); // dst is overwritten, src left empty
-// All: 0, or -ENOMEM (out is then empty). out must be initialised; it is replaced; it may not alias an input.
+void match_move(struct match *dst, struct match *src); // dst is overwritten (not freed), src left empty
+// All: 0, or -ENOMEM (out is then empty, as is m of match_add). out must be initialised; it is replaced; it may not
+// alias an input.
 int match_add(struct match *m, const struct box *box); // appends a box (union); ignores an empty one
 int match_copy(struct match *out, const struct match *in);
 int match_intersect(struct match *out, const struct match *a, const struct match *b);
 int match_intersect_box(struct match *out, const struct match *a, const struct box *b);
 int match_union(struct match *out, const struct match *a, const struct match *b);
-int match_subtract(struct match *out, const struct match *a, const struct match *b); // exact; out's boxes are disjoint if a's are
+// Exact; out's boxes are disjoint if a's are.
+int match_subtract(struct match *out, const struct match *a, const struct match *b);
 bool match_is_empty(const struct match *m); // exact
 bool match_overlaps(const struct match *a, const struct match *b);
-bool match_subset(const struct match *inner, const struct match *outer); // exact, as sets of packets; false if out of memory
+// Exact, as sets of packets; false if out of memory.
+bool match_subset(const struct match *inner, const struct match *outer);
 bool match_equal(const struct match *a, const struct match *b); // as sets
 bool match_covers(const struct match *m, const struct match_packet *packet);
 
 // Text in SPEC 1's syntax, one box: "(srcHost=10.0.0.0/8, dstPort=80)" or "(*)". Time is left out. user_name (may be
 // NULL) gives the name of a user number. Returns the length the text needs, like snprintf.
-size_t box_format(const struct box *box, const char *(*user_name)(void *ctx, uint32_t user), void *ctx, char *buf, size_t size);
+size_t box_format(const struct box *box, const char *(*user_name)(void *ctx, uint32_t user), void *ctx, char *buf,
+		  size_t size);
