@@ -1,2 +1,246 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dp.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+
+#include <rte_cycles.h>
+#include <rte_eal.h>
+#include <rte_errno.h>
+#include <rte_launch.h>
+#include <rte_malloc.h>
+#include <rte_mbuf.h>
+#include <rte_random.h>
+#include <rte_rcu_qsbr.h>
+
+#include "dp_log.h"
+#include "dp_priv.h"
+#include "sched.h"
+
+#define WORKER_LCORE 1
+#define WORKER_QSBR_ID 0
+#define LOW_LIMIT_FRAMES 4 // more would be seconds of delay at 100 kb/s, and buffers that others need
+
+static int eal_up(struct dp *dp, struct err *err)
+{
+	int ret = dp_eal_up(dp->conf, err);
+
+	dp->eal = ret == 0;
+	return ret;
+}
+
+static void eal_down(struct dp *dp)
+{
+	if (dp->eal)
+		rte_eal_cleanup();
+}
+
+static int port_up(struct dp *dp, struct dp_port *port, struct err *err)
+{
+	struct port_conf conf = {.name = port->conf->name,
+				 .device = port->conf->device,
+				 .n_rx_queues = 1,
+				 .n_tx_queues = 1,
+				 .mtu = (uint16_t)dp->conf->mtu,
+				 .pool = dp->pool};
+	char why[PORT_ERR_MAX];
+	int ret = port_open(&conf, &port->port_id, why);
+
+	port->opened = ret == 0;
+	if (ret == 0)
+		ret = port_start(port->port_id, why);
+	if (ret < 0)
+		return err_set(err, -ret, "port %s (%s): %s", port->conf->name, port->conf->device, why);
+	ret = port_caps_get(port->port_id, &port->caps);
+	if (ret < 0)
+		return err_set(err, -ret, "port %s (%s): what it is cannot be read: %s", port->conf->name,
+			       port->conf->device, strerror(-ret));
+	port->up = true; // as the worker takes it; dp_loop_ports looks
+	return 0;
+}
+
+static int ports_up(struct dp *dp, struct err *err)
+{
+	for (uint32_t i = 0; i < dp->conf->n_ports; i++) {
+		int ret;
+
+		dp->port[i].conf = &dp->conf->ports[i];
+		ret = port_up(dp, &dp->port[i], err);
+		if (ret < 0)
+			return ret;
+	}
+	return 0;
+}
+
+static void ports_down(struct dp *dp)
+{
+	for (uint32_t i = 0; i < dp->conf->n_ports; i++) {
+		if (dp->port[i].opened)
+			port_close(dp->port[i].port_id);
+	}
+}
+
+static int scheds_up(struct dp *dp, struct err *err)
+{
+	uint64_t tsc_hz = rte_get_tsc_hz();
+	uint32_t frame_bytes = 0;
+
+	for (uint32_t i = 0; i < dp->conf->n_ports; i++)
+		frame_bytes = RTE_MAX(frame_bytes, dp->port[i].caps.max_frame_bytes);
+	dp->limits = sched_limits_create(tsc_hz, frame_bytes, SOCKET_ID_ANY, err);
+	if (dp->limits == NULL)
+		return -err->code;
+	for (uint32_t i = 0; i < dp->conf->n_ports; i++) {
+		struct sched_conf conf = {.rate_bps = dp->conf->ports[i].rate_bps,
+					  .tsc_hz = tsc_hz,
+					  .mtu_bytes = dp->port[i].caps.max_frame_bytes,
+					  .queue_bytes_min = LOW_LIMIT_FRAMES * dp->port[i].caps.max_frame_bytes,
+					  .packets_max = dp->queued_max,
+					  .socket_id = SOCKET_ID_ANY};
+
+		dp->port[i].sched = sched_create(&conf, dp->limits, err);
+		if (dp->port[i].sched == NULL)
+			return -err->code;
+	}
+	return 0;
+}
+
+static void scheds_down(struct dp *dp)
+{
+	for (uint32_t i = 0; i < dp->conf->n_ports; i++) {
+		if (dp->port[i].sched != NULL)
+			sched_destroy(dp->port[i].sched);
+	}
+	if (dp->limits != NULL)
+		sched_limits_destroy(dp->limits);
+}
+
+static int policy_up(struct dp *dp, struct err *err)
+{
+	size_t size = rte_rcu_qsbr_get_memsize(1);
+
+	STAILQ_INIT(&dp->slot.retired);
+	dp->slot.rcu = rte_zmalloc("pane_rcu", size, RTE_CACHE_LINE_SIZE);
+	if (dp->slot.rcu == NULL || rte_rcu_qsbr_init(dp->slot.rcu, 1) != 0)
+		return err_set(err, ENOMEM, "no memory for the RCU variable");
+	dp->table = table_create(err);
+	if (dp->table == NULL)
+		return -err->code;
+	dp->policy = dp_policy_create(dp->table, &dp->slot, dp->conf->simd_max_bits, err);
+	return dp->policy == NULL ? -err->code : 0;
+}
+
+static void policy_down(struct dp *dp)
+{
+	if (dp->slot.rcu == NULL)
+		return;
+	snapshot_slot_fini(&dp->slot);
+	dp_policy_destroy(dp->policy);
+	table_destroy(dp->table);
+	rte_free(dp->slot.rcu);
+}
+
+static int worker_up(struct dp *dp, struct err *err)
+{
+	struct worker_conf conf = {
+		.n_ports = (uint16_t)dp->conf->n_ports,
+		.mac_ageing_s = dp->conf->mac_ageing_s,
+		.tsc_hz = rte_get_tsc_hz(),
+		.pool = dp->pool,
+		.limits = dp->limits,
+		.slot = &dp->slot,
+		.qsbr_id = WORKER_QSBR_ID,
+		.poll_always = dp->conf->poll_always,
+	};
+	int ret;
+
+	for (uint32_t i = 0; i < dp->conf->n_ports; i++)
+		conf.port[i] = (struct worker_port_conf){.port_id = dp->port[i].port_id,
+							 .max_frame_bytes = dp->port[i].caps.max_frame_bytes,
+							 .sched = dp->port[i].sched};
+	dp->worker = worker_create(&conf, err);
+	if (dp->worker == NULL)
+		return -err->code;
+	ret = rte_eal_remote_launch(worker_main, dp->worker, WORKER_LCORE);
+	if (ret < 0)
+		return err_set(err, -ret, "the worker cannot be started: %s", strerror(-ret));
+	dp->launched = true;
+	return 0;
+}
+
+static void worker_down(struct dp *dp)
+{
+	if (dp->launched) {
+		worker_stop(dp->worker);
+		rte_eal_wait_lcore(WORKER_LCORE);
+	}
+	worker_destroy(dp->worker);
+}
+
+static int link_up(struct dp *dp, struct err *err)
+{
+	struct link_conf conf = {
+		.path = dp->conf->link_path, .uid = dp->conf->link_uid, .boot_id = rte_rand(), .table = dp->table};
+
+	dp->link = link_create(&conf, err);
+	return dp->link == NULL ? -err->code : 0;
+}
+
+static void link_down(struct dp *dp)
+{
+	link_destroy(dp->link);
+}
+
+// In this order; down in reverse. Every down also takes what is only half up, or not at all.
+static const struct {
+	int (*up)(struct dp *dp, struct err *err);
+	void (*down)(struct dp *dp);
+} steps[] = {
+	{eal_up, eal_down},       {dp_pool_up, dp_pool_down}, {ports_up, ports_down}, {scheds_up, scheds_down},
+	{policy_up, policy_down}, {worker_up, worker_down},   {link_up, link_down}, // last: who can connect finds all
+										    // running
+};
+
+static int check(const struct dp_conf *conf, struct err *err)
+{
+	char why[PORT_ERR_MAX];
+
+	if (conf->n_ports == 0 || conf->n_ports > WORKER_PORTS_MAX)
+		return err_set(err, EINVAL, "%u ports: at least 1 and at most %u are possible", conf->n_ports,
+			       WORKER_PORTS_MAX);
+	for (uint32_t i = 0; i < conf->n_ports; i++) {
+		if (port_device_check(conf->ports[i].device, why) < 0)
+			return err_set(err, EINVAL, "port %s: %s", conf->ports[i].name, why);
+	}
+	return 0;
+}
+
+int dp_run(const struct dp_conf *conf, const volatile bool *stop, struct err *err)
+{
+	struct dp *dp;
+	size_t n_up = 0;
+	int ret = check(conf, err);
+
+	if (ret < 0)
+		return ret;
+	dp = calloc(1, sizeof(*dp));
+	if (dp == NULL)
+		return err_set(err, ENOMEM, "no memory for the dataplane");
+	dp->conf = conf;
+	prctl(PR_SET_TIMERSLACK, 1); // instants are met to some microseconds
+	while (ret == 0 && n_up < RTE_DIM(steps))
+		ret = steps[n_up++].up(dp, err);
+	if (ret == 0) {
+		for (uint32_t i = 0; i < conf->n_ports; i++)
+			dp->port[i].up = !port_is_up(dp->port[i].port_id); // so that each is logged once
+		dp_loop_ports(dp);
+		dp_notice("ready, listening on %s", conf->link_path);
+		dp_loop(dp, stop);
+	}
+	while (n_up > 0)
+		steps[--n_up].down(dp);
+	free(dp);
+	return ret;
+}

@@ -9,11 +9,12 @@
 struct dp_port_conf {
 	const char *name;
 	const char *device; // see nic-config/port.h
-	uint64_t rate_bps; // 0: none
+	uint64_t rate_bps;  // 0: none
 };
 
 struct dp_conf {
 	const char *link_path; // Unix socket to listen on for the controller
+	uint32_t link_uid;     // the OS user that the controller runs as; 0: as we do
 	const struct dp_port_conf *ports;
 	uint32_t n_ports;
 	uint32_t mac_ageing_s, memory_mb, mtu, policy_wait_ms, simd_max_bits;

@@ -1,2 +1,270 @@
 // SPDX-License-Identifier: Apache-2.0
+// Every header is read from one window of contiguous bytes, with a bound on each read; so a frame in several segments
+// and one in a single segment give the same answer, and garbage is only ever "too short".
 #include "pkt.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+#include <rte_byteorder.h>
+#include <rte_mbuf.h>
+
+#include "hft/match.h"
+
+#define ETH_HEADER_BYTES 14
+#define TAG_BYTES 4
+#define TAGS_MAX 2
+#define IP4_HEADER_MIN 20
+#define IP6_HEADER_BYTES 40
+#define IP6_EXTENSIONS_MAX 8
+#define PORTS_BYTES 4
+
+enum ether_type {
+	ETHER_IP4 = 0x0800,
+	ETHER_VLAN = 0x8100,
+	ETHER_IP6 = 0x86dd,
+	ETHER_QINQ = 0x88a8,
+};
+
+enum ip_proto {
+	PROTO_HOP_BY_HOP = 0,
+	PROTO_TCP = 6,
+	PROTO_UDP = 17,
+	PROTO_ROUTING = 43,
+	PROTO_FRAGMENT = 44,
+	PROTO_AH = 51,
+	PROTO_DST_OPTIONS = 60,
+	PROTO_SCTP = 132,
+};
+
+// What lies below the transport header.
+struct l4 {
+	uint32_t offset, end; // in the window; end is also that of the IP packet
+	uint8_t proto;
+	bool has_ports;
+	uint16_t sport_be, dport_be;
+};
+
+static uint16_t get16(const uint8_t *p)
+{
+	return (uint16_t)(p[0] << 8 | p[1]);
+}
+
+static uint64_t get48(const uint8_t *p)
+{
+	uint64_t v = 0;
+
+	for (int i = 0; i < 6; i++)
+		v = v << 8 | p[i];
+	return v;
+}
+
+// Reads the ports if the protocol has some and the bytes are there.
+static void l4_ports(const uint8_t *data, struct l4 *l4)
+{
+	if (l4->proto != PROTO_TCP && l4->proto != PROTO_UDP && l4->proto != PROTO_SCTP)
+		return;
+	if (l4->end < l4->offset + PORTS_BYTES)
+		return;
+	l4->has_ports = true;
+	memcpy(&l4->sport_be, data + l4->offset, 2);
+	memcpy(&l4->dport_be, data + l4->offset + 2, 2);
+}
+
+static void key_macs(struct pkt_macs *macs, const uint8_t *data)
+{
+	memcpy(&macs->dst_hi_be, data, 2);
+	memcpy(&macs->dst_lo_be, data + 2, 4);
+	memcpy(&macs->src_hi_be, data + 6, 2);
+	memcpy(&macs->src_lo_be, data + 8, 4);
+}
+
+// false: not a well-formed IPv4 packet. offset: of the IP header; avail: bytes in the window; len: of the frame.
+static bool parse_ip4(const uint8_t *data, uint32_t offset, uint32_t avail, uint32_t len, struct pkt *out)
+{
+	const uint8_t *ip = data + offset;
+	struct pkt_key_ip4 *key = &out->ip4;
+	struct l4 l4 = {0};
+	uint32_t header, total;
+
+	if (avail < offset + IP4_HEADER_MIN || ip[0] >> 4 != 4)
+		return false;
+	header = (ip[0] & 0xfu) * 4;
+	total = get16(ip + 2);
+	if (header < IP4_HEADER_MIN || total < header || offset + total > len || offset + header > avail)
+		return false;
+	l4.proto = ip[9];
+	l4.offset = offset + header;
+	l4.end = RTE_MIN(avail, offset + total);
+	if ((get16(ip + 6) & 0x1fff) == 0) // not a later fragment
+		l4_ports(data, &l4);
+	out->family = PKT_IP4;
+	key->proto = l4.proto;
+	memcpy(&key->src_be, ip + 12, 4);
+	memcpy(&key->dst_be, ip + 16, 4);
+	key->sport_be = l4.sport_be;
+	key->dport_be = l4.dport_be;
+	key->vlan_be = rte_cpu_to_be_16(out->vlan);
+	key->has_ports = l4.has_ports;
+	key_macs(&key->macs, data);
+	return true;
+}
+
+// One extension header: steps over it. false: there is nothing more to look at (no extension header, a later fragment,
+// or its bytes are not there).
+static bool ip6_extension(const uint8_t *data, struct l4 *l4, bool *later_fragment)
+{
+	const uint8_t *ext = data + l4->offset;
+	uint32_t size;
+
+	if (l4->proto != PROTO_HOP_BY_HOP && l4->proto != PROTO_ROUTING && l4->proto != PROTO_FRAGMENT &&
+	    l4->proto != PROTO_AH && l4->proto != PROTO_DST_OPTIONS)
+		return false;
+	if (l4->end < l4->offset + 8)
+		return false;
+	if (l4->proto == PROTO_FRAGMENT) {
+		size = 8;
+		*later_fragment = (get16(ext + 2) & 0xfff8) != 0;
+	} else if (l4->proto == PROTO_AH) {
+		size = (ext[1] + 2u) * 4;
+	} else {
+		size = (ext[1] + 1u) * 8;
+	}
+	if (l4->end < l4->offset + size)
+		return false;
+	l4->proto = ext[0];
+	l4->offset += size;
+	return !*later_fragment;
+}
+
+static bool parse_ip6(const uint8_t *data, uint32_t offset, uint32_t avail, uint32_t len, struct pkt *out)
+{
+	const uint8_t *ip = data + offset;
+	struct pkt_key_ip6 *key = &out->ip6;
+	struct l4 l4 = {0};
+	bool later_fragment = false;
+	uint32_t end;
+
+	if (avail < offset + IP6_HEADER_BYTES || ip[0] >> 4 != 6)
+		return false;
+	end = offset + IP6_HEADER_BYTES + get16(ip + 4);
+	if (end > len)
+		return false;
+	l4.proto = ip[6];
+	l4.offset = offset + IP6_HEADER_BYTES;
+	l4.end = RTE_MIN(avail, end);
+	for (int i = 0; i < IP6_EXTENSIONS_MAX && ip6_extension(data, &l4, &later_fragment); i++)
+		;
+	if (!later_fragment)
+		l4_ports(data, &l4);
+	out->family = PKT_IP6;
+	key->proto = l4.proto;
+	memcpy(key->src_be, ip + 8, 16);
+	memcpy(key->dst_be, ip + 24, 16);
+	key->sport_be = l4.sport_be;
+	key->dport_be = l4.dport_be;
+	key->vlan_be = rte_cpu_to_be_16(out->vlan);
+	key->has_ports = l4.has_ports;
+	key_macs(&key->macs, data);
+	return true;
+}
+
+static void parse_nonip(const uint8_t *data, struct pkt *out)
+{
+	out->family = PKT_NONIP;
+	out->nonip.vlan_be = rte_cpu_to_be_16(out->vlan);
+	key_macs(&out->nonip.macs, data);
+}
+
+static enum pkt_verdict vet_addresses(const struct pkt *p)
+{
+	if (p->src_mac == 0 || (p->src_mac >> 40 & 1) != 0)
+		return PKT_BAD_SOURCE;
+	if ((p->dst_mac & ~0xfull) == 0x0180c2000000)
+		return PKT_LINK_LOCAL;
+	return PKT_OK;
+}
+
+enum pkt_verdict pkt_parse_bytes(const uint8_t *data, uint32_t avail, uint32_t len_bytes, uint32_t max_frame_bytes,
+				 struct pkt *out)
+{
+	uint32_t offset = ETH_HEADER_BYTES;
+	uint16_t type;
+	bool ok = false;
+
+	memset(out, 0, sizeof(*out));
+	out->len_bytes = len_bytes;
+	if (avail > PKT_WINDOW_BYTES)
+		avail = PKT_WINDOW_BYTES;
+	if (avail < ETH_HEADER_BYTES)
+		return out->verdict = PKT_RUNT;
+	if (len_bytes > max_frame_bytes)
+		return out->verdict = PKT_OVERSIZE;
+	out->dst_mac = get48(data);
+	out->src_mac = get48(data + 6);
+	out->verdict = vet_addresses(out);
+	if (out->verdict != PKT_OK)
+		return out->verdict;
+	type = get16(data + 12);
+	for (int tags = 0; tags < TAGS_MAX && (type == ETHER_VLAN || type == ETHER_QINQ); tags++) {
+		if (avail < offset + TAG_BYTES)
+			return out->verdict = PKT_RUNT;
+		if (out->vlan == 0) // a tag of id 0 carries a priority only: the next one says which VLAN
+			out->vlan = get16(data + offset) & 0xfff;
+		type = get16(data + offset + 2);
+		offset += TAG_BYTES;
+	}
+	if (type == ETHER_IP4)
+		ok = parse_ip4(data, offset, avail, len_bytes, out);
+	else if (type == ETHER_IP6)
+		ok = parse_ip6(data, offset, avail, len_bytes, out);
+	if (!ok)
+		parse_nonip(data, out);
+	return PKT_OK;
+}
+
+enum pkt_verdict pkt_parse(const struct rte_mbuf *m, uint32_t max_frame_bytes, struct pkt *out)
+{
+	uint8_t copy[PKT_WINDOW_BYTES];
+	uint32_t len = rte_pktmbuf_pkt_len(m), avail = RTE_MIN(len, (uint32_t)PKT_WINDOW_BYTES);
+	const uint8_t *data = rte_pktmbuf_mtod(m, const uint8_t *);
+
+	if (unlikely(rte_pktmbuf_data_len(m) < avail))
+		data = rte_pktmbuf_read(m, 0, avail, copy);
+	return pkt_parse_bytes(data, avail, len, max_frame_bytes, out);
+}
+
+static u128 addr6(const uint32_t be[4])
+{
+	u128 v = 0;
+
+	for (int i = 0; i < 4; i++)
+		v = v << 32 | rte_be_to_cpu_32(be[i]);
+	return v;
+}
+
+void pkt_to_match_packet(const struct pkt *pkt, uint64_t time_ns, struct match_packet *out)
+{
+	memset(out, 0, sizeof(*out));
+	out->f[MATCH_TIME] = time_ns;
+	out->f[MATCH_SRC_ETH] = pkt->src_mac;
+	out->f[MATCH_DST_ETH] = pkt->dst_mac;
+	out->f[MATCH_VLAN] = pkt->vlan;
+	if (pkt->family == PKT_IP4) {
+		out->kind = pkt->ip4.has_ports ? MATCH_IP4PORTS : MATCH_IP4;
+		out->src = match_ip4(rte_be_to_cpu_32(pkt->ip4.src_be));
+		out->dst = match_ip4(rte_be_to_cpu_32(pkt->ip4.dst_be));
+		out->f[MATCH_PROTO] = pkt->ip4.proto;
+		out->f[MATCH_SRC_PORT] = rte_be_to_cpu_16(pkt->ip4.sport_be);
+		out->f[MATCH_DST_PORT] = rte_be_to_cpu_16(pkt->ip4.dport_be);
+	} else if (pkt->family == PKT_IP6) {
+		out->kind = pkt->ip6.has_ports ? MATCH_IP6PORTS : MATCH_IP6;
+		out->src = addr6(pkt->ip6.src_be);
+		out->dst = addr6(pkt->ip6.dst_be);
+		out->f[MATCH_PROTO] = pkt->ip6.proto;
+		out->f[MATCH_SRC_PORT] = rte_be_to_cpu_16(pkt->ip6.sport_be);
+		out->f[MATCH_DST_PORT] = rte_be_to_cpu_16(pkt->ip6.dport_be);
+	} else {
+		out->kind = MATCH_NONIP;
+	}
+}

@@ -12,9 +12,17 @@
 //   L1 nothing sent before COMMIT shows on packets before it, all of it shows at once after it.
 //   L2 a session that ends between changes and COMMIT leaves the committed table as it was.
 //   L3 rows and meters outlive sessions: without a controller the dataplane goes on, starting and ending rows on time.
-//   L4 after HAVE_END the controller knows the committed table exactly and sends only differences.
-//   L5 rows are named by row_key (content), meters by request number; adding what is there or deleting what is not is
-//      an error in the peer: the commit fails as a whole and the last good table stays.
+//   L4 after HAVE_END the controller knows the committed table exactly and sends only differences. It commits even
+//      without any when the dataplane's HELLO says last_txn 0: nothing is forwarded before a first COMMIT.
+//   L5 rows are named by row_key (content), meters by request number. Adding a row that is there, deleting a meter that
+//      is not, or leaving a row whose reservations and limits lack their meters (of that kind) is an error in the peer:
+//      the commit fails as a whole and the last good table stays.
+//   L6 a row is gone when its end passes, on both sides and without a message: the controller counts on no row that is
+//      over and sends none. So that clocks need not agree, ROW_DEL of an unknown row is ignored (and counted), and
+//      ROW_ADD of a row that is over has no effect. Meters stay until METER_DEL.
+//   L7 each COMMIT is answered once and in order, unless its session ends first. Several COMMITs that wait may come
+//   into
+//      force, or fail to, together.
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
@@ -50,7 +58,7 @@ enum proto_meter_kind {
 
 struct proto_hello {
 	uint32_t version;
-	uint64_t boot_id; // random per process start: tells a restarted peer from a reconnected one
+	uint64_t boot_id;  // random per process start: tells a restarted peer from a reconnected one
 	uint64_t last_txn; // dataplane: last transaction in force; controller: 0
 };
 
@@ -62,7 +70,7 @@ struct proto_meter {
 
 struct proto_commit {
 	uint64_t txn;
-	int64_t time_ns; // IN_FORCE: when the workers had it, ns since the epoch
+	int64_t time_ns;          // IN_FORCE: when the workers had it, ns since the epoch
 	char why[PROTO_TEXT_MAX]; // COMMIT_FAILED
 };
 
@@ -87,8 +95,8 @@ struct proto_msg {
 	enum proto_type type;
 	union {
 		struct proto_hello hello;
-		struct row row; // ROW_ADD
-		uint64_t row_key; // ROW_DEL, HAVE_ROW
+		struct row row;           // ROW_ADD
+		uint64_t row_key;         // ROW_DEL, HAVE_ROW
 		struct proto_meter meter; // METER_SET, HAVE_METER; METER_DEL: id only
 		struct proto_commit commit;
 		struct proto_port port;

@@ -7,6 +7,8 @@
 #include <sys/queue.h>
 
 #include "cls.h"
+#include "hft/err.h"
+#include "hft/flowtab.h"
 #include "sched_plan.h"
 
 struct rte_rcu_qsbr;
@@ -22,13 +24,27 @@ struct snapshot {
 // The one published pointer and what was replaced but may still be in use.
 struct snapshot_slot {
 	_Atomic(struct snapshot *) live; // link thread writes, workers read
-	_Atomic uint32_t adopted_gen; // a worker writes after adopting (single worker for now)
+	_Atomic uint32_t adopted_gen;    // a worker writes after adopting (single worker for now)
 	struct rte_rcu_qsbr *rcu;
 	STAILQ_HEAD(, snapshot) retired; // link thread only
 };
 
+// What a snapshot is built from; all borrowed for the call.
+struct snapshot_input {
+	const struct row *const *rows;    // in force at one instant, rank descending
+	const struct sched_meter *meters; // every reservation and limit the rows name; id and rate_bps
+	uint32_t n_rows, n_meters;
+	uint32_t gen; // new in this process
+	uint32_t simd_max_bits;
+};
+
+// NULL with err: out of memory, or more than the scheduler or the classifier can hold. slots then keep every live
+// class.
+struct snapshot *snapshot_build(const struct snapshot_input *in, struct sched_slots *slots, struct err *err);
 void snapshot_destroy(struct snapshot *s); // accepts NULL and half-built
 // Makes next the live one; the old one retires.
 void snapshot_publish(struct snapshot_slot *slot, struct snapshot *next);
 // Frees retired snapshots that no worker can see any more; returns how many are still waiting.
 unsigned int snapshot_reap(struct snapshot_slot *slot);
+// Frees all of them. No worker runs any more.
+void snapshot_slot_fini(struct snapshot_slot *slot);

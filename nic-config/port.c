@@ -1,2 +1,468 @@
 // SPDX-License-Identifier: Apache-2.0
+// Every kind of device becomes a name and an argument string for EAL's hotplug; from there on all are ethdev ports.
+// What a port is, is read back from ethdev and from the kernel: nothing is remembered here.
 #include "port.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <linux/ethtool.h>
+#include <linux/sockios.h>
+#include <net/if.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <bpf/libbpf.h>
+
+#include <rte_bus.h>
+#include <rte_bus_pci.h>
+#include <rte_dev.h>
+#include <rte_errno.h>
+#include <rte_eth_ring.h>
+#include <rte_ethdev.h>
+#include <rte_mbuf.h>
+#include <rte_ring.h>
+
+#include "af_packet_defrag.h"
+
+#define ARGS_MAX 512
+#define L2_OVERHEAD_BYTES 22 // Ethernet header and two VLAN tags
+#define RING_SLOTS 1024      // of a ring: port's rings
+#define AF_PACKET_FRAMES 1024
+#define AF_PACKET_HEADER_BYTES 128 // what the kernel puts before a frame in its ring, rounded up
+
+struct kind {
+	const char *prefix;
+	const char *driver; // NULL: not a virtual device made by name
+	const char *expected;
+	bool (*is_valid)(const char *arg);
+	void (*format_args)(const struct port_conf *conf, const char *arg, char *args);
+	bool is_interface; // arg starts with the name of a kernel interface that must exist
+};
+
+__attribute__((format(printf, 3, 4))) static int fail(char why[PORT_ERR_MAX], int code, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(why, PORT_ERR_MAX, fmt, ap);
+	va_end(ap);
+	return -code;
+}
+
+// Characters up to the first comma.
+static int first_len(const char *arg)
+{
+	return (int)strcspn(arg, ",");
+}
+
+static bool is_interface_name(const char *arg)
+{
+	int len = first_len(arg);
+
+	if (len == 0 || len >= IFNAMSIZ || arg[0] == '.')
+		return false;
+	for (int i = 0; i < len; i++) {
+		if (!isgraph((unsigned char)arg[i]) || strchr("/:=", arg[i]) != NULL)
+			return false;
+	}
+	return true;
+}
+
+static bool is_any(const char *arg)
+{
+	return true;
+}
+
+static bool is_not_empty(const char *arg)
+{
+	return first_len(arg) > 0;
+}
+
+static bool is_ring_name(const char *arg)
+{
+	return arg[0] != '\0' && strlen(arg) < RTE_RING_NAMESIZE - 4 && strchr(arg, ',') == NULL;
+}
+
+// Exactly one comma; one side may be empty, not both.
+static bool is_file_pair(const char *arg)
+{
+	const char *comma = strchr(arg, ',');
+
+	return comma != NULL && strchr(comma + 1, ',') == NULL && strlen(arg) > 1;
+}
+
+static bool is_pci_address(const char *arg)
+{
+	unsigned int domain, bus, dev, fn;
+	int used = 0;
+
+	if (sscanf(arg, "%4x:%2x:%2x.%1x%n", &domain, &bus, &dev, &fn, &used) != 4) {
+		used = 0;
+		if (sscanf(arg, "%2x:%2x.%1x%n", &bus, &dev, &fn, &used) != 3)
+			return false;
+	}
+	return used == first_len(arg) && dev < 32 && fn < 8;
+}
+
+// The rest after "IF": "" or ",key=value...".
+static void args_af_xdp(const struct port_conf *conf, const char *arg, char *args)
+{
+	snprintf(args, ARGS_MAX, "iface=%.*s,start_queue=0,queue_count=%u%s", first_len(arg), arg, conf->n_rx_queues,
+		 arg + first_len(arg));
+}
+
+static void args_af_packet(const struct port_conf *conf, const char *arg, char *args)
+{
+	unsigned int frame = 2048;
+
+	af_packet_defrag_off();
+	while (frame < (unsigned int)conf->mtu + L2_OVERHEAD_BYTES + AF_PACKET_HEADER_BYTES)
+		frame *= 2;
+	snprintf(args, ARGS_MAX, "iface=%.*s,qpairs=%u,framesz=%u,blocksz=%u,framecnt=%u,qdisc_bypass=1%s",
+		 first_len(arg), arg, conf->n_rx_queues, frame, RTE_MAX(frame, 4096u), AF_PACKET_FRAMES,
+		 arg + first_len(arg));
+}
+
+static void args_interface(const struct port_conf *conf, const char *arg, char *args)
+{
+	snprintf(args, ARGS_MAX, "iface=%s", arg);
+}
+
+static void args_vhost(const struct port_conf *conf, const char *arg, char *args)
+{
+	snprintf(args, ARGS_MAX, "iface=%.*s,queues=%u%s", first_len(arg), arg, conf->n_rx_queues,
+		 arg + first_len(arg));
+}
+
+static void args_pcap(const struct port_conf *conf, const char *arg, char *args)
+{
+	int in = first_len(arg);
+	const char *out = arg + in + 1;
+
+	snprintf(args, ARGS_MAX, "%s%.*s%s%s%s", in > 0 ? "rx_pcap=" : "", in, arg, in > 0 && *out != '\0' ? "," : "",
+		 *out != '\0' ? "tx_pcap=" : "", out);
+}
+
+// By itself the driver invents frames; here it is silent unless told otherwise.
+static void args_null(const struct port_conf *conf, const char *arg, char *args)
+{
+	snprintf(args, ARGS_MAX, "%s", arg[0] == '\0' ? "no-rx=1" : arg);
+}
+
+static void args_plain(const struct port_conf *conf, const char *arg, char *args)
+{
+	snprintf(args, ARGS_MAX, "%s", arg);
+}
+
+static const struct kind kinds[] = {
+	{"af_xdp", "net_af_xdp", "af_xdp:INTERFACE", is_interface_name, args_af_xdp, true},
+	{"af_packet", "net_af_packet", "af_packet:INTERFACE", is_interface_name, args_af_packet, true},
+	{"tap", "net_tap", "tap:NAME of the new interface", is_interface_name, args_interface, false},
+	{"pcap", "net_pcap", "pcap:IN,OUT (two files; one may be left out)", is_file_pair, args_pcap, false},
+	{"ring", NULL, "ring:NAME of 1 to 24 characters without comma", is_ring_name, args_plain, false},
+	{"null", "net_null", "null: or null:size=64", is_any, args_null, false},
+	{"memif", "net_memif", "memif:role=server,id=0,socket=PATH", is_any, args_plain, false},
+	{"vhost", "net_vhost", "vhost:SOCKET", is_not_empty, args_vhost, false},
+	{"pci", NULL, "pci:0000:03:00.0", is_pci_address, args_plain, false},
+};
+
+// *arg: what follows the colon.
+static const struct kind *kind_find(const char *device, const char **arg)
+{
+	for (size_t i = 0; i < RTE_DIM(kinds); i++) {
+		size_t len = strlen(kinds[i].prefix);
+
+		if (strncmp(device, kinds[i].prefix, len) == 0 && device[len] == ':') {
+			*arg = device + len + 1;
+			return &kinds[i];
+		}
+	}
+	return NULL;
+}
+
+int port_device_check(const char *device, char why[PORT_ERR_MAX])
+{
+	const char *arg;
+	const struct kind *kind = kind_find(device, &arg);
+
+	if (kind == NULL)
+		return fail(why, EINVAL,
+			    "device \"%.64s\": expected af_xdp:, af_packet:, tap:, pcap:, ring:, null:, memif:, vhost: "
+			    "or pci:",
+			    device);
+	if (strlen(arg) > ARGS_MAX / 2 || !kind->is_valid(arg))
+		return fail(why, EINVAL, "device \"%.64s\": expected %s", device, kind->expected);
+	return 0;
+}
+
+// 0, or -errno with ifr as far as the kernel filled it.
+static int interface_ioctl(const char *name, unsigned long request, struct ifreq *ifr)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), rc = 0;
+
+	if (fd < 0)
+		return -errno;
+	snprintf(ifr->ifr_name, sizeof(ifr->ifr_name), "%s", name);
+	if (ioctl(fd, request, ifr) < 0)
+		rc = -errno;
+	close(fd);
+	return rc;
+}
+
+// Up, and an MTU of at least mtu: the drivers take both for granted.
+static int interface_prepare(const char *name, uint16_t mtu, char why[PORT_ERR_MAX])
+{
+	struct ifreq ifr = {0};
+	int rc;
+
+	if (if_nametoindex(name) == 0)
+		return fail(why, ENODEV, "interface %s: there is none of this name", name);
+	rc = interface_ioctl(name, SIOCGIFMTU, &ifr);
+	if (rc == 0 && ifr.ifr_mtu < mtu) {
+		ifr.ifr_mtu = mtu;
+		rc = interface_ioctl(name, SIOCSIFMTU, &ifr);
+	}
+	if (rc < 0)
+		return fail(why, -rc, "interface %s: MTU %u: %s", name, mtu, strerror(-rc));
+	rc = interface_ioctl(name, SIOCGIFFLAGS, &ifr);
+	if (rc == 0 && (ifr.ifr_flags & IFF_UP) == 0) {
+		ifr.ifr_flags |= IFF_UP;
+		rc = interface_ioctl(name, SIOCSIFFLAGS, &ifr);
+	}
+	if (rc < 0)
+		return fail(why, -rc, "interface %s: cannot be brought up: %s", name, strerror(-rc));
+	return 0;
+}
+
+// libbpf tells stderr about every section it skips.
+static int print_warnings(enum libbpf_print_level level, const char *fmt, va_list ap)
+{
+	return level == LIBBPF_WARN ? vfprintf(stderr, fmt, ap) : 0;
+}
+
+static int create_vdev(const struct kind *kind, const struct port_conf *conf, const char *arg, uint16_t *port_id,
+		       char why[PORT_ERR_MAX])
+{
+	const struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
+	char name[RTE_ETH_NAME_MAX_LEN], args[ARGS_MAX], interface[IFNAMSIZ];
+	int rc;
+
+	if (kind->is_interface) {
+		snprintf(interface, sizeof(interface), "%.*s", first_len(arg), arg);
+		rc = interface_prepare(interface, conf->mtu, why);
+		if (rc < 0)
+			return rc;
+		libbpf_set_print(print_warnings);
+		setrlimit(RLIMIT_MEMLOCK,
+			  &unlimited); // kernels before 5.11 count BPF maps; without the right: as it is
+	}
+	if (snprintf(name, sizeof(name), "%s_%s", kind->driver, conf->name) >= (int)sizeof(name))
+		return fail(why, ENAMETOOLONG, "port %.32s...: the name is too long", conf->name);
+	kind->format_args(conf, arg, args);
+	rc = rte_eal_hotplug_add("vdev", name, args);
+	if (rc < 0)
+		return fail(why, -rc, "%s: the driver %s refused (%s): %s", conf->device, kind->driver, args,
+			    strerror(-rc));
+	if (rte_eth_dev_get_port_by_name(name, port_id) != 0)
+		return fail(why, ENODEV, "%s: the driver %s made no port", conf->device, kind->driver);
+	return 0;
+}
+
+static int create_pci(const struct port_conf *conf, const char *arg, uint16_t *port_id, char why[PORT_ERR_MAX])
+{
+	char name[RTE_ETH_NAME_MAX_LEN];
+	struct rte_pci_addr addr;
+	int rc;
+
+	if (rte_eal_hotplug_add("pci", arg, "") < 0)
+		return fail(why, ENODEV, "%s: no driver took the device; is it bound to vfio-pci?", conf->device);
+	snprintf(name, sizeof(name), "%.*s", first_len(arg), arg);
+	rc = rte_pci_addr_parse(name, &addr);
+	if (rc == 0) {
+		rte_pci_device_name(&addr, name, sizeof(name));
+		rc = rte_eth_dev_get_port_by_name(name, port_id);
+	}
+	if (rc != 0)
+		return fail(why, ENODEV, "%s: the driver made no port", conf->device);
+	return 0;
+}
+
+static struct rte_ring *ring_get(const char *name, const char *direction)
+{
+	char full[RTE_RING_NAMESIZE];
+	struct rte_ring *ring;
+
+	snprintf(full, sizeof(full), "%.24s.%s", name, direction);
+	ring = rte_ring_lookup(full);
+	return ring != NULL ? ring : rte_ring_create(full, RING_SLOTS, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
+}
+
+static int create_ring(const struct port_conf *conf, const char *arg, uint16_t *port_id, char why[PORT_ERR_MAX])
+{
+	struct rte_ring *rx = ring_get(arg, "rx"), *tx = ring_get(arg, "tx");
+	int rc;
+
+	if (rx == NULL || tx == NULL)
+		return fail(why, ENOMEM, "%s: no ring: %s", conf->device, rte_strerror(rte_errno));
+	rc = rte_eth_from_rings(arg, &rx, 1, &tx, 1, 0);
+	if (rc < 0)
+		return fail(why, rte_errno != 0 ? rte_errno : EINVAL, "%s: no port: %s", conf->device,
+			    rte_strerror(rte_errno));
+	*port_id = (uint16_t)rc;
+	return 0;
+}
+
+static int setup_queues(const struct port_conf *conf, uint16_t port_id, char why[PORT_ERR_MAX])
+{
+	uint16_t n_rx = conf->rx_desc, n_tx = conf->tx_desc;
+	int rc = 0;
+
+	if (n_rx != 0 && n_tx != 0)
+		rc = rte_eth_dev_adjust_nb_rx_tx_desc(port_id, &n_rx, &n_tx);
+	for (uint16_t q = 0; q < conf->n_rx_queues && rc == 0; q++)
+		rc = rte_eth_rx_queue_setup(port_id, q, n_rx, SOCKET_ID_ANY, NULL, conf->pool);
+	if (rc < 0)
+		return fail(why, -rc, "%s: receive queue: %s", conf->device, strerror(-rc));
+	for (uint16_t q = 0; q < conf->n_tx_queues && rc == 0; q++)
+		rc = rte_eth_tx_queue_setup(port_id, q, n_tx, SOCKET_ID_ANY, NULL);
+	if (rc < 0)
+		return fail(why, -rc, "%s: transmit queue: %s", conf->device, strerror(-rc));
+	return 0;
+}
+
+// Tags stay in the frames: no VLAN stripping, no filter.
+static int configure(const struct port_conf *conf, uint16_t port_id, char why[PORT_ERR_MAX])
+{
+	struct rte_eth_conf eth = {.rxmode = {.mtu = conf->mtu}};
+	struct rte_eth_dev_info info;
+	uint32_t room = rte_pktmbuf_data_room_size(conf->pool) - RTE_PKTMBUF_HEADROOM;
+	int rc = rte_eth_dev_info_get(port_id, &info);
+
+	if (rc < 0)
+		return fail(why, -rc, "%s: cannot be asked what it is: %s", conf->device, strerror(-rc));
+	if (room < conf->mtu + (uint32_t)L2_OVERHEAD_BYTES)
+		return fail(why, EINVAL, "%s: MTU %u does not fit buffers of %u bytes", conf->device, conf->mtu, room);
+	rc = rte_eth_dev_configure(port_id, conf->n_rx_queues, conf->n_tx_queues, &eth);
+	if (rc < 0)
+		return fail(why, -rc, "%s: refused %u+%u queues, MTU %u (it has %u+%u, longest frame %u): %s",
+			    conf->device, conf->n_rx_queues, conf->n_tx_queues, conf->mtu, info.max_rx_queues,
+			    info.max_tx_queues, info.max_rx_pktlen, strerror(-rc));
+	rc = setup_queues(conf, port_id, why);
+	if (rc < 0)
+		return rc;
+	if (info.if_index == 0) {
+		rc = rte_eth_dev_set_mtu(port_id, conf->mtu);
+		if (rc < 0 && rc != -ENOTSUP)
+			return fail(why, -rc, "%s: MTU %u: %s", conf->device, conf->mtu, strerror(-rc));
+	}
+	rc = rte_eth_promiscuous_enable(port_id);
+	if (rc < 0 && rc != -ENOTSUP)
+		return fail(why, -rc, "%s: promiscuous mode: %s", conf->device, strerror(-rc));
+	return 0;
+}
+
+int port_open(const struct port_conf *conf, uint16_t *port_id, char why[PORT_ERR_MAX])
+{
+	const char *arg = NULL;
+	const struct kind *kind = kind_find(conf->device, &arg);
+	int rc = port_device_check(conf->device, why);
+
+	if (rc < 0)
+		return rc;
+	if (kind->driver != NULL)
+		rc = create_vdev(kind, conf, arg, port_id, why);
+	else if (strcmp(kind->prefix, "ring") == 0)
+		rc = create_ring(conf, arg, port_id, why);
+	else
+		rc = create_pci(conf, arg, port_id, why);
+	if (rc < 0)
+		return rc;
+	rc = configure(conf, *port_id, why);
+	if (rc < 0)
+		port_close(*port_id);
+	return rc;
+}
+
+int port_start(uint16_t port_id, char why[PORT_ERR_MAX])
+{
+	char name[RTE_ETH_NAME_MAX_LEN] = "?";
+	int rc = rte_eth_dev_start(port_id);
+
+	if (rc == 0)
+		return 0;
+	rte_eth_dev_get_name_by_port(port_id, name);
+	return fail(why, -rc, "port %s does not start: %s", name, strerror(-rc));
+}
+
+void port_close(uint16_t port_id)
+{
+	struct rte_eth_dev_info info;
+
+	if (rte_eth_dev_info_get(port_id, &info) < 0)
+		return;
+	rte_eth_dev_stop(port_id);
+	// some drivers do not close on removal, others do; closing twice is harmless
+	rte_eth_dev_close(port_id);
+	rte_dev_remove(info.device);
+}
+
+int port_caps_get(uint16_t port_id, struct port_caps *out)
+{
+	struct rte_eth_dev_info info;
+	struct rte_ether_addr mac;
+	struct rte_eth_link link;
+	uint16_t mtu;
+	int rc = rte_eth_dev_info_get(port_id, &info);
+
+	memset(out, 0, sizeof(*out));
+	if (rc == 0)
+		rc = rte_eth_dev_get_mtu(port_id, &mtu);
+	if (rc == 0)
+		rc = rte_eth_macaddr_get(port_id, &mac);
+	if (rc < 0)
+		return rc;
+	snprintf(out->driver, sizeof(out->driver), "%s", info.driver_name);
+	memcpy(out->mac, mac.addr_bytes, sizeof(out->mac));
+	out->max_frame_bytes = (uint16_t)RTE_MIN(mtu + L2_OVERHEAD_BYTES, UINT16_MAX);
+	out->rx_copies = strncmp(info.driver_name, "net_af_", 7) == 0;
+	out->up = port_is_up(port_id);
+	// what virtual drivers say of their speed is made up
+	if (strcmp(rte_bus_name(rte_dev_bus(info.device)), "pci") == 0 &&
+	    rte_eth_link_get_nowait(port_id, &link) == 0 && link.link_speed != RTE_ETH_SPEED_NUM_UNKNOWN)
+		out->link_bps = link.link_speed * UINT64_C(1000000);
+	return 0;
+}
+
+// The carrier itself: IFF_RUNNING follows it up to a second later.
+static bool interface_is_up(const char *name)
+{
+	struct ethtool_value carrier = {.cmd = ETHTOOL_GLINK};
+	struct ifreq ifr = {0};
+	bool running;
+
+	if (interface_ioctl(name, SIOCGIFFLAGS, &ifr) < 0 || (ifr.ifr_flags & IFF_UP) == 0)
+		return false;
+	running = (ifr.ifr_flags & IFF_RUNNING) != 0;
+	ifr.ifr_data = (void *)&carrier;
+	return interface_ioctl(name, SIOCETHTOOL, &ifr) == 0 ? carrier.data != 0 : running;
+}
+
+bool port_is_up(uint16_t port_id)
+{
+	struct rte_eth_dev_info info;
+	struct rte_eth_link link;
+	char name[IFNAMSIZ];
+
+	if (rte_eth_dev_info_get(port_id, &info) < 0)
+		return false;
+	// the drivers over a kernel interface do not all follow its state
+	if (info.if_index != 0)
+		return if_indextoname(info.if_index, name) != NULL && interface_is_up(name);
+	return rte_eth_link_get_nowait(port_id, &link) == 0 && link.link_status == RTE_ETH_LINK_UP;
+}

@@ -10,13 +10,29 @@
 
 struct rte_mempool;
 
+// Devices; [A]: more arguments of the driver, ",NAME=VALUE..."
+//
+// af_xdp:IF[A]: kernel interface; it is brought up, and its MTU raised where smaller than mtu. Where IF is a veth, its
+// peer must not offload VLAN tags (ethtool -K PEER txvlan off): XDP does not see those.
+//
+// af_packet:IF[A]: likewise, MTU 1500 at most. The driver puts tags back as type 0x8100, also those that were 0x88a8.
+//
+// tap:NAME: makes the interface NAME, which goes with the port.
+//
+// pcap:IN,OUT: capture files; one may be left out.
+//
+// ring:NAME: frames from the rte_ring NAME.rx to NAME.tx; rings not there are made, none is ever freed.
+//
+// null:[ARGS]: receives nothing and swallows all; null:size=64 invents frames.
+//
+// memif:ARGS, vhost:SOCKET[A], pci:ADDRESS[A]
 struct port_conf {
-	const char *name; // of the configuration
-	const char *device; // af_xdp:IF | af_packet:IF | tap:IF | pcap:IN,OUT | ring:NAME | null: | memif:... | pci:...
+	const char *name;   // of the configuration
+	const char *device; // valid by port_device_check
 	uint16_t n_rx_queues, n_tx_queues;
 	uint16_t rx_desc, tx_desc; // 0: default
 	uint16_t mtu;
-	struct rte_mempool *pool;
+	struct rte_mempool *pool; // its buffers must hold a frame of the MTU in one segment
 };
 
 struct port_caps {
@@ -30,7 +46,8 @@ struct port_caps {
 
 // Checks the text only (at configuration time): 0, or -EINVAL with what was expected in why.
 int port_device_check(const char *device, char why[PORT_ERR_MAX]);
-// Creates (virtual) or finds (PCI) the device, configures queues, MTU and promiscuous mode. *port_id is rte_ethdev's.
+// Creates (virtual) or finds (PCI) the device, configures queues, MTU and promiscuous mode; VLAN tags stay in the
+// frames. *port_id is rte_ethdev's. 0, or -errno with the device and the reason in why; then nothing is left open.
 int port_open(const struct port_conf *conf, uint16_t *port_id, char why[PORT_ERR_MAX]);
 int port_start(uint16_t port_id, char why[PORT_ERR_MAX]);
 void port_close(uint16_t port_id); // stop, close, remove the virtual device

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: Apache-2.0
+// The main lcore's loop. Whatever is due at an instant comes first, then the controller, then what can wait.
+#include <assert.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "counters.h"
+#include "dp_log.h"
+#include "dp_priv.h"
+
+#define NS_PER_MS INT64_C(1000000)
+#define PORTS_NS (100 * NS_PER_MS)
+#define COUNTERS_NS (1000 * NS_PER_MS)
+#define ADOPTION_POLL_NS 20000 // while commits wait for the worker
+#define ADOPTION_LATE_NS (100 * NS_PER_MS)
+#define REAP_STUCK_NS (1000 * NS_PER_MS)
+
+static_assert(COUNTER_N <= PROTO_COUNTERS_MAX, "the link carries all counters of a port");
+
+struct loop {
+	struct dp *dp;
+	int64_t start_ns, ports_ns, counters_ns; // CLOCK_MONOTONIC: start; when to do these next
+	int64_t awaited_ns;                      // since when a commit waits for the worker
+	uint32_t awaited_gen;
+	bool late_logged, waiting; // waiting: for the first policy
+};
+
+static int64_t clock_ns(clockid_t id)
+{
+	struct timespec ts;
+
+	clock_gettime(id, &ts);
+	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+// --- ports
+
+static void port_tell(struct dp *dp, uint16_t i)
+{
+	const struct dp_port *port = &dp->port[i];
+	struct proto_port msg = {.port = i, .up = port->up, .rate_bps = port->conf->rate_bps};
+
+	memcpy(msg.mac, port->caps.mac, sizeof(msg.mac));
+	snprintf(msg.name, sizeof(msg.name), "%s", port->conf->name);
+	snprintf(msg.device, sizeof(msg.device), "%s", port->conf->device);
+	link_port(dp->link, &msg);
+}
+
+static void port_log(const struct dp_port *port)
+{
+	char rate[48] = "no configured rate";
+
+	if (port->conf->rate_bps != 0)
+		snprintf(rate, sizeof(rate), "%" PRIu64 ".%03" PRIu64 " Mb/s", port->conf->rate_bps / 1000000,
+			 port->conf->rate_bps / 1000 % 1000);
+	dp_notice("port %s: %s, %s, %s", port->conf->name, port->conf->device, port->up ? "up" : "down", rate);
+}
+
+void dp_loop_ports(struct dp *dp)
+{
+	for (uint16_t i = 0; i < dp->conf->n_ports; i++) {
+		struct dp_port *port = &dp->port[i];
+		bool up = port_is_up(port->port_id);
+
+		if (up != port->up) {
+			port->up = up;
+			worker_port_set_up(dp->worker, i, up);
+			port_log(port);
+		}
+		port_tell(dp, i); // sent when something changed
+	}
+}
+
+static void send_counters(struct dp *dp)
+{
+	for (uint16_t i = 0; i < dp->conf->n_ports; i++) {
+		struct proto_counters msg = {.port = i, .n = COUNTER_N};
+
+		worker_counters_get(dp->worker, i, msg.value);
+		link_counters(dp->link, &msg);
+	}
+}
+
+// --- policy
+
+static void serve_link(struct loop *l, const struct pollfd fds[LINK_POLLFDS], int64_t now_ns)
+{
+	struct dp *dp = l->dp;
+	struct err err;
+	uint32_t gen;
+
+	if (link_turn(dp->link, fds, now_ns) == 0)
+		return;
+	gen = dp_policy_commit(dp->policy, now_ns, &err);
+	if (gen == 0) {
+		table_undo(dp->table);
+		link_failed(dp->link, err.msg);
+		return;
+	}
+	table_settle(dp->table);
+	link_built(dp->link, gen);
+	l->waiting = false;
+}
+
+// Answers commits that the worker has taken over.
+static void follow_worker(struct loop *l, int64_t mono_ns)
+{
+	struct dp *dp = l->dp;
+	uint32_t gen = link_awaits_gen(dp->link);
+
+	if (gen == 0)
+		return;
+	if (gen != l->awaited_gen) {
+		l->awaited_gen = gen;
+		l->awaited_ns = mono_ns;
+		l->late_logged = false;
+	}
+	link_adopted(dp->link, atomic_load_explicit(&dp->slot.adopted_gen, memory_order_acquire),
+		     clock_ns(CLOCK_REALTIME));
+	if (link_awaits_gen(dp->link) != 0 && !l->late_logged && mono_ns - l->awaited_ns > ADOPTION_LATE_NS) {
+		dp_warning("the worker has not taken over snapshot %u for 100 ms", gen);
+		l->late_logged = true;
+	}
+}
+
+static void end_waiting(struct loop *l, int64_t now_ns)
+{
+	struct err err;
+
+	l->waiting = false;
+	dp_warning("no policy from a controller within %u ms: forwarding without one", l->dp->conf->policy_wait_ms);
+	if (dp_policy_commit(l->dp->policy, now_ns, &err) == 0)
+		dp_error("empty policy: %s", err.msg); // the first commit will do
+}
+
+// --- the loop
+
+static int64_t min_ns(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+// How long nothing is due.
+static int64_t quiet_ns(const struct loop *l, int64_t now_ns, int64_t mono_ns)
+{
+	int64_t next_ns = dp_policy_next_ns(l->dp->policy);
+	int64_t quiet = min_ns(l->ports_ns, l->counters_ns) - mono_ns;
+
+	if (next_ns != INT64_MAX)
+		quiet = min_ns(quiet, next_ns - now_ns);
+	if (l->waiting)
+		quiet = min_ns(quiet, l->start_ns + l->dp->conf->policy_wait_ms * NS_PER_MS - mono_ns);
+	if (link_awaits_gen(l->dp->link) != 0)
+		quiet = min_ns(quiet, l->late_logged ? NS_PER_MS : ADOPTION_POLL_NS);
+	return quiet < 0 ? 0 : quiet;
+}
+
+static void turn(struct loop *l)
+{
+	int64_t now_ns = clock_ns(CLOCK_REALTIME), mono_ns = clock_ns(CLOCK_MONOTONIC);
+	int64_t quiet = quiet_ns(l, now_ns, mono_ns);
+	struct timespec ts = {.tv_sec = quiet / 1000000000, .tv_nsec = quiet % 1000000000};
+	struct pollfd fds[LINK_POLLFDS];
+
+	link_poll(l->dp->link, fds);
+	if (ppoll(fds, LINK_POLLFDS, &ts, NULL) < 0)
+		memset(fds, 0, sizeof(fds)); // a signal
+	now_ns = clock_ns(CLOCK_REALTIME);
+	mono_ns = clock_ns(CLOCK_MONOTONIC);
+	dp_policy_turn(l->dp->policy, now_ns);
+	serve_link(l, fds, now_ns);
+	follow_worker(l, mono_ns);
+	if (l->waiting && mono_ns >= l->start_ns + l->dp->conf->policy_wait_ms * NS_PER_MS)
+		end_waiting(l, now_ns);
+	snapshot_reap(&l->dp->slot);
+	if (mono_ns >= l->ports_ns) {
+		dp_loop_ports(l->dp);
+		l->ports_ns = mono_ns + PORTS_NS;
+	}
+	if (mono_ns >= l->counters_ns) {
+		send_counters(l->dp);
+		l->counters_ns = mono_ns + COUNTERS_NS;
+	}
+}
+
+void dp_loop(struct dp *dp, const volatile bool *stop)
+{
+	int64_t mono_ns = clock_ns(CLOCK_MONOTONIC);
+	struct loop l = {.dp = dp,
+			 .start_ns = mono_ns,
+			 .ports_ns = mono_ns + PORTS_NS,
+			 .counters_ns = mono_ns + COUNTERS_NS,
+			 .waiting = true};
+
+	while (!*stop)
+		turn(&l);
+}

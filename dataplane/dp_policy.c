@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dp_policy.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "dp_log.h"
+
+#define NS_PER_MS 1000000LL
+#define QUIET_NS (5 * NS_PER_MS)    // without commits, before preparing: the next commit would throw it away
+#define NEAR_NS (10000 * NS_PER_MS) // boundaries farther ahead are not prepared yet
+#define URGENT_NS (50 * NS_PER_MS)  // so near that commits do not count
+#define RETRY_NS (1000 * NS_PER_MS) // after a failed build
+
+struct dp_policy {
+	struct table *table;
+	struct snapshot_slot *slot;
+	struct sched_slots *slots;
+	uint32_t simd_max_bits, gen; // gen: last one given out
+	int64_t now_ns, commit_ns;   // last instant seen; last commit
+	int64_t boundary_ns;         // next instant at which the policy changes by itself, INT64_MAX: never
+	int64_t prepare_ns;          // when to build ready, INT64_MAX: it is there or there is no need
+	struct snapshot *ready;      // for boundary_ns; NULL: not yet
+};
+
+static void see(struct dp_policy *p, int64_t now_ns)
+{
+	if (now_ns > p->now_ns)
+		p->now_ns = now_ns;
+}
+
+// rte_acl's first build in a process takes some ms more than the others.
+static int warm_up(struct dp_policy *p, struct err *err)
+{
+	struct row row = {.box = box_any(), .rank = 1, .action = {.access = ACCESS_DENY}};
+	const struct row *rows = &row;
+	struct cls_verdict verdict = {.drop = 1, .has_row = 1};
+	struct cls *cls = cls_build(&rows, &verdict, 1, ++p->gen, p->simd_max_bits, err);
+
+	cls_destroy(cls);
+	return cls == NULL ? -1 : 0;
+}
+
+struct dp_policy *dp_policy_create(struct table *table, struct snapshot_slot *slot, uint32_t simd_max_bits,
+				   struct err *err)
+{
+	struct dp_policy *p = calloc(1, sizeof(*p));
+
+	if (p == NULL) {
+		err_set(err, ENOMEM, "no memory for the policy");
+		return NULL;
+	}
+	p->table = table;
+	p->slot = slot;
+	p->simd_max_bits = simd_max_bits;
+	p->now_ns = INT64_MIN;
+	p->boundary_ns = INT64_MAX;
+	p->prepare_ns = INT64_MAX;
+	p->slots = sched_slots_create(err);
+	if (p->slots == NULL || warm_up(p, err) < 0) {
+		dp_policy_destroy(p);
+		p = NULL;
+	}
+	return p;
+}
+
+void dp_policy_destroy(struct dp_policy *p)
+{
+	if (p == NULL)
+		return;
+	snapshot_destroy(p->ready);
+	sched_slots_destroy(p->slots);
+	free(p);
+}
+
+struct meter_list {
+	struct sched_meter *meters;
+	uint32_t n;
+};
+
+static void add_meter(void *ctx, const struct proto_meter *meter)
+{
+	struct meter_list *list = ctx;
+
+	list->meters[list->n++] = (struct sched_meter){.id = meter->id, .rate_bps = meter->rate_bps};
+}
+
+static struct snapshot *build_at(struct dp_policy *p, int64_t at_ns, struct err *err)
+{
+	struct meter_list list = {0};
+	const struct row **rows = NULL;
+	struct snapshot_input in = {.simd_max_bits = p->simd_max_bits};
+	struct snapshot *s = NULL;
+	struct table_stats stats;
+
+	table_stats(p->table, &stats);
+	list.meters = calloc((size_t)stats.n_meters + 1, sizeof(*list.meters));
+	if (list.meters == NULL || table_rows(p->table, at_ns, at_ns, &rows, &in.n_rows) < 0)
+		err_set(err, ENOMEM, "no memory for a snapshot of %u rows", stats.n_rows);
+	else {
+		table_each_meter(p->table, add_meter, &list);
+		in.rows = rows;
+		in.meters = list.meters;
+		in.n_meters = list.n;
+		in.gen = ++p->gen;
+		s = snapshot_build(&in, p->slots, err);
+	}
+	free(list.meters);
+	free(rows);
+	return s;
+}
+
+static void forget_ready(struct dp_policy *p)
+{
+	snapshot_destroy(p->ready);
+	p->ready = NULL;
+}
+
+// Looks for the next boundary and when to prepare it.
+static void look_ahead(struct dp_policy *p)
+{
+	forget_ready(p);
+	p->boundary_ns = table_next_ns(p->table, p->now_ns);
+	p->prepare_ns = INT64_MAX;
+	if (p->boundary_ns == INT64_MAX)
+		return;
+	p->prepare_ns = p->commit_ns + QUIET_NS;
+	if (p->prepare_ns > p->boundary_ns - URGENT_NS)
+		p->prepare_ns = p->boundary_ns - URGENT_NS;
+	if (p->prepare_ns < p->boundary_ns - NEAR_NS)
+		p->prepare_ns = p->boundary_ns - NEAR_NS;
+}
+
+uint32_t dp_policy_commit(struct dp_policy *p, int64_t now_ns, struct err *err)
+{
+	struct snapshot *next;
+
+	see(p, now_ns);
+	next = build_at(p, p->now_ns, err);
+	if (next == NULL)
+		return 0;
+	snapshot_publish(p->slot, next);
+	p->commit_ns = p->now_ns;
+	look_ahead(p);
+	return next->gen;
+}
+
+static void cross_boundary(struct dp_policy *p)
+{
+	struct snapshot *next = p->ready;
+	struct err err;
+
+	p->ready = NULL;
+	// Late by another boundary: what was prepared is over already.
+	if (next != NULL && table_next_ns(p->table, p->boundary_ns) <= p->now_ns) {
+		snapshot_destroy(next);
+		next = NULL;
+	}
+	if (next == NULL)
+		next = build_at(p, p->now_ns, &err);
+	if (next != NULL)
+		snapshot_publish(p->slot, next);
+	table_expire(p->table, p->now_ns);
+	if (next == NULL) {
+		dp_error("rows that start or end now are not in force, trying again: %s", err.msg);
+		p->boundary_ns = p->now_ns + RETRY_NS;
+		p->prepare_ns = INT64_MAX;
+		return;
+	}
+	look_ahead(p);
+}
+
+void dp_policy_turn(struct dp_policy *p, int64_t now_ns)
+{
+	struct err err;
+
+	see(p, now_ns);
+	if (p->now_ns >= p->boundary_ns)
+		cross_boundary(p);
+	if (p->now_ns < p->prepare_ns || p->now_ns >= p->boundary_ns)
+		return;
+	p->prepare_ns = INT64_MAX;
+	p->ready = build_at(p, p->boundary_ns, &err);
+	if (p->ready == NULL)
+		dp_warning("the next change of policy cannot be prepared: %s", err.msg);
+}
+
+int64_t dp_policy_next_ns(const struct dp_policy *p)
+{
+	return p->prepare_ns < p->boundary_ns ? p->prepare_ns : p->boundary_ns;
+}

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+// The packet buffers, and how they are divided: every ring is filled, and no backlog can take what others receive with.
+#include <errno.h>
+#include <string.h>
+
+#include <rte_errno.h>
+#include <rte_mbuf.h>
+#include <rte_mbuf_pool_ops.h>
+
+#include "dp_priv.h"
+
+#define POOL_CACHE 256
+#define MBUFS_PER_PORT 8192 // rings in both directions and what waits in the scheduler
+#define MBUFS_IN_RINGS 2560 // of them: rings of the largest driver (af_xdp: fill and receive), bursts and caches
+#define MBUFS_QUEUED_MIN 512
+#define L2_OVERHEAD_BYTES 22 // Ethernet header and two VLAN tags
+
+static uint32_t room_bytes(const struct dp_conf *conf)
+{
+	return RTE_PKTMBUF_HEADROOM + RTE_ALIGN_CEIL(RTE_MAX(conf->mtu + L2_OVERHEAD_BYTES, 2048U), 64U);
+}
+
+// One virtual range without gaps: af_xdp gives the kernel base and size of n buffers side by side, but with small pages
+// a pool usually lets none cross a page, and what lies past that size the kernel refuses until nothing is received any
+// more. Devices that do DMA need the usual pool.
+static struct rte_mempool *pool_contiguous(unsigned int n, uint16_t room)
+{
+	struct rte_pktmbuf_pool_private private = {.mbuf_data_room_size = room};
+	struct rte_mempool *pool =
+		rte_mempool_create_empty("pane_pool", n, (unsigned int)sizeof(struct rte_mbuf) + room, POOL_CACHE,
+					 sizeof(private), SOCKET_ID_ANY, RTE_MEMPOOL_F_NO_IOVA_CONTIG);
+	int ret;
+
+	if (pool == NULL)
+		return NULL;
+	ret = rte_mempool_set_ops_byname(pool, rte_mbuf_best_mempool_ops(), NULL);
+	if (ret == 0) {
+		rte_pktmbuf_pool_init(pool, &private);
+		ret = rte_mempool_populate_default(pool);
+	}
+	if (ret < 0) {
+		rte_mempool_free(pool);
+		rte_errno = -ret;
+		return NULL;
+	}
+	rte_mempool_obj_iter(pool, rte_pktmbuf_init, NULL);
+	return pool;
+}
+
+static bool uses_dma(const struct dp_conf *conf)
+{
+	for (uint32_t i = 0; i < conf->n_ports; i++) {
+		if (strncmp(conf->ports[i].device, "pci:", 4) == 0)
+			return true;
+	}
+	return false;
+}
+
+// At most half of the memory: classifiers and schedulers live in the other half.
+int dp_pool_up(struct dp *dp, struct err *err)
+{
+	const struct dp_conf *conf = dp->conf;
+	uint32_t room = room_bytes(conf), per_port = MBUFS_IN_RINGS + MBUFS_QUEUED_MIN;
+	uint64_t elt = room + sizeof(struct rte_mbuf) + RTE_MEMPOOL_ALIGN * 2;
+	uint64_t least = (uint64_t)per_port * conf->n_ports;
+	uint64_t least_mb = least * elt / 524288 + 1;
+	uint64_t n = RTE_MIN((uint64_t)MBUFS_PER_PORT * (conf->n_ports + 1), conf->memory_mb * 524288ULL / elt);
+
+	if (room > UINT16_MAX)
+		return err_set(err, EINVAL, "mtu: %u is too large", conf->mtu);
+	if (n < least)
+		return err_set(err, ENOMEM, "memory_mb: %u is too little for %u ports of MTU %u: at least %lu",
+			       conf->memory_mb, conf->n_ports, conf->mtu, least_mb);
+	dp->pool = uses_dma(conf) ? rte_pktmbuf_pool_create("pane_pool", (unsigned int)n, POOL_CACHE, 0, (uint16_t)room,
+							    SOCKET_ID_ANY)
+				  : pool_contiguous((unsigned int)n, (uint16_t)room);
+	if (dp->pool == NULL)
+		return err_set(err, rte_errno, "no memory for %lu packet buffers in %u MB: %s", n, conf->memory_mb,
+			       rte_strerror(rte_errno));
+	dp->queued_max = (uint32_t)(n / conf->n_ports) - MBUFS_IN_RINGS;
+	return 0;
+}
+
+void dp_pool_down(struct dp *dp)
+{
+	rte_mempool_free(dp->pool);
+}

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the files of dp share: everything the process has, in the order in which it is brought up.
+// Owner: dp_run. Thread: main lcore.
+#pragma once
+#include <stdint.h>
+
+#include "dp.h"
+#include "dp_policy.h"
+#include "link.h"
+#include "nic-config/port.h"
+#include "snapshot.h"
+#include "table.h"
+#include "worker.h"
+
+struct dp_port {
+	const struct dp_port_conf *conf;
+	struct port_caps caps;
+	struct sched *sched;
+	uint16_t port_id; // rte_ethdev's
+	bool opened, up;
+};
+
+struct dp {
+	const struct dp_conf *conf;
+	bool eal; // is up
+	struct rte_mempool *pool;
+	uint32_t queued_max; // buffers that may wait in the scheduler of one port
+	struct dp_port port[WORKER_PORTS_MAX];
+	struct sched_limits *limits;
+	struct snapshot_slot slot;
+	struct table *table;
+	struct dp_policy *policy;
+	struct worker *worker;
+	bool launched; // the worker runs
+	struct link *link;
+};
+
+// Brings the EAL up as conf says: cores, memory, devices. 0, or -errno with err. Once in a process.
+int dp_eal_up(const struct dp_conf *conf, struct err *err);
+
+// The packet buffers and each port's part of them. 0, or -errno with err: too little memory, and how much is enough.
+int dp_pool_up(struct dp *dp, struct err *err);
+void dp_pool_down(struct dp *dp);
+
+// Serves link, boundaries, port states and counters until *stop.
+void dp_loop(struct dp *dp, const volatile bool *stop);
+// Reads the state of all ports; what changed is logged, and the worker and the controller are told.
+void dp_loop_ports(struct dp *dp);

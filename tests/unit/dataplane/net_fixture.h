@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: Apache-2.0
+// A worker between ring ports, driven turn by turn with a clock of the test's own. Frames go in and come out by port.
+#pragma once
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <rte_malloc.h>
+#include <rte_mbuf.h>
+#include <rte_rcu_qsbr.h>
+#include <rte_ring.h>
+
+#include "dataplane/cls.h"
+#include "dataplane/sched.h"
+#include "dataplane/snapshot.h"
+#include "dataplane/worker.h"
+#include "nic-config/port.h"
+#include "tests/unit/dataplane/eal.h"
+#include "tests/unit/dataplane/frame.h"
+
+#define NET_PORTS_MAX 4
+#define NET_MAX_FRAME 1522
+#define NET_MTU 1500
+#define NET_HZ UINT64_C(1000000000)
+#define NET_AGEING_S 300
+
+struct net {
+	struct worker *w;
+	uint16_t n_ports;
+	uint16_t port_id[NET_PORTS_MAX];
+	struct rte_ring *rx[NET_PORTS_MAX], *tx[NET_PORTS_MAX];
+	struct sched *sched[NET_PORTS_MAX];
+	struct sched_limits *limits;
+	struct sched_slots *slots;
+	struct rte_mempool *pool, *copies;
+	struct snapshot_slot slot;
+	struct snapshot *snapshot; // live
+	uint32_t *class_slot;      // of each row of the live snapshot
+	uint64_t now_tsc;
+};
+
+#define net_check(ok, err) \
+	do { \
+		if (!(ok)) \
+			fail_msg("%s", (err)); \
+	} while (0)
+
+static uint32_t net_next_gen = 1;
+
+// rows in decision order; meters are those their actions name. The old snapshot is freed: the worker must have had a
+// turn.
+static inline void net_publish(struct net *net, const struct row *rows, uint32_t n_rows,
+			       const struct sched_meter *meters, uint32_t n_meters)
+{
+	struct snapshot *s = calloc(1, sizeof(*s)), *old = net->snapshot;
+	const struct row **ptr = calloc(n_rows + 1, sizeof(*ptr));
+	struct action *actions = calloc(n_rows + 1, sizeof(*actions));
+	uint32_t *class_slot = calloc(n_rows + 1, sizeof(*class_slot));
+	struct cls_verdict *verdict = calloc(n_rows + 1, sizeof(*verdict));
+	struct err err = {0};
+
+	for (uint32_t i = 0; i < n_rows; i++) {
+		ptr[i] = &rows[i];
+		actions[i] = rows[i].action;
+	}
+	s->gen = net_next_gen++;
+	s->plan = sched_plan_build(net->slots, s->gen, actions, n_rows, meters, n_meters, class_slot, &err);
+	net_check(s->plan != NULL, err.msg);
+	for (uint32_t i = 0; i < n_rows; i++)
+		verdict[i] = (struct cls_verdict){
+			.class_slot = class_slot[i], .drop = actions[i].access == ACCESS_DENY, .has_row = 1};
+	s->cls = cls_build(ptr, verdict, n_rows, s->gen, 512, &err);
+	net_check(s->cls != NULL, err.msg);
+	atomic_store(&net->slot.live, s);
+	net->snapshot = s;
+	if (old != NULL) {
+		cls_destroy(old->cls);
+		sched_plan_destroy(old->plan);
+		free(old);
+	}
+	free(ptr);
+	free(actions);
+	free(net->class_slot);
+	net->class_slot = class_slot;
+	free(verdict);
+}
+
+// device: one per port, or NULL for rings. tsc_hz: NET_HZ, or the real one for worker_main. rate_bps of all ports, 0:
+// none. n_copies: buffers for flooding.
+static inline void net_open_on(struct net *net, uint16_t n_ports, const char *const *devices, uint64_t tsc_hz,
+			       uint64_t rate_bps, unsigned int n_copies)
+{
+	struct worker_conf conf = {.n_ports = n_ports, .mac_ageing_s = NET_AGEING_S, .tsc_hz = tsc_hz};
+	struct err err = {0};
+
+	memset(net, 0, sizeof(*net));
+	net->n_ports = n_ports;
+	net->now_tsc = tsc_hz;
+	net->pool = rte_pktmbuf_pool_create("frames", 8191, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE, 0);
+	net->copies = rte_pktmbuf_pool_create("copies", n_copies, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE, 0);
+	net->slot.rcu = rte_zmalloc(NULL, rte_rcu_qsbr_get_memsize(1), RTE_CACHE_LINE_SIZE);
+	assert_true(net->pool != NULL && net->copies != NULL && net->slot.rcu != NULL);
+	rte_rcu_qsbr_init(net->slot.rcu, 1);
+	STAILQ_INIT(&net->slot.retired);
+	net->slots = sched_slots_create(&err);
+	net_check(net->slots != NULL, err.msg);
+	net->limits = sched_limits_create(tsc_hz, NET_MAX_FRAME, SOCKET_ID_ANY, &err);
+	net_check(net->limits != NULL, err.msg);
+	for (uint16_t i = 0; i < n_ports; i++) {
+		struct sched_conf sc = {
+			.rate_bps = rate_bps, .tsc_hz = tsc_hz, .mtu_bytes = NET_MAX_FRAME, .socket_id = SOCKET_ID_ANY};
+		char name[16], device[24], why[PORT_ERR_MAX], ring[24];
+		struct port_conf pc = {.name = name,
+				       .device = device,
+				       .n_rx_queues = 1,
+				       .n_tx_queues = 1,
+				       .mtu = NET_MTU,
+				       .pool = net->pool};
+
+		snprintf(name, sizeof(name), "w%u", i);
+		snprintf(device, sizeof(device), "ring:%s", name);
+		if (devices != NULL)
+			pc.device = devices[i];
+		net_check(port_open(&pc, &net->port_id[i], why) == 0 && port_start(net->port_id[i], why) == 0, why);
+		snprintf(ring, sizeof(ring), "%s.rx", name);
+		net->rx[i] = rte_ring_lookup(ring);
+		snprintf(ring, sizeof(ring), "%s.tx", name);
+		net->tx[i] = rte_ring_lookup(ring);
+		net->sched[i] = sched_create(&sc, net->limits, &err);
+		net_check(net->sched[i] != NULL, err.msg);
+		conf.port[i] = (struct worker_port_conf){net->port_id[i], NET_MAX_FRAME, net->sched[i]};
+	}
+	conf.pool = net->copies;
+	conf.limits = net->limits;
+	conf.slot = &net->slot;
+	net->w = worker_create(&conf, &err);
+	net_check(net->w != NULL, err.msg);
+	net_publish(net, NULL, 0, NULL, 0);
+}
+
+static inline void net_open(struct net *net, uint16_t n_ports, uint64_t tsc_hz, uint64_t rate_bps,
+			    unsigned int n_copies)
+{
+	net_open_on(net, n_ports, NULL, tsc_hz, rate_bps, n_copies);
+}
+
+static inline void net_drain(struct rte_ring *ring)
+{
+	struct rte_mbuf *m;
+
+	while (ring != NULL && rte_ring_dequeue(ring, (void **)&m) == 0)
+		rte_pktmbuf_free(m);
+}
+
+// Also checks that no buffer is lost.
+static inline void net_close(struct net *net)
+{
+	worker_destroy(net->w);
+	for (uint16_t i = 0; i < net->n_ports; i++) {
+		sched_destroy(net->sched[i]);
+		port_close(net->port_id[i]);
+		net_drain(net->rx[i]);
+		net_drain(net->tx[i]);
+		rte_ring_free(net->rx[i]);
+		rte_ring_free(net->tx[i]);
+	}
+	sched_limits_destroy(net->limits);
+	if (net->snapshot != NULL) {
+		cls_destroy(net->snapshot->cls);
+		sched_plan_destroy(net->snapshot->plan);
+		free(net->snapshot);
+	}
+	free(net->class_slot);
+	sched_slots_destroy(net->slots);
+	rte_free(net->slot.rcu);
+	assert_int_equal(rte_mempool_in_use_count(net->pool), 0);
+	assert_int_equal(rte_mempool_in_use_count(net->copies), 0);
+	rte_mempool_free(net->pool);
+	rte_mempool_free(net->copies);
+}
+
+static inline void net_inject(struct net *net, uint16_t port, const struct frame *f)
+{
+	struct rte_mbuf *m = rte_pktmbuf_alloc(net->pool);
+	char *data;
+
+	assert_non_null(m);
+	data = rte_pktmbuf_append(m, (uint16_t)f->len);
+	assert_non_null(data);
+	memcpy(data, f->data, f->len);
+	assert_int_equal(rte_ring_enqueue(net->rx[port], m), 0);
+}
+
+static inline void net_turn(struct net *net)
+{
+	worker_turn(net->w, net->now_tsc);
+}
+
+// Next frame out of a port, NULL if there is none. The caller frees it.
+static inline struct rte_mbuf *net_out(struct net *net, uint16_t port)
+{
+	struct rte_mbuf *m = NULL;
+
+	return rte_ring_dequeue(net->tx[port], (void **)&m) == 0 ? m : NULL;
+}
+
+static inline uint64_t net_counter(const struct net *net, uint16_t port, enum counter_id id)
+{
+	uint64_t value[COUNTER_N];
+
+	worker_counters_get(net->w, port, value);
+	return value[id];
+}
+
+static inline void net_expect_out(struct net *net, uint16_t port, const struct frame *f)
+{
+	struct rte_mbuf *m = net_out(net, port);
+
+	if (m == NULL)
+		fail_msg("nothing came out of port %u", port);
+	assert_int_equal(rte_pktmbuf_pkt_len(m), f->len);
+	assert_memory_equal(rte_pktmbuf_mtod(m, void *), f->data, f->len);
+	rte_pktmbuf_free(m);
+}
+
+static inline void net_expect_silence(struct net *net, uint16_t port)
+{
+	assert_int_equal(rte_ring_count(net->tx[port]), 0);
+}
+
+// counters.def: sum(rx_packets + copies) = sum(tx_packets + all drop lines) + backlog.
+static inline void net_expect_all_accounted_for(const struct net *net)
+{
+	uint64_t in = 0, out = 0;
+
+	for (uint16_t i = 0; i < net->n_ports; i++) {
+		uint64_t value[COUNTER_N];
+
+		worker_counters_get(net->w, i, value);
+		in += value[COUNTER_rx_packets] + value[COUNTER_copies];
+		out += value[COUNTER_tx_packets] + sched_backlog_packets(net->sched[i]);
+		for (int c = 0; c < COUNTER_N; c++)
+			out += counter_desc[c].kind == COUNTER_KIND_DROP ? value[c] : 0;
+	}
+	assert_int_equal(in, out);
+}

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+// The address table: learning, moves, ageing, flushing, a full table, and a long random comparison with a plain list.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "dataplane/fdb.h"
+
+#define A 0x020000000001ull
+#define B 0x020000000002ull
+#define AGEING 300
+
+static struct fdb *make(uint32_t n)
+{
+	struct err err;
+	struct fdb *fdb = fdb_create(n, AGEING, 12345, &err);
+
+	assert_non_null(fdb);
+	return fdb;
+}
+
+static void address_is_known_on_the_port_it_came_from_in_its_vlan(void **state)
+{
+	struct fdb *fdb = make(16);
+
+	assert_int_equal(fdb_find(fdb, 0, A, 0), FDB_PORT_NONE);
+	assert_int_equal(fdb_learn(fdb, 0, A, 3, 0), FDB_NEW);
+	assert_int_equal(fdb_learn(fdb, 0, A, 3, 1), FDB_KNOWN);
+	assert_int_equal(fdb_find(fdb, 0, A, 1), 3);
+	assert_int_equal(fdb_find(fdb, 7, A, 1), FDB_PORT_NONE);
+	assert_int_equal(fdb_learn(fdb, 7, A, 4, 1), FDB_NEW);
+	assert_int_equal(fdb_find(fdb, 0, A, 1), 3);
+	assert_int_equal(fdb_find(fdb, 7, A, 1), 4);
+	assert_int_equal(fdb_find(fdb, 0, B, 1), FDB_PORT_NONE);
+	fdb_destroy(fdb);
+}
+
+static void last_port_wins_when_an_address_moves(void **state)
+{
+	struct fdb *fdb = make(16);
+
+	fdb_learn(fdb, 0, A, 1, 0);
+	assert_int_equal(fdb_learn(fdb, 0, A, 2, 0), FDB_MOVED);
+	assert_int_equal(fdb_find(fdb, 0, A, 0), 2);
+	assert_int_equal(fdb_n_entries(fdb), 1);
+	fdb_destroy(fdb);
+}
+
+static void silent_address_expires_exactly_at_its_age_and_is_removed(void **state)
+{
+	static const uint32_t starts[] = {0, 5, UINT32_MAX - 100}; // also across the wrap
+	for (size_t i = 0; i < sizeof(starts) / sizeof(starts[0]); i++) {
+		uint32_t t = starts[i];
+		struct fdb *fdb = make(16);
+
+		fdb_learn(fdb, 0, A, 1, t);
+		fdb_learn(fdb, 0, B, 1, t);
+		fdb_learn(fdb, 0, B, 1, t + 100); // seen again
+		assert_int_equal(fdb_find(fdb, 0, A, t + AGEING - 1), 1);
+		assert_int_equal(fdb_find(fdb, 0, A, t + AGEING), FDB_PORT_NONE);
+		assert_int_equal(fdb_find(fdb, 0, B, t + AGEING), 1);
+		assert_int_equal(fdb_n_entries(fdb), 2);
+		fdb_age(fdb, 2 * fdb_n_slots(fdb), t + AGEING);
+		assert_int_equal(fdb_n_entries(fdb), 1);
+		assert_int_equal(fdb_learn(fdb, 0, A, 2, t + AGEING), FDB_NEW);
+		fdb_destroy(fdb);
+	}
+}
+
+static void expired_address_elsewhere_is_new_not_moved(void **state)
+{
+	struct fdb *fdb = make(16);
+
+	fdb_learn(fdb, 0, A, 1, 0);
+	assert_int_equal(fdb_learn(fdb, 0, A, 2, AGEING), FDB_NEW);
+	assert_int_equal(fdb_n_entries(fdb), 1);
+	fdb_destroy(fdb);
+}
+
+static void flush_forgets_just_that_port(void **state)
+{
+	struct fdb *fdb = make(16);
+
+	fdb_learn(fdb, 0, A, 1, 0);
+	fdb_learn(fdb, 0, B, 2, 0);
+	fdb_flush_port(fdb, 1);
+	assert_int_equal(fdb_find(fdb, 0, A, 0), FDB_PORT_NONE);
+	assert_int_equal(fdb_find(fdb, 0, B, 0), 2);
+	assert_int_equal(fdb_learn(fdb, 0, A, 1, 0), FDB_NEW);
+	assert_int_equal(fdb_find(fdb, 0, A, 0), 1);
+	fdb_destroy(fdb);
+}
+
+static void full_table_learns_no_more_but_keeps_what_it_has(void **state)
+{
+	enum { N = 1000 };
+	struct fdb *fdb = make(N);
+
+	for (uint32_t i = 0; i < N; i++)
+		assert_int_equal(fdb_learn(fdb, 0, A + i, (uint16_t)(i % 8), 0), FDB_NEW);
+	assert_int_equal(fdb_learn(fdb, 0, A + N, 1, 0), FDB_FULL);
+	assert_int_equal(fdb_find(fdb, 0, A + N, 0), FDB_PORT_NONE);
+	assert_int_equal(fdb_learn(fdb, 0, A, 7, 0), FDB_MOVED); // known ones still move
+	for (uint32_t i = 1; i < N; i++)
+		assert_int_equal(fdb_find(fdb, 0, A + i, 0), i % 8);
+	fdb_age(fdb, 2 * fdb_n_slots(fdb) + N, AGEING);
+	assert_int_equal(fdb_n_entries(fdb), 0);
+	assert_int_equal(fdb_learn(fdb, 0, A + N, 1, AGEING), FDB_NEW);
+	fdb_destroy(fdb);
+}
+
+static void senseless_sizes_are_refused(void **state)
+{
+	struct err err;
+
+	assert_null(fdb_create(0, AGEING, 1, &err));
+	assert_null(fdb_create(16, 0, 1, &err));
+	assert_null(fdb_create(16, 1u << 31, 1, &err));
+	assert_int_equal(err.code, 22);
+}
+
+// The reference: one record per address of a small universe.
+struct known {
+	uint32_t seen;
+	uint16_t port;
+	bool valid;
+};
+
+static void random_history_equals_a_plain_list(void **state)
+{
+	enum { MACS = 300, VLANS = 2, PORTS = 4 };
+	const char *seed_text = getenv("PANE_SEED"), *rounds_text = getenv("PANE_ROUNDS");
+	unsigned int seed = seed_text != NULL ? (unsigned int)atoi(seed_text) : 1;
+	long rounds = rounds_text != NULL ? atol(rounds_text) : 200000;
+	static struct known known[VLANS][MACS];
+	struct fdb *fdb = make(VLANS * MACS);
+	uint32_t now = UINT32_MAX - 1000;
+
+	print_message("seed %u, %ld rounds\n", seed, rounds);
+	srand(seed);
+	memset(known, 0, sizeof(known));
+	for (long i = 0; i < rounds; i++) {
+		uint16_t vlan = (uint16_t)(rand() % VLANS), port = (uint16_t)(rand() % PORTS);
+		uint32_t mac = (uint32_t)rand() % MACS;
+		struct known *k = &known[vlan][mac];
+		bool valid = k->valid && now - k->seen < AGEING;
+		int what = rand() % 1000;
+
+		if (what < 400) {
+			enum fdb_learned how = fdb_learn(fdb, vlan, A + mac, port, now);
+
+			assert_int_equal(how, !valid ? FDB_NEW : k->port == port ? FDB_KNOWN : FDB_MOVED);
+			*k = (struct known){now, port, true};
+		} else if (what < 900) {
+			assert_int_equal(fdb_find(fdb, vlan, A + mac, now), valid ? k->port : FDB_PORT_NONE);
+		} else if (what < 903) {
+			fdb_flush_port(fdb, port);
+			for (int v = 0; v < VLANS; v++)
+				for (int n = 0; n < MACS; n++)
+					known[v][n].valid &= known[v][n].port != port;
+		} else if (what < 980) {
+			now += (uint32_t)rand() % 4;
+		} else {
+			fdb_age(fdb, (uint32_t)rand() % 100, now);
+		}
+	}
+	fdb_destroy(fdb);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(address_is_known_on_the_port_it_came_from_in_its_vlan),
+		cmocka_unit_test(last_port_wins_when_an_address_moves),
+		cmocka_unit_test(silent_address_expires_exactly_at_its_age_and_is_removed),
+		cmocka_unit_test(expired_address_elsewhere_is_new_not_moved),
+		cmocka_unit_test(flush_forgets_just_that_port),
+		cmocka_unit_test(full_table_learns_no_more_but_keeps_what_it_has),
+		cmocka_unit_test(senseless_sizes_are_refused),
+		cmocka_unit_test(random_history_equals_a_plain_list),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
