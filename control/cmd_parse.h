@@ -23,7 +23,7 @@ int cmd_parse(const char *text, size_t len, const struct cmd_names *names, struc
 // comments): its length with the dot, 0 if there is none yet. at_end: nothing more will come, so a dot that is the last
 // byte ends the statement; otherwise it may be the middle of an address and more input decides (the server sets at_end
 // at end of file, and when a client has sent nothing more for a few milliseconds).
-// *skip: bytes of blanks and comments before the statement; it starts at text + *skip.
+// *skip: bytes of blanks and comments before the statement; it is [text + *skip, text + *skip + the result).
 size_t cmd_split(const char *text, size_t len, bool at_end, size_t *skip);
 
 // A rate as in SPEC 2 ("5Mb", "10kb", "2Gb", "100"): 0 or -EINVAL. Used by the configuration too.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The configuration file: YAML, schema in C (libcyaml). Errors name file, line and key.
-// Thread: start-up. Owner: the caller (config_load ... config_free).
+// The configuration file: YAML, schema in C (libcyaml). Errors name file, line and key. docs/pane.yaml explains every
+// key. Thread: start-up. Owner: the caller (config_load ... config_free).
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
@@ -8,9 +8,9 @@
 #include "hft/err.h"
 
 struct config_port {
-	char *name; // unique, [A-Za-z0-9_.-]{1,31}
-	char *device; // af_xdp:IF, af_packet:IF, tap:IF, pcap:IN,OUT, ring:N, null:
-	char *rate; // text as in SPEC 2 ("100Mb"), may be NULL
+	char *name;        // unique, [A-Za-z0-9_.-]{1,31}
+	char *device;      // af_xdp:IF, af_packet:IF, tap:IF, pcap:IN,OUT, ring:N, null:, memif:ARGS, pci:ADDRESS
+	char *rate;        // text as in SPEC 2 ("100Mb"), may be NULL
 	uint64_t rate_bps; // from rate; 0: none
 };
 
@@ -24,28 +24,41 @@ struct config_principal { // which OS user may speak for which name
 	char *os_user;
 };
 
+struct config_dataplane {
+	uint32_t mac_ageing_s;   // default 300
+	uint32_t memory_mb;      // default 256
+	uint32_t mtu;            // largest IP packet; default 1500
+	uint32_t policy_wait_ms; // a starting dataplane forwards nothing until it has the policy, at most this long;
+				 // default 2000
+	bool huge_pages;         // default false
+	char *lcores;     // DPDK -l list, "main,worker" (two cores); default chosen from the affinity mask; may be NULL
+	bool poll_always; // default false: sleep shortly when idle
+	uint32_t simd_max_bits; // 0 scalar, 128, 256, 512 (default)
+};
+
+// What one user other than root may have; 0: any number.
+struct config_limits {
+	uint32_t sessions;         // default 256
+	uint32_t requests;         // accepted and not over; default 100000
+	uint32_t statements_per_s; // default 20000; so many at once, too
+};
+
 struct config {
-	char *run_dir; // sockets; default /run/pane
-	char *state_dir; // journal; default /var/lib/pane
-	char *tcp_listen; // "127.0.0.1:4242", loopback only; NULL: no TCP
+	char *run_dir;      // sockets; default /run/pane
+	char *state_dir;    // journal; default /var/lib/pane
+	char *tcp_listen;   // "127.0.0.1:4242", loopback only; NULL: no TCP
 	char *control_user; // the controller runs as this OS user after start; NULL: unchanged
-	char *log_level; // error, warning, info, debug; default info
+	char *log_level;    // error, warning, info, debug; default info
 	struct config_port *ports;
 	unsigned int n_ports;
 	struct config_host *hosts;
 	unsigned int n_hosts;
 	struct config_principal *principals;
 	unsigned int n_principals;
-	uint32_t mac_ageing_s; // default 300
-	uint32_t memory_mb; // of the dataplane; default 256
-	uint32_t mtu; // largest IP packet; default 1500
-	uint32_t policy_wait_ms; // a starting dataplane forwards nothing until it has the policy, at most this long; default 2000
-	bool huge_pages; // default false
-	char *lcores; // DPDK -l list, "main,worker" (two cores); default chosen from the affinity mask; may be NULL
-	bool poll_always; // default false: sleep shortly when idle
-	uint32_t simd_max_bits; // 0 scalar, 128, 256, 512 (default)
+	struct config_limits limits;
+	struct config_dataplane dataplane;
 };
 
 // -EINVAL, -ENOENT ... with "FILE:LINE: KEY: what was expected" in err. *out is NULL on error.
 int config_load(const char *path, struct config **out, struct err *err);
-void config_free(struct config *c);
+void config_free(struct config *c); // accepts NULL

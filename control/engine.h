@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "event.h"
 #include "hft/err.h"
 #include "hft/tree.h"
 #include "nib.h"
@@ -28,18 +29,33 @@ void engine_destroy(struct engine *e);
 // reply->mutated says that state changed: the caller journals (speaker, statement, now_ns) before it answers.
 // now_ns never runs backwards inside the engine: an earlier value is taken as the latest seen.
 void engine_exec(struct engine *e, const struct principal *speaker, const char *statement, size_t len, int64_t now_ns,
-                 struct reply *reply);
+		 struct reply *reply);
 
-// Ends what has ended. Called once a turn before statements.
+// Starts and ends what has started and ended. Called once a turn before statements.
 void engine_advance(struct engine *e, int64_t now_ns);
 // The next instant after now at which engine_advance has something to do; INT64_MAX: never.
 int64_t engine_next_ns(const struct engine *e);
 int64_t engine_now_ns(const struct engine *e); // offline mode: the clock that Tick moves
 
+// From now on events go to the sink (copied). Not before what happened long ago has been replayed.
+void engine_listen(struct engine *e, const struct event_sink *sink);
+// Called inside engine_exec for each user who is dropped: the sessions of that user are to end. Nothing of the engine
+// may be called from it.
+void engine_on_user_dropped(struct engine *e, void (*fn)(void *ctx, const char *user), void *ctx);
+// From now on a user other than root may have so many requests that are not over; 0: any number.
+void engine_limit_requests(struct engine *e, uint32_t max_open);
+
 // Changes whenever the policy tree that engine_policy would build changes other than by passing time.
 uint64_t engine_policy_gen(const struct engine *e);
 // The policy tree of all accepted requests not over at now_ns, users replaced by what the NIB binds to them (a request
-// of an unbound user has no boxes and is left out). tree is initialised by the caller. 0 or -ENOMEM.
+// of an unbound user has no boxes and is left out). tree is initialised by the caller. 0, -ENOMEM or -E2BIG.
 int engine_policy(const struct engine *e, int64_t now_ns, struct tree *tree);
+
+// why: the accepted policy cannot be put in force as it is; new requests are refused (network) with that sentence until
+// NULL says that it can. Cancelling and expiry go on: they are the way out.
+void engine_set_network(struct engine *e, const char *why);
+
+// A number that was given out in an earlier life is not given out again: the next request gets the one after it.
+void engine_skip_number(struct engine *e);
 
 bool engine_user_exists(const struct engine *e, const char *name);

@@ -10,14 +10,16 @@
 
 struct journal;
 
-struct journal *journal_open(const char *path, struct err *err); // creates it; refuses a file of another format or version
+struct journal *journal_open(const char *path,
+			     struct err *err); // creates it; refuses a file of another format or version
 void journal_close(struct journal *j);
 // Appends to the open transaction (begun on demand).
-int journal_append(struct journal *j, int64_t now_ns, const struct principal *speaker, const char *statement, size_t len,
-                   struct err *err);
+int journal_append(struct journal *j, int64_t now_ns, const struct principal *speaker, const char *statement,
+		   size_t len, struct err *err);
 // Commits what was appended since the last commit; nothing appended: nothing done.
 int journal_commit(struct journal *j, struct err *err);
 // Calls fn for every entry in order. fn returning non-zero stops, and that value is returned.
 int journal_replay(struct journal *j,
-                   int (*fn)(void *ctx, int64_t now_ns, const struct principal *speaker, const char *statement, size_t len),
-                   void *ctx, struct err *err);
+		   int (*fn)(void *ctx, int64_t now_ns, const struct principal *speaker, const char *statement,
+			     size_t len),
+		   void *ctx, struct err *err);

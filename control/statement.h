@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// A parsed statement: a plain value, made by cmd_parse, executed by engine. Names are not looked up yet, except users and
-// hosts inside flow groups. Owner: the caller (statement_fini frees the flow group). Thread: control only.
+// A parsed statement: a plain value, made by cmd_parse, executed by engine. Names are not looked up yet, except users
+// and hosts inside flow groups. Owner: the caller (statement_fini frees the flow group). Thread: control only.
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "hft/match.h"
+#include "ip_list.h"
 #include "speaker.h"
 
 #define NAME_MAX_LEN 64 // identifiers are refused when longer (PRINCIPAL_NAME_MAX with its end)
@@ -15,19 +16,25 @@ enum verb {
 	VERB_NEW_SHARE,
 	VERB_GRANT,
 	VERB_GRANT_DEFAULT,
-	VERB_BIND, // Bind U to ADDRESS (IP or MAC for now)
+	VERB_REVOKE,
+	VERB_DROP_SHARE,
+	VERB_DROP_USER,
+	VERB_BIND, // Bind U to ADDRESS: IP, MAC, or IP TRANSPORT PORTS
 	VERB_UNBIND,
 	VERB_ALLOW,
 	VERB_DENY,
 	VERB_RESERVE,
 	VERB_RATELIMIT,
+	VERB_WAYPOINT,
+	VERB_AVOID,
 	VERB_CANCEL,
+	VERB_RENEW,
 	VERB_GET_SCHEDULE,
 	VERB_LIST_SHARES,
 	VERB_LIST_SHARES_BY_FLOW_GROUP,
 	VERB_LIST_REQUESTS,
 	VERB_PORTS, // `ports.`
-	VERB_TIME, // `time.`
+	VERB_TIME,  // `time.`
 	VERB_HELP,
 	VERB_TICK,
 	VERB_MODE, // `mode json.` / `mode classic.`
@@ -59,19 +66,35 @@ enum privilege {
 	PRIV_TB_FILL,
 	PRIV_TB_CAPACITY,
 	PRIV_RATELIMIT,
+	PRIV_WAYPOINT,
+	PRIV_AVOID,
 	PRIV_HINT,
 	PRIV_QUERY,
+	PRIV_VIEW,
 	PRIV_WEIGHT,
 	PRIV_N,
 };
 
+// What a share may see (SPEC 3).
+enum view {
+	VIEW_TRAFFIC = 1 << 0,
+	VIEW_PORTS = 1 << 1,
+	VIEW_LINKS = 1 << 2,
+	VIEW_HOSTS = 1 << 3,
+	VIEW_QUEUES = 1 << 4,
+	VIEW_SCHEDULE = 1 << 5,
+	VIEW_ALL = (1 << 6) - 1,
+};
+
 struct privileges {
-	uint32_t given; // 1 << enum privilege
+	uint32_t given;            // 1 << enum privilege
 	int64_t allow_ns, deny_ns; // longest time; 0: False; DURATION_UNLIMITED: True
 	uint64_t reserve_max_bps, reserve_min_bps;
 	uint64_t tb_fill_bps, tb_capacity_bits;
 	uint64_t ratelimit_min_bps;
+	struct ip_list *waypoint, *avoid; // sets; a reference each in a statement and in a share
 	bool hint, query;
+	uint32_t view; // set of enum view
 	uint32_t weight;
 };
 
@@ -83,16 +106,18 @@ enum strictness {
 
 struct statement {
 	enum verb verb;
-	char name[NAME_MAX_LEN]; // user, new share, share of GetSchedule/ListRequests ("" if not given), mode, help topic
-	char share[NAME_MAX_LEN]; // `on SHARE`, parent of NewShare, granted share
-	struct principal principal; // Grant ... to P
-	struct match flows; // flow group; without time
+	char name[NAME_MAX_LEN];    // user, new or dropped share, share of GetSchedule/ListRequests ("" if not given),
+				    // mode, help topic
+	char share[NAME_MAX_LEN];   // `on SHARE`, parent of NewShare, granted share
+	struct principal principal; // Grant ... to P, Revoke ... from P
+	struct match flows;         // flow group; without time
 	struct privileges privileges;
-	uint64_t rate_bps; // reserve, ratelimit
-	uint64_t number; // cancel N, Tick N
+	uint64_t rate_bps;         // reserve, ratelimit
+	struct ip_list *addresses; // waypoint: in order; avoid: a set; a reference
+	uint64_t number;           // cancel N, renew N, Tick N
 	enum strictness strictness;
 	struct time_spec from, to;
-	struct match binding; // Bind/Unbind ADDRESS as a flow group on the source side (srcHost or srcEth)
+	struct match binding; // Bind/Unbind ADDRESS as a flow group on the source side
 	bool has_binding;
 };
 

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+// Quantities as an answer shows them (SPEC 2): times as decimal seconds, rates and token amounts as integers or "inf"
+// in lists and JSON, and with a unit in sentences. Thread: control only.
+#pragma once
+#include <stdint.h>
+
+#include "hft/match.h"
+#include "reply.h"
+#include "user.h"
+
+struct quantity { // text of a quantity, by value so that it can be an argument
+	char text[40];
+};
+
+struct quantity answer_time(int64_t ns);       // 160, 0.5, up to nine decimals; INT64_MAX: forever
+struct quantity answer_duration(int64_t ns);   // 5 min, 10 s; INT64_MAX: forever
+struct quantity answer_rate(uint64_t bps);     // 600 Mb, 1500 kb, 7 b; UINT64_MAX: inf
+struct quantity answer_number(uint64_t value); // UINT64_MAX: inf
+
+json_t *answer_time_json(int64_t ns);       // string; null for ever
+json_t *answer_number_json(uint64_t value); // integer; "inf" for UINT64_MAX
+
+// Sets a member of the answer (the reference is stolen).
+void answer_put(struct reply *reply, const char *key, json_t *value);
+// A box with user names in SPEC 1's syntax; malloc'ed, NULL when out of memory.
+char *answer_group(const struct users *users, const struct box *box);
+// Array of {"group", "start", "end"}, one for each box.
+json_t *answer_boxes_json(const struct users *users, const struct match *match);

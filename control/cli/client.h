@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+// panectl's end of the command socket, in JSON mode. Answers come in the order of the statements.
+// Owner: the caller. Thread: one.
+#pragma once
+#include <jansson.h>
+#include <stddef.h>
+
+#include "hft/err.h"
+
+// Statements under way, in bytes: the server reads so much ahead even when its answers are not fetched yet.
+#define CLIENT_WINDOW_BYTES 65536
+
+struct client;
+
+// socket: path of the Unix socket, or ADDRESS:PORT. NULL: cannot connect, refused, or not a PANE server.
+struct client *client_open(const char *socket, const char *user, struct err *err);
+void client_close(struct client *c); // accepts NULL
+// What to do with an event that comes between answers; by default it is dropped. line as client_receive's.
+void client_on_event(struct client *c, void (*fn)(void *ctx, const json_t *event, const char *line), void *ctx);
+// Statement with its dot. 0 or -EIO.
+int client_send(struct client *c, const char *statement, size_t len, struct err *err);
+// The next answer (caller: json_decref), and its line as it came, valid until the next call. NULL: the session is over.
+json_t *client_receive(struct client *c, const char **line, struct err *err);

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+// panectl at a terminal: line editing, history, completion of verbs, shares and users. Thread: one.
+#pragma once
+#include <jansson.h>
+#include <stddef.h>
+
+#include "complete.h"
+
+struct interactive {
+	int (*ask)(void *ctx, const char *statement, size_t len);
+	json_t *(*names)(void *ctx, enum complete_what what); // to complete with; new reference, NULL when unknown
+	void *ctx;
+};
+
+// Reads statements, which may go over several lines, until end of input or until ask returns non-zero; returns that.
+int interactive_run(const char *user, const struct interactive *with);

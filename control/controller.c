@@ -1,0 +1,453 @@
+// SPDX-License-Identifier: Apache-2.0
+// Crash-only: when the journal fails the process ends without answering, and the next one starts from what is in it.
+#include "controller.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cmd_table.h"
+#include "dp_link.h"
+#include "engine.h"
+#include "journal.h"
+#include "log.h"
+#include "loop.h"
+#include "meter.h"
+#include "nib.h"
+#include "realize.h"
+#include "rundir.h"
+#include "server.h"
+
+struct controller {
+	const struct controller_conf *conf;
+	struct loop *loop;
+	struct nib *nib;
+	struct engine *engine;
+	struct auth_rule *auth_rules;
+	struct server *server;
+	struct meter *meter; // statements a second
+	struct journal *journal;
+	char **events; // of this turn, by pairs: user, line; told behind its answers
+	size_t n_events, cap_events;
+	struct dp_link *link;
+	struct realize realize;
+
+	int64_t now_ns; // of this turn
+	bool journal_failed;
+	bool told_ready;
+	size_t n_replayed, n_skipped;
+	struct dp_link_stats seen; // of the link, as logged last
+	char realize_error[512];   // as logged last
+	bool refused_by_dp;        // the last policy change
+	bool answered;             // in the turn before this one: its answers are on their way
+};
+
+static int64_t turn(void *ctx, int64_t now_ns);
+
+static int loop_up(struct controller *c, struct err *err)
+{
+	c->loop = loop_create(err);
+	return c->loop != NULL ? 0 : -ENOMEM;
+}
+
+static void loop_down(struct controller *c)
+{
+	loop_destroy(c->loop);
+}
+
+static int nib_up(struct controller *c, struct err *err)
+{
+	const struct config *config = c->conf->config;
+
+	c->nib = nib_create();
+	if (c->nib == NULL)
+		return err_set(err, ENOMEM, "out of memory");
+	for (unsigned int i = 0; i < config->n_hosts; i++) {
+		if (nib_host_add(c->nib, config->hosts[i].name, config->hosts[i].address, err) < 0)
+			return -EINVAL;
+	}
+	return 0;
+}
+
+static void nib_down(struct controller *c)
+{
+	nib_destroy(c->nib);
+}
+
+// Its clock starts at 0, not now: the journal's statements come with their own, earlier, times.
+static int engine_up(struct controller *c, struct err *err)
+{
+	const struct engine_conf conf = {.offline = false};
+
+	c->engine = engine_create(&conf, c->nib, 0);
+	return c->engine != NULL ? 0 : err_set(err, ENOMEM, "out of memory");
+}
+
+static void engine_down(struct controller *c)
+{
+	engine_destroy(c->engine);
+}
+
+static bool user_exists(void *ctx, const char *user)
+{
+	struct controller *c = ctx;
+
+	return engine_user_exists(c->engine, user);
+}
+
+static int server_up(struct controller *c, struct err *err)
+{
+	const struct config *config = c->conf->config;
+	struct server_conf conf = {.tcp_listen = config->tcp_listen,
+				   .user_exists = user_exists,
+				   .ctx = c,
+				   .max_sessions_per_user = config->limits.sessions};
+	char path[RUNDIR_PATH_MAX];
+	struct rlimit files;
+
+	// A session is a descriptor.
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
+		files.rlim_cur = files.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &files);
+	}
+	c->auth_rules = calloc(config->n_principals + 1, sizeof(*c->auth_rules));
+	if (c->auth_rules == NULL)
+		return err_set(err, ENOMEM, "out of memory");
+	for (unsigned int i = 0; i < config->n_principals; i++)
+		c->auth_rules[i] = (struct auth_rule){config->principals[i].name, config->principals[i].os_user};
+	conf.auth = (struct auth_rules){c->auth_rules, config->n_principals};
+	if (rundir_path(path, sizeof(path), config->run_dir, "control.sock", err) < 0)
+		return -EINVAL;
+	conf.unix_path = path;
+	c->server = server_create(loop_base(c->loop), &conf, err);
+	return c->server != NULL ? 0 : -EIO;
+}
+
+static void server_down(struct controller *c)
+{
+	server_destroy(c->server);
+	free(c->auth_rules);
+}
+
+// After the sockets, for which run_dir must be writable; before the journal, whose directory is control_user's.
+static int privileges_up(struct controller *c, struct err *err)
+{
+	const struct config *config = c->conf->config;
+	pid_t parent = getppid();
+	uid_t uid;
+	gid_t gid;
+
+	if (config->control_user != NULL && (rundir_control_user(config, &uid, &gid, err) < 0 ||
+					     rundir_become(uid, gid, config->control_user, err) < 0))
+		return -EPERM;
+	umask(077);
+	// The change of user has cleared it.
+	if (c->conf->supervised && (prctl(PR_SET_PDEATHSIG, SIGTERM) < 0 || getppid() != parent))
+		return err_set(err, ESRCH, "the supervisor is gone");
+	return 0;
+}
+
+static bool is_request(const char *statement, size_t len)
+{
+	size_t n = 0;
+	const struct cmd_info *info;
+
+	while (n < len && isalpha((unsigned char)statement[n]))
+		n++;
+	info = cmd_table_find(statement, n);
+	return info != NULL &&
+	       (info->verb == VERB_ALLOW || info->verb == VERB_DENY || info->verb == VERB_RESERVE ||
+		info->verb == VERB_RATELIMIT || info->verb == VERB_WAYPOINT || info->verb == VERB_AVOID);
+}
+
+static int replay(void *ctx, int64_t time_ns, const struct principal *speaker, const char *statement, size_t len)
+{
+	struct controller *c = ctx;
+	struct reply reply;
+
+	reply_init(&reply);
+	engine_exec(c->engine, speaker, statement, len, time_ns, &reply);
+	c->n_replayed++;
+	if (reply.code != REPLY_OK) {
+		const char *why = json_string_value(json_object_get(reply.body, "why"));
+
+		c->n_skipped++;
+		if (is_request(statement, len))
+			engine_skip_number(c->engine); // later entries name theirs
+		log_error("journal: accepted earlier, now refused (%s: %s) and left out: %s : %.*s",
+			  reply_code_name(reply.code), why != NULL ? why : "", speaker->user,
+			  len < 400 ? (int)len : 400, statement);
+	}
+	reply_fini(&reply);
+	return 0;
+}
+
+static int journal_up(struct controller *c, struct err *err)
+{
+	char path[RUNDIR_PATH_MAX];
+
+	if (rundir_path(path, sizeof(path), c->conf->config->state_dir, "journal.db", err) < 0)
+		return -EINVAL;
+	c->journal = journal_open(path, err);
+	if (c->journal == NULL || journal_replay(c->journal, replay, c, err) < 0)
+		return -EIO;
+	log_info("journal %s: %zu statements, %zu of them left out", path, c->n_replayed, c->n_skipped);
+	engine_advance(c->engine, loop_clock_ns());
+	return 0;
+}
+
+static bool wants_event(void *ctx, const char *user)
+{
+	struct controller *c = ctx;
+
+	return server_listens(c->server, user);
+}
+
+static void add_event(struct controller *c, char *text)
+{
+	if (c->n_events == c->cap_events) {
+		size_t cap = c->cap_events == 0 ? 64 : c->cap_events * 2;
+		char **events = realloc(c->events, cap * sizeof(char *));
+
+		if (events == NULL)
+			abort(); // the supervisor starts again from the journal
+		c->events = events;
+		c->cap_events = cap;
+	}
+	if (text == NULL)
+		abort();
+	c->events[c->n_events++] = text;
+}
+
+static void on_event(void *ctx, const char *user, const json_t *event)
+{
+	add_event(ctx, strdup(user));
+	add_event(ctx, json_dumps(event, JSON_COMPACT));
+}
+
+static void tell_events(struct controller *c)
+{
+	for (size_t i = 0; i < c->n_events; i += 2) {
+		server_tell(c->server, c->events[i], c->events[i + 1]);
+		free(c->events[i]);
+		free(c->events[i + 1]);
+	}
+	c->n_events = 0;
+}
+
+// After the journal: what was accepted once is not refused for a limit set later, and nobody heard what happened then.
+static int limits_up(struct controller *c, struct err *err)
+{
+	const struct event_sink sink = {.wants = wants_event, .fn = on_event, .ctx = c};
+
+	c->meter = meter_create(c->conf->config->limits.statements_per_s);
+	if (c->meter == NULL)
+		return err_set(err, ENOMEM, "out of memory");
+	engine_limit_requests(c->engine, c->conf->config->limits.requests);
+	engine_listen(c->engine, &sink);
+	return 0;
+}
+
+static void limits_down(struct controller *c)
+{
+	meter_destroy(c->meter);
+	for (size_t i = 0; i < c->n_events; i++)
+		free(c->events[i]);
+	free(c->events);
+}
+
+static void journal_down(struct controller *c)
+{
+	journal_close(c->journal);
+}
+
+static int link_up(struct controller *c, struct err *err)
+{
+	char path[RUNDIR_PATH_MAX];
+
+	if (rundir_path(path, sizeof(path), c->conf->config->run_dir, "link.sock", err) < 0)
+		return -EINVAL;
+	c->link = dp_link_create(loop_base(c->loop), path, c->nib, err);
+	return c->link != NULL ? 0 : -EIO;
+}
+
+static void link_down(struct controller *c)
+{
+	dp_link_destroy(c->link);
+}
+
+static int realize_up(struct controller *c, struct err *err)
+{
+	// Nothing is realised yet: the first turn sends the policy, also an empty one.
+	c->realize = (struct realize){.engine = c->engine, .link = c->link};
+	return 0;
+}
+
+static const struct {
+	const char *name;
+	int (*up)(struct controller *c, struct err *err);
+	void (*down)(struct controller *c);
+} steps[] = {
+	{"event loop", loop_up, loop_down},
+	{"network state", nib_up, nib_down},
+	{"policy engine", engine_up, engine_down},
+	{"command socket", server_up, server_down},
+	{"privileges", privileges_up, NULL},
+	{"journal", journal_up, journal_down},
+	{"limits", limits_up, limits_down},
+	{"dataplane link", link_up, link_down},
+	{"policy", realize_up, NULL},
+};
+
+#define N_STEPS (sizeof(steps) / sizeof(steps[0]))
+
+int controller_run(const struct controller_conf *conf)
+{
+	struct controller c = {.conf = conf};
+	struct err err = {0};
+	int status = 0;
+	size_t up = 0;
+
+	while (up < N_STEPS && status == 0) {
+		if (steps[up].up(&c, &err) < 0) {
+			log_error("cannot start (%s): %s", steps[up].name, err.msg);
+			status = 1;
+		}
+		up++; // down takes what is half up
+	}
+	if (status == 0) {
+		log_info("answers on %s/control.sock%s%s", conf->config->run_dir,
+			 conf->config->tcp_listen != NULL ? " and " : "",
+			 conf->config->tcp_listen != NULL ? conf->config->tcp_listen : "");
+		status = loop_run(c.loop, turn, &c) == 0 ? 0 : 1;
+		log_info("stops");
+	}
+	while (up-- > 0) {
+		if (steps[up].down != NULL)
+			steps[up].down(&c);
+	}
+	return status;
+}
+
+static void exec(void *ctx, const struct principal *speaker, const char *statement, size_t len, struct reply *reply)
+{
+	struct controller *c = ctx;
+	int shown = len < 400 ? (int)len : 400;
+	struct err err;
+
+	if (strcmp(speaker->user, "root") != 0 && !meter_take(c->meter, speaker->user, c->now_ns)) {
+		reply_refuse(reply, REPLY_LIMIT, "%s says more than %" PRIu32 " statements a second", speaker->user,
+			     c->conf->config->limits.statements_per_s);
+		return;
+	}
+	engine_exec(c->engine, speaker, statement, len, c->now_ns, reply);
+	// The engine's own time, not the clock's: they differ while a clock that was set back catches up.
+	if (reply->mutated && !c->journal_failed &&
+	    journal_append(c->journal, engine_now_ns(c->engine), speaker, statement, len, &err) < 0) {
+		log_error("%s", err.msg);
+		c->journal_failed = true;
+	}
+	if (!log_enabled(LOG_LEVEL_DEBUG))
+		return;
+	if (reply->code == REPLY_OK)
+		log_debug("%s : %.*s accepted", speaker->user, shown, statement);
+	else
+		log_debug("%s : %.*s refused (%s)", speaker->user, shown, statement, reply_code_name(reply->code));
+}
+
+static void log_link(struct controller *c)
+{
+	struct dp_link_stats now;
+
+	dp_link_stats(c->link, &now);
+	if (now.connected != c->seen.connected)
+		log_info("dataplane link %s", now.connected ? "up" : "down: tries again");
+	if (now.failed_commits != c->seen.failed_commits && !c->refused_by_dp) {
+		log_error("the dataplane refused a policy change: the last good one stays, new requests are refused");
+		c->refused_by_dp = true;
+	}
+	if (now.txn_in_force != c->seen.txn_in_force)
+		log_info("policy change %" PRIu64 " in force (%" PRIu64 " rows added, %" PRIu64 " deleted so far)",
+			 now.txn_in_force, now.rows_added, now.rows_deleted);
+	if (now.txn_in_force != c->seen.txn_in_force)
+		c->refused_by_dp = false;
+	c->seen = now;
+}
+
+static void realize(struct controller *c)
+{
+	struct err err = {0};
+
+	if (realize_run(&c->realize, c->now_ns, &err) == 0) {
+		if (c->realize.retry_ns == 0 && c->realize_error[0] != '\0') {
+			c->realize_error[0] = '\0';
+			log_info("the policy can be put in force again");
+		}
+		return;
+	}
+	if (strcmp(err.msg, c->realize_error) != 0)
+		log_error("the policy cannot be put in force, the last good one stays: %s", err.msg);
+	memcpy(c->realize_error, err.msg, sizeof(c->realize_error));
+}
+
+// New requests are refused while what was accepted is not in force.
+static void tell_network(struct controller *c)
+{
+	const char *why = NULL;
+
+	if (c->realize_error[0] != '\0')
+		why = c->realize_error;
+	else if (c->refused_by_dp)
+		why = "the dataplane refuses the policy as it is";
+	engine_set_network(c->engine, why);
+}
+
+static void tell_ready(struct controller *c)
+{
+	if (c->told_ready)
+		return;
+	c->told_ready = true;
+	if (c->conf->ready_fd < 0)
+		return;
+	if (write(c->conf->ready_fd, "1", 1) < 0)
+		log_warning("the supervisor does not listen: %s", strerror(errno));
+	close(c->conf->ready_fd);
+}
+
+// Answers leave only after what they answer is on disk.
+static int64_t turn(void *ctx, int64_t now_ns)
+{
+	struct controller *c = ctx;
+	struct err err;
+	bool more;
+
+	c->now_ns = now_ns;
+	engine_advance(c->engine, now_ns);
+	more = server_execute(c->server, exec, c);
+	if (!c->journal_failed && journal_commit(c->journal, &err) < 0) {
+		log_error("%s", err.msg);
+		c->journal_failed = true;
+	}
+	if (c->journal_failed) {
+		loop_stop(c->loop, 1);
+		return now_ns;
+	}
+	tell_events(c);
+	server_send(c->server);
+	log_link(c);
+	tell_ready(c);
+	// A compilation may take long: what was just answered goes out first, and the next turn compiles.
+	c->answered = engine_policy_gen(c->engine) != c->realize.policy_gen && !c->answered;
+	if (c->answered)
+		return now_ns;
+	realize(c);
+	tell_network(c);
+	return more ? now_ns : engine_next_ns(c->engine);
+}

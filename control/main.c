@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: Apache-2.0
+// pane-switchd: the switch and its controller. Without --role it supervises one process of each role; this file chooses
+// the role and hands the configuration over.
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "config.h"
+#include "controller.h"
+#include "dataplane/dp.h"
+#include "log.h"
+#include "loop.h"
+#include "rundir.h"
+#include "supervise.h"
+
+#define EXIT_USAGE 2
+#define SUPERVISED_ENV "PANE_SUPERVISED" // in a child's environment
+
+struct options {
+	const char *config, *role, *log_level;
+	bool check_config;
+};
+
+static const char usage[] =
+	"usage: pane-switchd [--config FILE] [--role ROLE] [--check-config] [--log-level LEVEL]\n"
+	"\n"
+	"A software switch with a built-in controller: hosts on its ports talk through it, users say on the command\n"
+	"socket (panectl) what the network shall do for them.\n"
+	"\n"
+	"  --config FILE      YAML, explained in docs/pane.yaml (default /etc/pane/pane.yaml)  [PANE_CONFIG]\n"
+	"  --role ROLE        all: start and supervise both processes (default); controller or dataplane: be that one\n"
+	"                     [PANE_ROLE]\n"
+	"  --check-config     say whether the configuration is right, and end  [PANE_CHECK_CONFIG=1]\n"
+	"  --log-level LEVEL  error, warning, info or debug, instead of the configuration's  [PANE_LOG_LEVEL]\n"
+	"  --version, --help\n"
+	"\n"
+	"The environment variable in brackets stands for the flag; the flag wins. SIGTERM and SIGINT stop everything.\n"
+	"Exit status: 0 stopped as asked, 1 bad configuration or failure, 2 bad command line.\n";
+
+static volatile bool stop_asked;
+
+// -1: go on; otherwise the exit status.
+static int parse_options(int argc, char **argv, struct options *o);
+static int run_role(const struct options *o, const struct config *c, const char *program);
+
+int main(int argc, char **argv)
+{
+	struct options o;
+	struct config *c;
+	struct err err;
+	int status = parse_options(argc, argv, &o);
+
+	prctl(PR_SET_NAME, "pane-switchd"); // a role is started from /proc/self/exe
+	if (status >= 0)
+		return status;
+	if (config_load(o.config, &c, &err) < 0) {
+		fprintf(stderr, "pane-switchd: %s\n", err.msg);
+		return 1;
+	}
+	if (o.check_config) {
+		printf("%s: right: %u ports, %u hosts, %u principals\n", o.config, c->n_ports, c->n_hosts,
+		       c->n_principals);
+		status = 0;
+	} else {
+		status = run_role(&o, c, argv[0]);
+	}
+	config_free(c);
+	return status;
+}
+
+static int usage_error(const char *fmt, const char *what)
+{
+	fprintf(stderr, "pane-switchd: ");
+	fprintf(stderr, fmt, what);
+	fprintf(stderr, " (see --help)\n");
+	return EXIT_USAGE;
+}
+
+static const char *env_or(const char *name, const char *value)
+{
+	const char *env = getenv(name);
+
+	return env != NULL && env[0] != '\0' ? env : value;
+}
+
+static int check_options(const struct options *o)
+{
+	enum log_level level;
+
+	if (strcmp(o->role, "all") != 0 && strcmp(o->role, "controller") != 0 && strcmp(o->role, "dataplane") != 0)
+		return usage_error("--role: expected all, controller or dataplane, got \"%s\"", o->role);
+	if (o->log_level != NULL && log_level_parse(o->log_level, &level) < 0)
+		return usage_error("--log-level: expected error, warning, info or debug, got \"%s\"", o->log_level);
+	return -1;
+}
+
+static int parse_options(int argc, char **argv, struct options *o)
+{
+	static const struct option flags[] = {
+		{"config", required_argument, NULL, 'c'},
+		{"role", required_argument, NULL, 'r'},
+		{"check-config", no_argument, NULL, 'k'},
+		{"log-level", required_argument, NULL, 'l'},
+		{"version", no_argument, NULL, 'V'},
+		{"help", no_argument, NULL, 'h'},
+		{0},
+	};
+	int flag;
+
+	*o = (struct options){
+		.config = env_or("PANE_CONFIG", "/etc/pane/pane.yaml"),
+		.role = env_or("PANE_ROLE", "all"),
+		.log_level = env_or("PANE_LOG_LEVEL", NULL),
+		.check_config = strcmp(env_or("PANE_CHECK_CONFIG", "0"), "0") != 0,
+	};
+	opterr = 0;
+	while ((flag = getopt_long(argc, argv, ":h", flags, NULL)) != -1) {
+		switch (flag) {
+		case 'c':
+			o->config = optarg;
+			break;
+		case 'r':
+			o->role = optarg;
+			break;
+		case 'k':
+			o->check_config = true;
+			break;
+		case 'l':
+			o->log_level = optarg;
+			break;
+		case 'V':
+			printf("pane-switchd %s\n", PANE_VERSION);
+			return 0;
+		case 'h':
+			fputs(usage, stdout);
+			return 0;
+		case ':':
+			return usage_error("%s needs a value", argv[optind - 1]);
+		default:
+			return usage_error("unknown flag %s",
+					   optopt != 0 ? (char[]){'-', (char)optopt, '\0'} : argv[optind - 1]);
+		}
+	}
+	if (optind < argc)
+		return usage_error("unexpected argument \"%s\"", argv[optind]);
+	return check_options(o);
+}
+
+static void on_signal(int sig)
+{
+	stop_asked = true;
+}
+
+static void catch_signals(bool supervised)
+{
+	struct sigaction stop = {.sa_handler = on_signal}, ignore = {.sa_handler = SIG_IGN};
+
+	sigaction(SIGTERM, &stop, NULL);
+	// A terminal's ^C goes to all processes: the supervisor passes it on in its own way.
+	sigaction(SIGINT, supervised ? &ignore : &stop, NULL);
+	sigaction(SIGHUP, &ignore, NULL);
+	sigaction(SIGPIPE, &ignore, NULL);
+}
+
+// The EAL's name for this instance's files: the same at every start, another one for another run_dir.
+static void file_prefix(const char *run_dir, char *buf, size_t size)
+{
+	uint32_t hash = 2166136261; // FNV-1a
+
+	for (; *run_dir != '\0'; run_dir++)
+		hash = (hash ^ (unsigned char)*run_dir) * 16777619;
+	snprintf(buf, size, "pane-%08x", (unsigned int)hash);
+}
+
+static int run_dataplane(const struct config *c, struct err *err)
+{
+	char link_path[RUNDIR_PATH_MAX], prefix[32];
+	const struct config_dataplane *d = &c->dataplane;
+	struct dp_conf conf = {
+		.link_path = link_path,
+		.n_ports = c->n_ports,
+		.mac_ageing_s = d->mac_ageing_s,
+		.memory_mb = d->memory_mb,
+		.mtu = d->mtu,
+		.policy_wait_ms = d->policy_wait_ms,
+		.simd_max_bits = d->simd_max_bits,
+		.huge_pages = d->huge_pages,
+		.poll_always = d->poll_always,
+		.lcores = d->lcores,
+		.file_prefix = prefix,
+	};
+	struct dp_port_conf *ports = calloc(c->n_ports + 1, sizeof(*ports));
+	gid_t control_gid;
+	int ret = rundir_control_user(c, &conf.link_uid, &control_gid, err);
+
+	if (ret == 0 && ports == NULL)
+		ret = err_set(err, ENOMEM, "out of memory");
+	if (ret < 0) {
+		free(ports);
+		return ret;
+	}
+	for (unsigned int i = 0; i < c->n_ports; i++)
+		ports[i] = (struct dp_port_conf){c->ports[i].name, c->ports[i].device, c->ports[i].rate_bps};
+	conf.ports = ports;
+	file_prefix(c->run_dir, prefix, sizeof(prefix));
+	ret = rundir_path(link_path, sizeof(link_path), c->run_dir, "link.sock", err);
+	if (ret == 0)
+		ret = dp_run(&conf, &stop_asked, err);
+	free(ports);
+	return ret;
+}
+
+static int run_controller(const struct config *c, bool supervised)
+{
+	const char *ready = getenv(SUPERVISE_READY_ENV);
+	struct controller_conf conf = {
+		.config = c,
+		.ready_fd = ready != NULL && supervised ? atoi(ready) : -1,
+		.supervised = supervised,
+	};
+
+	return controller_run(&conf);
+}
+
+static int run_supervisor(const struct options *o, const struct config *c, const char *program, struct err *err)
+{
+	char link_path[RUNDIR_PATH_MAX], control_path[RUNDIR_PATH_MAX];
+	char *log_level = (char *)(o->log_level != NULL ? o->log_level : c->log_level);
+	char *dataplane[] = {(char *)program, "--config",    (char *)o->config, "--role",
+			     "dataplane",     "--log-level", log_level,         NULL};
+	char *controller[] = {(char *)program, "--config",    (char *)o->config, "--role",
+			      "controller",    "--log-level", log_level,         NULL};
+	struct supervise_child children[] = {
+		{.name = "dataplane", .path = "/proc/self/exe", .argv = dataplane, .ready_path = link_path},
+		{.name = "controller", .path = "/proc/self/exe", .argv = controller},
+	};
+	int status;
+
+	if (rundir_path(link_path, sizeof(link_path), c->run_dir, "link.sock", err) < 0 ||
+	    rundir_path(control_path, sizeof(control_path), c->run_dir, "control.sock", err) < 0)
+		return -EINVAL;
+	setenv(SUPERVISED_ENV, "1", 1);
+	unsetenv("PANE_CHECK_CONFIG");
+	status = supervise_run(children, 2);
+	// What a child that was killed, or has given up the right, left behind.
+	unlink(link_path);
+	unlink(control_path);
+	return status;
+}
+
+static int run_role(const struct options *o, const struct config *c, const char *program)
+{
+	const char *role = strcmp(o->role, "all") == 0 ? "supervisor" : o->role;
+	bool supervised = getenv(SUPERVISED_ENV) != NULL && strcmp(role, "supervisor") != 0;
+	enum log_level level = LOG_LEVEL_INFO;
+	char lock[32];
+	struct err err = {0};
+	int status;
+
+	log_level_parse(o->log_level != NULL ? o->log_level : c->log_level, &level);
+	log_init(role, level, loop_clock_ns);
+	catch_signals(supervised);
+	snprintf(lock, sizeof(lock), "%s.lock", role);
+	if (rundir_prepare(c, &err) < 0 || rundir_lock(c, strcmp(role, "supervisor") == 0 ? "lock" : lock, &err) < 0) {
+		log_error("%s", err.msg);
+		return 1;
+	}
+	if (strcmp(role, "controller") == 0)
+		return run_controller(c, supervised);
+	status = strcmp(role, "dataplane") == 0 ? run_dataplane(c, &err) : run_supervisor(o, c, program, &err);
+	if (status < 0) {
+		log_error("%s", err.msg);
+		status = 1;
+	}
+	return status;
+}

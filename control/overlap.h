@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: Apache-2.0
+// How many reservations, or limits, meet in one packet at one time (SPEC 5: at most ACTION_SET_MAX).
+// Thread: control only.
+#pragma once
+#include "hft/match.h"
+#include "request.h"
+
+// 0 if a further request of this verb with this group (boxes with their interval) leaves the bound kept. 1 if some
+// packet would have too many, or if deciding it took too long. -ENOMEM.
+int overlap_exceeds(const struct request_book *book, enum verb verb, const struct match *group);

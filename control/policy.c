@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "policy.h"
+
+#include <errno.h>
+#include <string.h>
+
+// More boxes than this one request may not become: both sides of user=!{...} multiply by the bindings of all others.
+#define EXPANDED_BOXES_MAX 1024
+
+// A binding speaks of the source; as a destination it is its mirror.
+static struct box mirrored(const struct box *box)
+{
+	struct box out = *box;
+
+	out.src = box->dst;
+	out.dst = box->src;
+	out.f[MATCH_SRC_ETH] = box->f[MATCH_DST_ETH];
+	out.f[MATCH_DST_ETH] = box->f[MATCH_SRC_ETH];
+	out.f[MATCH_SRC_PORT] = box->f[MATCH_DST_PORT];
+	out.f[MATCH_DST_PORT] = box->f[MATCH_SRC_PORT];
+	return out;
+}
+
+static int binding_at_side(const struct match *binding, enum match_field side, struct match *out)
+{
+	int rc = 0;
+
+	for (uint32_t i = 0; i < binding->n_boxes && rc == 0; i++) {
+		struct box box = side == MATCH_SRC_USER ? binding->boxes[i] : mirrored(&binding->boxes[i]);
+
+		rc = match_add(out, &box);
+	}
+	return rc;
+}
+
+// Adds box and binding to out.
+static int add_bound(const struct box *box, const struct match *binding, struct match *out)
+{
+	int rc = 0;
+
+	for (uint32_t i = 0; i < binding->n_boxes && rc == 0; i++) {
+		struct box both;
+
+		if (box_intersect(box, &binding->boxes[i], &both))
+			rc = match_add(out, &both);
+	}
+	return rc;
+}
+
+static int take_away(struct match *region, const struct match *binding)
+{
+	struct match rest;
+	int rc;
+
+	match_init(&rest);
+	rc = match_subtract(&rest, region, binding);
+	if (rc == 0) {
+		match_fini(region);
+		match_move(region, &rest);
+	}
+	match_fini(&rest);
+	return rc;
+}
+
+// Replaces one side's user of one box; appends what it becomes to out.
+static int expand_box(const struct users *users, const struct box *box, enum match_field side, struct match *out)
+{
+	struct span asked = box->f[side];
+	bool nobody_too = asked.lo == 0;
+	uint64_t from = nobody_too ? asked.hi + 1 : asked.lo;
+	uint64_t to = nobody_too || asked.hi > users->n ? users->n : asked.hi;
+	struct match region;
+	struct box any = *box;
+	int rc;
+
+	if (nobody_too && asked.hi == MATCH_USER_MAX)
+		return match_add(out, box);
+	any.f[side] = (struct span){0, MATCH_USER_MAX};
+	match_init(&region);
+	rc = match_add(&region, &any);
+	for (uint64_t number = from; number <= to && rc == 0; number++) {
+		const struct user *user = users_at(users, (uint32_t)number);
+
+		for (uint32_t b = 0; b < user->n_bindings && rc == 0; b++) {
+			struct match binding;
+
+			match_init(&binding);
+			rc = binding_at_side(&user->bindings[b], side, &binding);
+			if (rc == 0)
+				rc = nobody_too ? take_away(&region, &binding) : add_bound(&any, &binding, out);
+			match_fini(&binding);
+		}
+	}
+	for (uint32_t i = 0; nobody_too && i < region.n_boxes && rc == 0; i++)
+		rc = match_add(out, &region.boxes[i]);
+	match_fini(&region);
+	return rc;
+}
+
+int policy_expand(const struct users *users, const struct match *flows, struct match *out)
+{
+	struct match by_source;
+	int rc = 0;
+
+	match_init(&by_source);
+	for (uint32_t i = 0; i < flows->n_boxes && rc == 0; i++)
+		rc = by_source.n_boxes > EXPANDED_BOXES_MAX
+			     ? -E2BIG
+			     : expand_box(users, &flows->boxes[i], MATCH_SRC_USER, &by_source);
+	for (uint32_t i = 0; i < by_source.n_boxes && rc == 0; i++)
+		rc = out->n_boxes > EXPANDED_BOXES_MAX ? -E2BIG
+						       : expand_box(users, &by_source.boxes[i], MATCH_DST_USER, out);
+	match_fini(&by_source);
+	return rc;
+}
+
+static int add_atom(const struct state *s, const struct request *r, uint32_t node, struct tree *tree)
+{
+	struct atom atom = {.id = r->id, .node = node, .access = r->access, .rate_bps = r->rate_bps};
+	int rc;
+
+	if (r->verb == VERB_RESERVE)
+		atom.part = ATOM_RESERVE;
+	else if (r->verb == VERB_RATELIMIT)
+		atom.part = ATOM_LIMIT;
+	else if (r->verb == VERB_WAYPOINT || r->verb == VERB_AVOID)
+		atom.part = ATOM_PATH;
+	else
+		atom.part = ATOM_ACCESS;
+	if (atom.part == ATOM_PATH && atom.access == ACCESS_NONE)
+		return 0; // it says nothing that the table could hold
+	match_init(&atom.match);
+	rc = policy_expand(&s->users, &r->flows, &atom.match);
+	if (rc == 0 && atom.match.n_boxes > 0)
+		rc = tree_add_atom(tree, &atom);
+	match_fini(&atom.match);
+	return rc;
+}
+
+static bool has_requests(const struct share *share)
+{
+	return share->n_access[ACCESS_NONE] + share->n_access[ACCESS_ALLOW] + share->n_access[ACCESS_DENY] > 0;
+}
+
+int policy_build(const struct state *s, int64_t now_ns, struct tree *tree)
+{
+	const struct share *share = s->shares.root, *last = NULL;
+	int node = TREE_NO_PARENT, rc = 0;
+
+	while (share != NULL && rc == 0) {
+		const struct request *r;
+
+		if (!has_requests(share) && share->parent != NULL) {
+			share = share_next(s->shares.root, share, false);
+			continue;
+		}
+		// Preorder: the parent is the last share added or one of its ancestors.
+		for (; last != NULL && last != share->parent; last = last->parent)
+			node = (int)tree->nodes[node].parent;
+		node = tree_add_node(tree, (uint32_t)node);
+		last = share;
+		rc = node < 0 ? node : 0;
+		TAILQ_FOREACH (r, &share->requests, link) {
+			if (rc == 0 && r->end_ns > now_ns)
+				rc = add_atom(s, r, (uint32_t)node, tree);
+		}
+		share = share_next(s->shares.root, share, true);
+	}
+	return rc;
+}

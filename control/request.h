@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+// Accepted requests: admission, expiry, cancelling (SPEC 4). A refusal changes nothing.
+// Owner: struct state. Thread: control only. Time: ns since the epoch, half-open [start_ns, end_ns).
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "flow_index.h"
+#include "hft/match.h"
+#include "reply.h"
+#include "share.h"
+#include "statement.h"
+
+struct state;
+
+struct request {
+	uint64_t id; // from 1, never used twice
+	struct share *share;
+	enum verb verb;     // VERB_ALLOW, VERB_DENY, VERB_RESERVE, VERB_RATELIMIT, VERB_WAYPOINT, VERB_AVOID
+	enum access access; // what its atom carries
+	uint64_t rate_bps;  // as granted
+	int64_t start_ns, end_ns;
+	bool partial;
+	struct ip_list *addresses; // of a waypoint, in order, or the set of an avoid
+	int64_t *renewed_ns;       // the ends it had before: each stretch is a drain of its own
+	uint32_t n_renewed;
+	uint32_t holder;            // number of the user who asked
+	size_t heap_idx;            // in request_book.by_end, unless for ever
+	struct match flows;         // with its interval
+	struct flow_entry *entries; // one a box, in the index
+	uint64_t mark;              // strict.c: the check that has seen it
+	TAILQ_ENTRY(request) link;  // in its share
+};
+
+struct request_book {
+	struct { // ascending ids; a request that is over leaves NULL until there are as many of those as others
+		uint64_t id;
+		struct request *request;
+	} * by_id;
+	size_t n, cap, n_gone;
+	struct request **by_end; // binary heap, earliest end first; those for ever are not in it
+	size_t n_by_end, cap_by_end;
+	uint64_t next_id;
+};
+
+void request_book_init(struct request_book *book);
+void request_book_fini(struct request_book *book);                          // frees the requests; before the share tree
+struct request *request_find(const struct request_book *book, uint64_t id); // NULL: unknown or over
+// Requests that are not over, ascending: the first with number >= id, or NULL.
+struct request *request_from(const struct request_book *book, uint64_t id);
+
+// For admission. Prepare makes room for one more, so that the next add cannot fail: 0 or -ENOMEM.
+int request_book_prepare(struct request_book *book);
+void request_book_add(struct request_book *book, struct request *r); // numbers it
+void request_book_remove(struct request_book *book, struct request *r);
+void request_book_move_end(struct request_book *book, struct request *r, int64_t end_ns); // later than it was
+void request_destroy(struct request *r);
+
+// The statement's verb is one of the six. Accepted: the reply's body says id, start, end and what was granted.
+int request_admit(struct state *s, const struct principal *speaker, const struct statement *st, struct reply *reply);
+int request_cancel(struct state *s, const struct principal *speaker, uint64_t id, struct reply *reply);
+// Prolongs: st->number to st->to. The reply as of request_admit.
+int request_renew(struct state *s, const struct principal *speaker, const struct statement *st, struct reply *reply);
+// Ends all requests of the share and those below it.
+void request_end_below(struct state *s, struct share *top);
+// Ends what ended at or before now_ns.
+void request_expire(struct state *s, int64_t now_ns);
+int64_t request_next_end(const struct state *s); // INT64_MAX: never

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server.h"
+
+#include <errno.h>
+#include <event2/buffer.h>
+#include <event2/listener.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "session.h"
+
+#define TURN_STATEMENTS 512 // of one session in one turn
+#define TURN_SESSIONS 64
+
+static void on_accept(struct evconnlistener *l, evutil_socket_t fd, struct sockaddr *addr, int len, void *ctx);
+static void on_accept_error(struct evconnlistener *l, void *ctx);
+static int listen_unix(struct server *s, struct err *err);
+static int listen_tcp(struct server *s, struct err *err);
+
+struct server *server_create(struct event_base *base, const struct server_conf *conf, struct err *err)
+{
+	struct server *s = calloc(1, sizeof(*s));
+
+	if (s == NULL || (s->unix_path = strdup(conf->unix_path)) == NULL) {
+		err_set(err, ENOMEM, "command socket: out of memory");
+		free(s);
+		return NULL;
+	}
+	s->base = base;
+	s->conf = *conf;
+	if (s->conf.max_sessions == 0)
+		s->conf.max_sessions = 4096;
+	if (s->conf.max_sessions_per_uid == 0)
+		s->conf.max_sessions_per_uid = (s->conf.max_sessions + 1) / 2;
+	TAILQ_INIT(&s->sessions);
+	TAILQ_INIT(&s->ready);
+	TAILQ_INIT(&s->holding);
+	TAILQ_INIT(&s->hearing);
+	if (listen_unix(s, err) < 0 || (conf->tcp_listen != NULL && listen_tcp(s, err) < 0)) {
+		server_destroy(s);
+		return NULL;
+	}
+	return s;
+}
+
+void server_destroy(struct server *s)
+{
+	struct session *x;
+
+	if (s == NULL)
+		return;
+	while ((x = TAILQ_FIRST(&s->sessions)) != NULL)
+		session_destroy(x);
+	if (s->tcp_listener != NULL)
+		evconnlistener_free(s->tcp_listener);
+	if (s->unix_listener != NULL) {
+		evconnlistener_free(s->unix_listener);
+		unlink(s->unix_path); // after a change of user this may not be allowed: the next start replaces it
+	}
+	free(s->unix_path);
+	free(s);
+}
+
+uint16_t server_tcp_port(const struct server *s)
+{
+	struct sockaddr_storage addr;
+	socklen_t len = sizeof(addr);
+
+	if (s->tcp_listener == NULL ||
+	    getsockname(evconnlistener_get_fd(s->tcp_listener), (struct sockaddr *)&addr, &len) < 0)
+		return 0;
+	// the port is at the same place in both families
+	return ntohs(((struct sockaddr_in *)&addr)->sin_port);
+}
+
+bool server_execute(struct server *s, server_exec_fn fn, void *ctx)
+{
+	// Who has had its turn goes to the end of the line.
+	for (unsigned int i = 0; i < TURN_SESSIONS; i++) {
+		struct session *x = TAILQ_FIRST(&s->ready);
+
+		if (x == NULL)
+			break;
+		TAILQ_REMOVE(&s->ready, x, ready_link);
+		x->ready = session_execute(x, TURN_STATEMENTS, fn, ctx);
+		if (x->ready)
+			TAILQ_INSERT_TAIL(&s->ready, x, ready_link);
+	}
+	return !TAILQ_EMPTY(&s->ready);
+}
+
+bool server_listens(const struct server *s, const char *user)
+{
+	const struct session *x;
+
+	TAILQ_FOREACH (x, &s->hearing, event_link)
+		if (user == NULL || strcmp(x->speaker.user, user) == 0)
+			return true;
+	return false;
+}
+
+void server_tell(struct server *s, const char *user, const char *line)
+{
+	struct session *x;
+
+	TAILQ_FOREACH (x, &s->hearing, event_link)
+		if (strcmp(x->speaker.user, user) == 0)
+			session_tell(x, line);
+}
+
+void server_send(struct server *s)
+{
+	struct session *x;
+
+	while ((x = TAILQ_FIRST(&s->holding)) != NULL)
+		session_send(x);
+}
+
+void server_stats(const struct server *s, struct server_stats *out)
+{
+	*out = s->stats;
+}
+
+static int bind_unix(int fd, const char *path, struct err *err)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	struct stat st;
+
+	if (strlen(path) >= sizeof(addr.sun_path))
+		return err_set(err, ENAMETOOLONG, "command socket %s: the path is too long", path);
+	strcpy(addr.sun_path, path);
+	if (lstat(path, &st) == 0 && S_ISSOCK(st.st_mode))
+		unlink(path); // of an earlier run: the lock on run_dir says that nobody else is there
+	if (bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 || chmod(path, 0666) < 0)
+		return err_set(err, errno, "command socket %s: %s", path, strerror(errno));
+	return 0;
+}
+
+static int listen_on(struct server *s, int fd, const char *name, struct evconnlistener **out, struct err *err)
+{
+	*out = evconnlistener_new(s->base, on_accept, s, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 512, fd);
+	if (*out == NULL)
+		return err_set(err, errno, "command socket %s: %s", name, strerror(errno));
+	evconnlistener_set_error_cb(*out, on_accept_error);
+	return 0;
+}
+
+static int listen_unix(struct server *s, struct err *err)
+{
+	int ret, fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (fd < 0)
+		return err_set(err, errno, "command socket: %s", strerror(errno));
+	ret = bind_unix(fd, s->unix_path, err);
+	if (ret == 0)
+		ret = listen_on(s, fd, s->unix_path, &s->unix_listener, err);
+	if (ret < 0)
+		close(fd);
+	return ret;
+}
+
+static int listen_tcp(struct server *s, struct err *err)
+{
+	struct sockaddr_storage addr;
+	socklen_t len;
+	int on = 1, ret, fd;
+
+	if (auth_listen_parse(s->conf.tcp_listen, &addr, &len, err) < 0)
+		return -EINVAL;
+	fd = socket(addr.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return err_set(err, errno, "command socket: %s", strerror(errno));
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	if (bind(fd, (struct sockaddr *)&addr, len) < 0)
+		ret = err_set(err, errno, "command socket %s: %s", s->conf.tcp_listen, strerror(errno));
+	else
+		ret = listen_on(s, fd, s->conf.tcp_listen, &s->tcp_listener, err);
+	if (ret < 0)
+		close(fd);
+	return ret;
+}
+
+static void on_accept(struct evconnlistener *l, evutil_socket_t fd, struct sockaddr *addr, int len, void *ctx)
+{
+	session_create(ctx, fd);
+}
+
+static void on_resume(evutil_socket_t fd, short what, void *ctx)
+{
+	evconnlistener_enable(ctx);
+}
+
+// Out of descriptors: a pause instead of a busy loop.
+static void on_accept_error(struct evconnlistener *l, void *ctx)
+{
+	struct server *s = ctx;
+	const struct timeval pause = {0, 100000};
+
+	log_warning("cannot accept a session: %s", evutil_socket_error_to_string(EVUTIL_SOCKET_ERROR()));
+	evconnlistener_disable(l);
+	if (event_base_once(s->base, -1, EV_TIMEOUT, on_resume, l, &pause) < 0)
+		evconnlistener_enable(l);
+}

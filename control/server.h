@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+// The command socket: sessions on a Unix socket and on loopback TCP, statements in, answers out, in order. Knows no
+// grammar: where a statement ends is cmd_split's, what it means is its caller's business.
+//
+// A turn of the loop: socket events fill the sessions' buffers; server_execute hands complete statements to fn and
+// holds the answers back; the caller makes durable what must be; server_send lets the answers go. Owner: the
+// controller. Thread: control only.
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "auth.h"
+#include "hft/err.h"
+#include "reply.h"
+#include "speaker.h"
+
+struct event_base;
+struct server;
+
+#define SERVER_STATEMENT_MAX 65536   // bytes, with the dot
+#define SERVER_BACKLOG_MAX (1 << 20) // unread answers of a session, in bytes, at which it is read no more
+
+struct server_conf {
+	const char *unix_path;  // replaced if a socket is there; mode 0666: who speaks is proven by the kernel
+	const char *tcp_listen; // NULL: none
+	struct auth_rules auth; // what it points to is borrowed
+	bool (*user_exists)(void *ctx, const char *user); // asked at login
+	void *ctx;
+	unsigned int max_sessions;          // 0: 4096
+	unsigned int max_sessions_per_uid;  // 0: half of max_sessions; not for uid 0
+	unsigned int max_sessions_per_user; // logged in as that user; 0: any number; not for root
+};
+
+struct server_stats {
+	unsigned int sessions; // open now
+	uint64_t accepted, refused_logins, refused_sessions, statements;
+	uint64_t events, lost_events; // told to a session; not told because it does not read
+};
+
+// Binds and listens; nobody is served before the base's loop runs.
+struct server *server_create(struct event_base *base, const struct server_conf *conf, struct err *err);
+void server_destroy(struct server *s); // accepts NULL; closes all sessions, removes the Unix socket if it may
+uint16_t server_tcp_port(const struct server *s); // as bound; 0: none
+
+typedef void (*server_exec_fn)(void *ctx, const struct principal *speaker, const char *statement, size_t len,
+			       struct reply *reply);
+// Executes what has arrived, fairly between sessions. true: more is waiting, come again at once.
+bool server_execute(struct server *s, server_exec_fn fn, void *ctx);
+// Somebody who speaks as this user (NULL: as anybody) is in JSON mode and so hears events.
+bool server_listens(const struct server *s, const char *user);
+// One JSON object, without newline, to all of those. It goes behind the answers that are held back already, and out
+// with them. A session that leaves too much unread is told later how many it has missed: {"event":"lost","n":3}.
+void server_tell(struct server *s, const char *user, const char *line);
+void server_send(struct server *s);
+void server_stats(const struct server *s, struct server_stats *out);

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+// All that the engine remembers. Only engine.c owns one; request, query and policy work on it.
+// Thread: control only.
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "event.h"
+#include "nib.h"
+#include "request.h"
+#include "share.h"
+#include "start_queue.h"
+#include "user.h"
+
+struct state {
+	struct nib *nib; // borrowed
+	bool offline;
+	int64_t now_ns; // never backwards
+	uint64_t policy_gen;
+	char network_why[160]; // why nothing more can be put in force now; empty: it can
+	struct users users;
+	struct share_tree shares;
+	struct request_book requests;
+	struct start_queue starts;
+	struct event_sink events; // fn NULL: nobody listens
+	struct {
+		void (*fn)(void *ctx, const char *user); // NULL: nobody asks
+		void *ctx;
+	} user_dropped;
+	uint32_t max_open; // requests of one user that are not over; 0: any number
+};
+
+static inline bool state_registered(const struct state *s, const struct principal *speaker)
+{
+	return users_find(&s->users, speaker->user) != NULL;
+}
+
+struct engine;
+// A look inside, for tests. Valid until the next call of the engine.
+const struct state *engine_state(const struct engine *e);

@@ -1,0 +1,446 @@
+// SPDX-License-Identifier: Apache-2.0
+// The controller role as a process: what it has answered survives its death. No dataplane is there.
+#include <errno.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "control/controller.h"
+#include "control/log.h"
+#include "control/rundir.h"
+#include "io_fixture.h"
+
+struct fixture {
+	char dir[64], state[80], path[128];
+	struct config config;
+	struct config_host host;
+	pid_t pid;
+};
+
+static int setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	tmpdir_make(f->dir);
+	snprintf(f->path, sizeof(f->path), "%s/control.sock", f->dir);
+	snprintf(f->state, sizeof(f->state), "%s/state", f->dir);
+	f->host = (struct config_host){"h1", "10.0.0.1"};
+	f->config = (struct config){.run_dir = f->dir, .state_dir = f->state, .hosts = &f->host, .n_hosts = 1};
+	*state = f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	if (f->pid > 0) {
+		kill(f->pid, SIGKILL);
+		waitpid(f->pid, NULL, 0);
+	}
+	tmpdir_remove(f->dir);
+	free(f);
+	return 0;
+}
+
+// Returns when statements are answered.
+static void start(struct fixture *f)
+{
+	struct err err;
+	int ready[2];
+	char byte;
+
+	if (rundir_prepare(&f->config, &err) < 0)
+		fail_msg("%s", err.msg);
+	assert_int_equal(pipe(ready), 0);
+	fflush(NULL);
+	f->pid = fork();
+	if (f->pid == 0) {
+		const struct controller_conf conf = {.config = &f->config, .ready_fd = ready[1]};
+
+		close(ready[0]);
+		signal(SIGPIPE, SIG_IGN);
+		log_init("controller", LOG_LEVEL_ERROR, NULL);
+		_exit(controller_run(&conf));
+	}
+	close(ready[1]);
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	close(ready[0]);
+}
+
+static int end(struct fixture *f, int sig)
+{
+	int status;
+
+	kill(f->pid, sig);
+	assert_int_equal(waitpid(f->pid, &status, 0), f->pid);
+	f->pid = 0;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static int join(const struct fixture *f)
+{
+	int fd = unix_connect(f->path);
+
+	assert_true(fd >= 0);
+	hear(fd, "Login: ");
+	say(fd, "root.\n");
+	hear(fd, "logged in\nroot> ");
+	return fd;
+}
+
+static void answers_survive_kill_9(void **state)
+{
+	struct fixture *f = *state;
+	char before[512], after[512];
+	int fd;
+
+	start(f);
+	fd = join(f);
+	say(fd, "AddUser alice. NewShare net0 for (*) [reserve <= 100] on rootShare. Grant net0 to alice.\n");
+	hear(fd, "True\nroot> True\nroot> True\nroot> ");
+	say(fd, "deny(srcHost=h1) on net0 from now to +1h. reserve(srcHost=10.0.0.2) = 60 on net0 to +2h.\n"
+		"reserve(srcHost=10.0.0.2) = 60 on net0 to +1h.\n");
+	hear(fd, "True\nroot> True\nroot> False\nroot> ");
+	say(fd, "mode json. ListRequests.\n");
+	hear_line(fd, before, sizeof(before));
+	hear_line(fd, before, sizeof(before));
+	assert_int_equal(end(f, SIGKILL), -1);
+	close(fd);
+
+	start(f);
+	fd = join(f);
+	say(fd, "mode json. ListRequests.\n");
+	hear_line(fd, after, sizeof(after));
+	hear_line(fd, after, sizeof(after));
+	assert_string_equal(after, before); // numbers and times too
+	assert_non_null(strstr(after, "\"id\":2"));
+	say(fd, "AddUser alice. reserve(srcHost=10.0.0.2) = 40 on net0 to +1h.\n");
+	hear(fd,
+	     "{\"ok\":false,\"code\":\"dup_user\",\"why\":\"there is a user alice already\"}\n{\"ok\":true,\"id\":3,");
+	close(fd);
+	assert_int_equal(end(f, SIGTERM), 0);
+}
+
+#define N_LOAD 20000
+
+// `AddUser uN.` for n users from the first on, in one go.
+static void add_users(int fd, unsigned int first, unsigned int n)
+{
+	char *text = malloc(n * 24 + 1);
+	size_t len = 0;
+
+	assert_non_null(text);
+	for (unsigned int i = 0; i < n; i++)
+		len += (size_t)sprintf(text + len, "AddUser u%u.\n", first + i);
+	say_bytes(fd, text, len);
+	free(text);
+}
+
+// Whatever was answered before the kill is there after it, under a pipelined load.
+static void every_answered_statement_survives_a_kill_under_load(void **state)
+{
+	struct fixture *f = *state;
+	const char *seed_text = getenv("PANE_SEED"), *rounds_text = getenv("PANE_ROUNDS");
+	unsigned int seed = seed_text != NULL ? (unsigned int)atoi(seed_text) : 1, first = 0;
+	int rounds = rounds_text != NULL ? atoi(rounds_text) : 5;
+	char *rest = malloc(1 << 20);
+
+	assert_non_null(rest);
+	printf("seed %u, %d rounds\n", seed, rounds);
+	for (int i = 0; i < rounds; i++, first += N_LOAD) {
+		unsigned int answered = 0;
+		size_t n;
+		int fd;
+
+		start(f);
+		fd = join(f);
+		add_users(fd, first, N_LOAD);
+		usleep((useconds_t)(rand_r(&seed) % 50000));
+		end(f, SIGKILL);
+		n = hear_rest(fd, rest, 1 << 20);
+		for (size_t at = 0; at < n; at++)
+			answered += rest[at] == '\n';
+		close(fd);
+		printf("round %d: %u answered before the kill\n", i, answered);
+
+		start(f);
+		fd = join(f);
+		add_users(fd, first, answered);
+		for (unsigned int k = 0; k < answered; k++)
+			hear(fd, "False\nroot> "); // it is there already
+		close(fd);
+		assert_int_equal(end(f, SIGTERM), 0);
+	}
+	free(rest);
+}
+
+static void a_statement_that_no_longer_holds_is_left_out(void **state)
+{
+	struct fixture *f = *state;
+	int fd;
+
+	start(f);
+	fd = join(f);
+	say(fd, "deny(srcHost=h1) on rootShare. AddUser bob.\n");
+	hear(fd, "True\nroot> True\nroot> ");
+	close(fd);
+	assert_int_equal(end(f, SIGTERM), 0);
+	f->host.name = "other";
+	start(f);
+	fd = join(f);
+	say(fd, "ListRequests. AddUser bob.\n");
+	hear(fd, "0\nroot> False\nroot> ");
+	close(fd);
+	assert_int_equal(end(f, SIGTERM), 0);
+}
+
+static void the_control_user_owns_the_journal_and_can_go_on(void **state)
+{
+	struct fixture *f = *state;
+	char journal[128];
+	struct stat st;
+	int fd;
+
+	if (geteuid() != 0)
+		skip();
+	assert_int_equal(chmod(f->dir, 0755), 0);
+	start(f); // as root first: its journal is handed over
+	fd = join(f);
+	say(fd, "AddUser alice.\n");
+	hear(fd, "True\nroot> ");
+	close(fd);
+	assert_int_equal(end(f, SIGKILL), -1);
+	f->config.control_user = "nobody";
+	for (int i = 0; i < 2; i++) {
+		char proc[64], status[4096] = "";
+		FILE *file;
+
+		start(f);
+		fd = join(f);
+		say(fd, i == 0 ? "AddUser alice. AddUser bob.\n" : "AddUser alice. AddUser bob. AddUser eve.\n");
+		hear(fd, i == 0 ? "False\nroot> True\nroot> " : "False\nroot> False\nroot> True\nroot> ");
+		snprintf(proc, sizeof(proc), "/proc/%d/status", (int)f->pid);
+		file = fopen(proc, "r");
+		assert_true(file != NULL && fread(status, 1, sizeof(status) - 1, file) > 0);
+		fclose(file);
+		assert_non_null(strstr(status, "Uid:\t65534\t65534\t65534\t65534"));
+		assert_non_null(strstr(status, "NoNewPrivs:\t1"));
+		close(fd);
+		assert_int_equal(end(f, i == 0 ? SIGKILL : SIGTERM), i == 0 ? -1 : 0);
+	}
+	snprintf(journal, sizeof(journal), "%s/journal.db", f->state);
+	assert_int_equal(stat(journal, &st), 0);
+	assert_int_equal(st.st_uid, 65534);
+	assert_int_equal(st.st_mode & 077, 0);
+}
+
+// A session in JSON mode from its first byte on.
+static int join_json(const struct fixture *f, const char *name)
+{
+	int fd = unix_connect(f->path);
+
+	assert_true(fd >= 0);
+	hear(fd, "Login: ");
+	say(fd, "mode json. ");
+	say(fd, name);
+	say(fd, ".\n");
+	hear(fd, "{\"ok\":true}\n{\"ok\":true}\n");
+	return fd;
+}
+
+static void events_go_to_the_holders_json_sessions_behind_answers(void **state)
+{
+	struct fixture *f = *state;
+	int root, alice, again, bob, classic;
+	char line[1024];
+
+	start(f);
+	root = join(f);
+	say(root, "AddUser alice. AddUser bob. Grant rootShare to alice. Grant rootShare to bob.\n");
+	hear(root, "True\nroot> True\nroot> True\nroot> True\nroot> ");
+	alice = join_json(f, "alice");
+	again = join_json(f, "alice/watch");
+	bob = join_json(f, "bob");
+	classic = unix_connect(f->path);
+	hear(classic, "Login: ");
+	say(classic, "alice.\n");
+	hear(classic, "logged in\nalice> ");
+
+	say(alice, "allow(dstPort=80) on rootShare.\n");
+	hear_line(alice, line, sizeof(line));
+	assert_non_null(strstr(line, "\"id\":1"));
+	say(bob, "deny(dstPort=80, transport=TCP) on rootShare from +1 to +2. time.\n");
+	hear_line(bob, line, sizeof(line));
+	assert_non_null(strstr(line, "\"id\":2"));
+	hear_line(bob, line, sizeof(line));
+	assert_non_null(strstr(line, "\"time\""));
+	for (int i = 0; i < 2; i++) {
+		hear_line(i == 0 ? alice : again, line, sizeof(line));
+		assert_non_null(strstr(line, "{\"event\":\"overridden\",\"id\":1,"));
+		assert_non_null(strstr(line, "\"by\":2"));
+	}
+	hear(bob, "{\"event\":\"started\",\"id\":2,\"verb\":\"deny\",\"share\":\"rootShare\",\"at\":\"");
+	hear_line(bob, line, sizeof(line));
+	hear(bob, "{\"event\":\"ended\",\"id\":2,\"verb\":\"deny\",\"share\":\"rootShare\",\"at\":\"");
+	hear_line(bob, line, sizeof(line));
+	// the answer first, also when the event came of it; and classic sessions hear answers only
+	say(alice, "mode classic. mode json. cancel 1.\n");
+	hear_line(alice, line, sizeof(line));
+	hear_line(alice, line, sizeof(line));
+	hear(alice, "{\"ok\":true}\n{\"event\":\"ended\",\"id\":1,");
+	hear(again, "{\"event\":\"ended\",\"id\":1,");
+	say(classic, "quit.\n");
+	hear(classic, "True\n");
+	assert_int_equal(end(f, SIGTERM), 0);
+	close(root);
+	close(alice);
+	close(again);
+	close(bob);
+	close(classic);
+}
+
+static void a_session_that_does_not_read_is_told_how_many_events_it_missed(void **state)
+{
+	struct fixture *f = *state;
+	const int n = 20000;
+	unsigned long told = 0, lost = 0;
+	char line[1024];
+	int root, deaf;
+
+	start(f);
+	deaf = join_json(f, "root");
+	root = join_json(f, "root/other");
+	for (int i = 1; i <= n; i++) {
+		char text[96];
+
+		snprintf(text, sizeof(text), "deny(dstPort=1) on rootShare.\ncancel %d.\n", i);
+		say(root, text);
+		for (int k = 0; k < 3; k++) // two answers and an event
+			hear_line(root, line, sizeof(line));
+	}
+	say(deaf, "time.\n");
+	while (told + lost < (unsigned long)n + 1) {
+		char *at;
+
+		hear_line(deaf, line, sizeof(line));
+		assert_int_equal(line[0], '{');
+		at = strstr(line, "\"lost\",\"n\":");
+		if (at != NULL)
+			lost += strtoul(at + 11, NULL, 10);
+		else
+			told++;
+		if (strstr(line, "\"time\"") != NULL && told + lost < (unsigned long)n + 1) {
+			say(root, "deny(dstPort=1) on rootShare.\ncancel 20001.\n");
+			lost--; // the event of this one
+		}
+	}
+	assert_true(lost > 0); // else the test says nothing
+	close(root);
+	close(deaf);
+	assert_int_equal(end(f, SIGTERM), 0);
+}
+
+static void limits_are_refused_in_words_and_spare_root(void **state)
+{
+	struct fixture *f = *state;
+	int root, one, two, three, refused = 0;
+	char line[512];
+
+	f->config.limits = (struct config_limits){.sessions = 2, .requests = 1, .statements_per_s = 20};
+	start(f);
+	root = join_json(f, "root");
+	for (int i = 0; i < 30; i++) {
+		say(root, i == 0 ? "AddUser alice.\n" : i == 1 ? "Grant rootShare to alice.\n" : "time.\n");
+		hear_line(root, line, sizeof(line));
+		assert_non_null(strstr(line, "\"ok\":true"));
+	}
+	one = join_json(f, "alice");
+	two = join_json(f, "alice/b");
+	three = unix_connect(f->path);
+	hear(three, "Login: ");
+	say(three, "alice/c.\n");
+	hear(three, "login refused: alice has 2 sessions, the most one may have\n");
+	close(three);
+	say(one, "deny(dstPort=1) on rootShare. deny(dstPort=1) on rootShare.\n");
+	hear(one, "{\"ok\":true,");
+	hear_line(one, line, sizeof(line));
+	hear(one, "{\"ok\":false,\"code\":\"limit\",\"why\":\"alice has 1 requests");
+	hear_line(one, line, sizeof(line));
+	for (int i = 0; i < 100; i++)
+		say(i % 2 == 0 ? one : two, "time.\n");
+	for (int i = 0; i < 100; i++) {
+		hear_line(i % 2 == 0 ? one : two, line, sizeof(line));
+		refused += strstr(line, "alice says more than 20 statements a second") != NULL;
+	}
+	assert_in_range(refused, 50, 82);
+	close(two);
+	usleep(100000);
+	close(join_json(f, "alice/c")); // the place is free again
+	// what was accepted before counts after a restart, whatever the limit is then
+	say(root, "deny(dstPort=2) on rootShare. deny(dstPort=3) on rootShare. time.\n");
+	for (int i = 0; i < 3; i++)
+		hear_line(root, line, sizeof(line));
+	assert_int_equal(end(f, SIGKILL), -1);
+	close(one);
+	close(root);
+	start(f);
+	root = join_json(f, "root");
+	say(root, "ListRequests.\n");
+	hear_line(root, line, sizeof(line));
+	assert_non_null(strstr(line, "\"items\":[1,2,3]"));
+	one = join_json(f, "alice");
+	say(one, "deny(dstPort=1) on rootShare.\n");
+	hear(one, "{\"ok\":false,\"code\":\"limit\"");
+	close(one);
+	close(root);
+	assert_int_equal(end(f, SIGTERM), 0);
+}
+
+static void a_second_one_is_refused_by_the_lock(void **state)
+{
+	struct fixture *f = *state;
+	int status;
+	struct err err;
+	pid_t pid;
+
+	assert_int_equal(rundir_prepare(&f->config, &err), 0);
+	assert_int_equal(rundir_lock(&f->config, "lock", &err), 0);
+	pid = fork();
+	if (pid == 0)
+		_exit(rundir_lock(&f->config, "lock", &err) == -EADDRINUSE &&
+				      strstr(err.msg, "another pane-switchd runs with this run_dir") != NULL
+			      ? 0
+			      : 1);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(answers_survive_kill_9, setup, teardown),
+		cmocka_unit_test_setup_teardown(every_answered_statement_survives_a_kill_under_load, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_statement_that_no_longer_holds_is_left_out, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_control_user_owns_the_journal_and_can_go_on, setup, teardown),
+		cmocka_unit_test_setup_teardown(events_go_to_the_holders_json_sessions_behind_answers, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_session_that_does_not_read_is_told_how_many_events_it_missed, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(limits_are_refused_in_words_and_spare_root, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_second_one_is_refused_by_the_lock, setup, teardown),
+	};
+
+	signal(SIGPIPE, SIG_IGN);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

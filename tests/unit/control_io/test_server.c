@@ -1,0 +1,487 @@
+// SPDX-License-Identifier: Apache-2.0
+// The server runs in a process of its own, with the real engine; its exit status tells of crashes and leaks.
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "control/engine.h"
+#include "control/log.h"
+#include "control/loop.h"
+#include "control/server.h"
+#include "io_fixture.h"
+
+#define ROOT_SHARE_LISTED \
+	"{\"ok\":true,\"shares\":[{\"name\":\"rootShare\",\"parent\":null,\"speaks\":true,\"principals\":[\"root\"]," \
+	"\"reserve_max\":\"inf\",\"reserved\":0,\"requests\":0}],\"items\":[\"rootShare\"]}\n"
+
+struct fixture {
+	char dir[64], path[128];
+	pid_t pid;
+	uint16_t port;
+};
+
+struct serving {
+	struct engine *engine;
+	struct server *server;
+	int64_t now_ns;
+};
+
+static bool user_exists(void *ctx, const char *user)
+{
+	struct serving *s = ctx;
+
+	return engine_user_exists(s->engine, user);
+}
+
+static void exec(void *ctx, const struct principal *speaker, const char *text, size_t len, struct reply *reply)
+{
+	struct serving *s = ctx;
+
+	engine_exec(s->engine, speaker, text, len, s->now_ns, reply);
+}
+
+static int64_t turn(void *ctx, int64_t now_ns)
+{
+	struct serving *s = ctx;
+	bool more;
+
+	s->now_ns = now_ns;
+	more = server_execute(s->server, exec, s);
+	server_send(s->server);
+	return more ? now_ns : INT64_MAX;
+}
+
+static void serve(const struct fixture *f, unsigned int max_sessions, int tell)
+{
+	const struct engine_conf engine_conf = {0};
+	struct nib *nib = nib_create();
+	struct serving s = {.engine = engine_create(&engine_conf, nib, loop_clock_ns())};
+	struct server_conf conf = {
+		.unix_path = f->path,
+		.tcp_listen = "127.0.0.1:0",
+		.user_exists = user_exists,
+		.ctx = &s,
+		.max_sessions = max_sessions,
+	};
+	struct err err;
+	struct loop *loop = loop_create(&err);
+	uint16_t port;
+	int ret = 1;
+
+	signal(SIGPIPE, SIG_IGN);
+	log_init("server", LOG_LEVEL_ERROR, NULL);
+	s.server = server_create(loop_base(loop), &conf, &err);
+	if (s.server != NULL) {
+		port = server_tcp_port(s.server);
+		if (write(tell, &port, sizeof(port)) == sizeof(port))
+			ret = loop_run(loop, turn, &s);
+	}
+	server_destroy(s.server);
+	engine_destroy(s.engine);
+	nib_destroy(nib);
+	loop_destroy(loop);
+	exit(ret);
+}
+
+static int start(void **state, unsigned int max_sessions)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+	int tell[2];
+
+	tmpdir_make(f->dir);
+	snprintf(f->path, sizeof(f->path), "%s/control.sock", f->dir);
+	if (pipe(tell) < 0)
+		return -1;
+	fflush(NULL);
+	f->pid = fork();
+	if (f->pid == 0) {
+		close(tell[0]);
+		serve(f, max_sessions, tell[1]);
+	}
+	close(tell[1]);
+	assert_int_equal(read(tell[0], &f->port, sizeof(f->port)), sizeof(f->port));
+	close(tell[0]);
+	*state = f;
+	return 0;
+}
+
+static int setup(void **state)
+{
+	return start(state, 0);
+}
+
+static int setup_four(void **state)
+{
+	return start(state, 4);
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+	int status;
+
+	kill(f->pid, SIGTERM);
+	assert_int_equal(waitpid(f->pid, &status, 0), f->pid);
+	assert_int_equal(status, 0);
+	tmpdir_remove(f->dir);
+	free(f);
+	return 0;
+}
+
+static int join(const struct fixture *f)
+{
+	int fd = unix_connect(f->path);
+
+	assert_true(fd >= 0);
+	return fd;
+}
+
+static int join_as_root(const struct fixture *f)
+{
+	int fd = join(f);
+
+	hear(fd, "Login: ");
+	say(fd, "root.\n");
+	hear(fd, "logged in\nroot> ");
+	return fd;
+}
+
+static void hear_end(int fd)
+{
+	char rest[256];
+
+	assert_int_equal(hear_rest(fd, rest, sizeof(rest)), 0);
+}
+
+static void login_answers_and_prompts_are_classic(void **state)
+{
+	int fd = join(*state);
+
+	hear(fd, "Login: ");
+	say(fd, "root.\n");
+	hear(fd, "logged in\nroot> ");
+	say(fd, "AddUser alice.\n");
+	hear(fd, "True\nroot> ");
+	say(fd, "AddUser alice."); // no newline: the dot ends it after a moment
+	hear(fd, "False\nroot> ");
+	say(fd, " ListShares. // mine\n");
+	hear(fd, "1; rootShare\nroot> ");
+	say(fd, "quit.\nAddUser never.\n");
+	hear(fd, "True\n");
+	hear_end(fd);
+	close(fd);
+}
+
+static void a_principal_is_a_triple(void **state)
+{
+	int fd = join(*state);
+
+	hear(fd, "Login: ");
+	say(fd, "root@10.0.0.5/ssh.\n");
+	hear(fd, "logged in\nroot@10.0.0.5/ssh> ");
+	close(fd);
+}
+
+static void json_mode_has_one_object_a_line_and_no_prompt(void **state)
+{
+	int fd = join_as_root(*state);
+	char line[1024];
+
+	say(fd, "mode json.\nListShares.\nNonsense.\nmode classic.\nListShares.\n");
+	hear(fd, "{\"ok\":true,\"mode\":\"json\"}\n" ROOT_SHARE_LISTED);
+	hear_line(fd, line, sizeof(line));
+	assert_non_null(strstr(line, "{\"ok\":false,\"code\":\"syntax\",\"why\":"));
+	hear(fd, "True\nroot> 1; rootShare\nroot> ");
+	close(fd);
+}
+
+static void json_mode_can_come_before_the_login(void **state)
+{
+	int fd = join(*state);
+
+	say(fd, "mode json.\nroot.\nListShares.\nquit.\n");
+	hear(fd, "Login: {\"ok\":true}\n{\"ok\":true}\n" ROOT_SHARE_LISTED "{\"ok\":true}\n");
+	hear_end(fd);
+	close(fd);
+}
+
+static void refused(const struct fixture *f, const char *name, const char *answer)
+{
+	int fd = join(f);
+
+	hear(fd, "Login: ");
+	say(fd, name);
+	say(fd, "\nAddUser never.\n");
+	hear(fd, answer);
+	hear_end(fd);
+	close(fd);
+}
+
+static void a_login_without_right_or_user_is_refused_and_closed(void **state)
+{
+	const struct fixture *f = *state;
+	int status;
+	pid_t pid;
+
+	refused(f, "bob.", "login refused: there is no user bob (root can `AddUser bob.`)\n");
+	refused(f, "b!b.", "login refused: a principal's user has a character that is not allowed\n");
+	refused(f, ".", "login refused: a principal's user starts with a letter or digit\n");
+	refused(f, "mode json. bob.",
+		"{\"ok\":true}\n{\"ok\":false,\"code\":\"no_user\",\"why\":\"login refused: there is no user bob (root "
+		"can "
+		"`AddUser bob.`)\"}\n");
+	if (geteuid() != 0 || chmod(f->dir, 0755) < 0)
+		return;
+	fflush(NULL);
+	pid = fork();
+	if (pid == 0) {
+		if (setuid(65534) < 0)
+			_exit(1);
+		refused(f, "root.", "login refused: OS user nobody may not speak as root\n");
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
+static void pipelined_statements_are_answered_in_order(void **state)
+{
+	int fd = join(*state);
+	char text[64];
+
+	hear(fd, "Login: ");
+	say(fd, "root.\n");
+	for (int i = 0; i < 3000; i++) {
+		snprintf(text, sizeof(text), "AddUser u%d.%s", i / 2, i % 3 == 0 ? "\n" : " ");
+		say(fd, text);
+	}
+	hear(fd, "logged in\nroot> ");
+	for (int i = 0; i < 3000; i++)
+		hear(fd, i % 2 == 0 ? "True\nroot> " : "False\nroot> ");
+	close(fd);
+}
+
+static void statements_may_come_byte_by_byte(void **state)
+{
+	static const char text[] = "root.\n/* a comment. with a dot */ AddUser\n alice.\n// another.\nListShares.\n";
+	int fd = join(*state);
+
+	hear(fd, "Login: ");
+	for (const char *c = text; *c != '\0'; c++)
+		say_bytes(fd, c, 1);
+	hear(fd, "logged in\nroot> True\nroot> 1; rootShare\nroot> ");
+	close(fd);
+}
+
+// A statement of about n bytes (whole fillings), and its end.
+static void say_long(int fd, size_t n, const char *filling, const char *end)
+{
+	char *text = malloc(n + 1);
+	size_t len = strlen(filling);
+
+	n -= n % len;
+	for (size_t i = 0; i < n; i++)
+		text[i] = filling[i % len];
+	text[n] = '\0';
+	say(fd, text);
+	say(fd, end);
+	free(text);
+}
+
+static void a_statement_over_64_kib_is_refused_and_skipped(void **state)
+{
+	static const struct {
+		size_t n;
+		const char *filling, *end;
+	} cases[] = {
+		{65536, "a", ".\n"}, // one byte too many
+		{70000, "a ", ". "},
+		{200000, "b", ".\n"},
+		{3000000, "10.0.0.1/8 ", ".\n"}, // dots inside that end nothing
+		{300000, "/* . */ x", ".// here it ends\n"},
+		{300000, "1.\x01", ".\f"}, // any blank ends it, another control character does not
+		{300000, "// . \nx", "./* and here */"},
+		{300000, "x*/.5", "\n/* . */\n.\n"},
+	};
+	int fd = join_as_root(*state);
+	char line[256];
+
+	say(fd, "mode json.\n");
+	hear_line(fd, line, sizeof(line));
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		say_long(fd, cases[i].n, cases[i].filling, cases[i].end);
+		say(fd, "ListShares.\n");
+		hear(fd, "{\"ok\":false,\"code\":\"too_long\",\"why\":\"a statement has at most 65536 bytes\"}\n");
+		hear(fd, ROOT_SHARE_LISTED);
+	}
+	// The longest that may be: refused for what it says, not for its length.
+	say_long(fd, 65535, "a", ".\n");
+	hear_line(fd, line, sizeof(line));
+	assert_non_null(strstr(line, "\"code\":\"syntax\""));
+	close(fd);
+}
+
+static void binary_garbage_harms_nobody(void **state)
+{
+	const char *seed_text = getenv("PANE_SEED"), *rounds_text = getenv("PANE_ROUNDS");
+	unsigned int seed = seed_text != NULL ? (unsigned int)atoi(seed_text) : 1;
+	int rounds = rounds_text != NULL ? atoi(rounds_text) : 50;
+
+	printf("seed %u, %d rounds\n", seed, rounds);
+	for (int i = 0; i < rounds; i++) {
+		int fd = i % 2 == 0 ? join(*state) : join_as_root(*state);
+		char bytes[4096], rest[65536];
+
+		for (size_t n = 0; n < sizeof(bytes); n++)
+			bytes[n] = (char)(rand_r(&seed) % 8 == 0 ? ". \n/*"[rand_r(&seed) % 5] : rand_r(&seed));
+		// A login that is refused closes early: what cannot be sent any more does not matter.
+		(void)!send(fd, bytes, sizeof(bytes), MSG_NOSIGNAL);
+		shutdown(fd, SHUT_WR);
+		hear_rest(fd, rest, sizeof(rest));
+		close(fd);
+	}
+	close(join_as_root(*state));
+}
+
+static void a_slow_reader_is_not_read_and_holds_nobody_up(void **state)
+{
+	struct fixture *f = *state;
+	int slow = join_as_root(f), other;
+	size_t sent = 0, answered = 0;
+	char *answer = malloc(1 << 20);
+	ssize_t n;
+	static const char text[] = "help.\n";
+
+	// Until the server takes no more: its input and output, and the kernel's, are full then.
+	for (struct pollfd p = {slow, POLLOUT, 0}; poll(&p, 1, 300) == 1; sent++)
+		say(slow, text);
+	assert_in_range(sent, 1000, 1000000);
+	other = join_as_root(f);
+	for (int i = 0; i < 100; i++) {
+		say(other, "ListShares.\n");
+		hear(other, "1; rootShare\nroot> ");
+	}
+	close(other);
+	shutdown(slow, SHUT_WR);
+	while ((n = read(slow, answer, 1 << 20)) > 0) {
+		for (ssize_t i = 0; i < n; i++)
+			answered += answer[i] == '\n';
+	}
+	assert_int_equal(answered, sent); // late, but every one
+	close(slow);
+	free(answer);
+}
+
+static void a_client_that_sends_no_more_gets_its_answers(void **state)
+{
+	int fd = join(*state);
+
+	say(fd, "root.\nListShares.");
+	shutdown(fd, SHUT_WR);
+	hear(fd, "Login: logged in\nroot> 1; rootShare\nroot> ");
+	hear_end(fd);
+	close(fd);
+}
+
+static void clients_that_vanish_leave_nothing_behind(void **state)
+{
+	for (int i = 0; i < 300; i++) {
+		int fd = join(*state);
+
+		if (i % 3 > 0)
+			say(fd, "root.\n");
+		if (i % 3 > 1)
+			say(fd, "help.\nhelp.\nhelp.\nListSha");
+		close(fd);
+	}
+	close(join_as_root(*state));
+}
+
+static void sessions_over_the_limit_are_refused(void **state)
+{
+	struct fixture *f = *state;
+	int fd[4], more;
+
+	for (int i = 0; i < 4; i++)
+		fd[i] = join_as_root(f);
+	more = join(f);
+	hear(more, "session refused: too many sessions\n");
+	hear_end(more);
+	close(more);
+	say(fd[0], "quit.\n");
+	hear(fd[0], "True\n");
+	hear_end(fd[0]);
+	close(fd[0]);
+	for (int tries = 0;; tries++) { // the server notices the end in its own time
+		char line[64];
+
+		more = join(f);
+		assert_true(read(more, line, 7) == 7 && tries < 500);
+		if (memcmp(line, "Login: ", 7) == 0)
+			break;
+		close(more);
+		usleep(10000);
+	}
+	close(more);
+	for (int i = 1; i < 4; i++)
+		close(fd[i]);
+}
+
+static void loopback_tcp_is_the_same(void **state)
+{
+	struct fixture *f = *state;
+	struct sockaddr_in addr = {.sin_family = AF_INET, .sin_port = htons(f->port)};
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	assert_int_equal(connect(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	hear(fd, "Login: ");
+	say(fd, geteuid() == 0 ? "root.\n" : "bob.\n");
+	if (geteuid() == 0) {
+		hear(fd, "logged in\nroot> ");
+		say(fd, "quit.\nAddUser never.\n");
+		hear(fd, "True\n");
+	} else {
+		hear(fd, "login refused: ");
+	}
+	close(fd);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(login_answers_and_prompts_are_classic, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_principal_is_a_triple, setup, teardown),
+		cmocka_unit_test_setup_teardown(json_mode_has_one_object_a_line_and_no_prompt, setup, teardown),
+		cmocka_unit_test_setup_teardown(json_mode_can_come_before_the_login, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_login_without_right_or_user_is_refused_and_closed, setup, teardown),
+		cmocka_unit_test_setup_teardown(pipelined_statements_are_answered_in_order, setup, teardown),
+		cmocka_unit_test_setup_teardown(statements_may_come_byte_by_byte, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_statement_over_64_kib_is_refused_and_skipped, setup, teardown),
+		cmocka_unit_test_setup_teardown(binary_garbage_harms_nobody, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_slow_reader_is_not_read_and_holds_nobody_up, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_client_that_sends_no_more_gets_its_answers, setup, teardown),
+		cmocka_unit_test_setup_teardown(clients_that_vanish_leave_nothing_behind, setup, teardown),
+		cmocka_unit_test_setup_teardown(sessions_over_the_limit_are_refused, setup_four, teardown),
+		cmocka_unit_test_setup_teardown(loopback_tcp_is_the_same, setup, teardown),
+	};
+
+	signal(SIGPIPE, SIG_IGN);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
