@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the benchmarks share: the clock, order statistics, command scripts, options.
+// Owner: pane-bench's main thread.
+#pragma once
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "hft/err.h"
+
+struct bench_opts {
+	const char *file;
+	uint32_t repeat; // runs, the median is reported
+	bool json;
+	const char *journal; // admit: accepted statements go into a new journal there; NULL: none
+};
+
+// A command script: `speaker : statement.` a line; what stands before `// BEGIN` is set-up and not timed.
+struct bench_line {
+	char *speaker, *statement;
+	size_t len;
+	bool timed;
+};
+
+struct bench_script {
+	struct bench_line *lines;
+	size_t n, n_timed;
+};
+
+uint64_t bench_now_ns(void);                                                      // monotonic
+int bench_script_load(const char *path, struct bench_script *s, struct err *err); // -errno; err names file and line
+void bench_script_free(struct bench_script *s);
+// q in 0..1 of n values (sorted in place); 0 when n is 0.
+double bench_quantile(double *values, size_t n, double q);
+// NAME, NAME_min and NAME_max of the runs' values into out (values are sorted in place).
+void bench_spread(json_t *out, const char *name, double *values, size_t n);
+
+// Each runs one benchmark and returns its figures (new reference), or NULL with err.
+json_t *bench_admit(const struct bench_opts *opts, struct err *err);
+json_t *bench_compile(const struct bench_opts *opts, struct err *err);

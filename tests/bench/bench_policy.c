@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: Apache-2.0
+// `pane-bench admit` and `pane-bench compile`: the controller's decisions on a command script, clock at 0, no network.
+#include "bench.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "control/engine.h"
+#include "control/journal.h"
+#include "hft/compile.h"
+#include "hft/condense.h"
+
+#define GROUP 256 // pipelined statements that share a commit
+
+struct played {
+	struct nib *nib;
+	struct engine *engine;
+	struct journal *journal;
+	size_t n_waiting; // statements executed and not yet to be answered
+	double *us;       // one a timed statement
+	size_t n_us, refused;
+	uint64_t timed_ns;
+};
+
+static void played_fini(struct played *p)
+{
+	journal_close(p->journal);
+	engine_destroy(p->engine);
+	nib_destroy(p->nib);
+	free(p->us);
+	*p = (struct played){0};
+}
+
+// What the controller does with a turn's statements before it answers them.
+static int commit(struct played *p, bool timed, struct err *err)
+{
+	uint64_t start_ns = bench_now_ns();
+	int ret = p->journal == NULL ? 0 : journal_commit(p->journal, err);
+
+	if (timed)
+		p->timed_ns += bench_now_ns() - start_ns;
+	p->n_waiting = 0;
+	return ret;
+}
+
+// A new journal: an old file is not added to.
+static int journal_new(struct played *p, const char *path, struct err *err)
+{
+	static const char *const ends[] = {"", "-wal", "-shm"};
+	char name[4096];
+
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+		snprintf(name, sizeof(name), "%s%s", path, ends[i]);
+		if (p->journal == NULL)
+			unlink(name);
+	}
+	p->journal = journal_open(path, err);
+	return p->journal == NULL ? -EIO : 0;
+}
+
+static int play_line(struct played *p, const struct bench_line *line, struct err *err)
+{
+	struct principal speaker;
+	struct reply reply;
+	uint64_t start_ns, end_ns;
+	int ret = 0;
+
+	if (principal_parse(line->speaker, &speaker, err) < 0)
+		return -EINVAL;
+	start_ns = bench_now_ns();
+	reply_init(&reply);
+	engine_exec(p->engine, &speaker, line->statement, line->len, 0, &reply);
+	if (p->journal != NULL && reply.mutated)
+		ret = journal_append(p->journal, engine_now_ns(p->engine), &speaker, line->statement, line->len, err);
+	end_ns = bench_now_ns();
+	if (line->timed) {
+		p->us[p->n_us++] = (double)(end_ns - start_ns) / 1e3;
+		p->timed_ns += end_ns - start_ns;
+		p->refused += reply.code != REPLY_OK;
+	} else if (reply.code != REPLY_OK) {
+		char *answer = reply_render_json(&reply);
+
+		ret = err_set(err, EINVAL, "set-up statement refused: %s: %s", line->statement, answer ? answer : "");
+		free(answer);
+	}
+	reply_fini(&reply);
+	if (ret == 0 && ++p->n_waiting == GROUP)
+		ret = commit(p, line->timed, err);
+	return ret;
+}
+
+// Plays the whole script into a fresh engine.
+static int play(const struct bench_script *s, const char *journal, struct played *p, struct err *err)
+{
+	struct engine_conf conf = {.offline = true};
+	int ret = 0;
+
+	*p = (struct played){.nib = nib_create(), .us = calloc(s->n + 1, sizeof(double))};
+	if (p->nib != NULL)
+		p->engine = engine_create(&conf, p->nib, 0);
+	if (p->engine == NULL || p->us == NULL)
+		ret = err_set(err, ENOMEM, "out of memory");
+	if (ret == 0 && journal != NULL)
+		ret = journal_new(p, journal, err);
+	for (size_t i = 0; i < s->n && ret == 0; i++) {
+		if (i > 0 && s->lines[i].timed && !s->lines[i - 1].timed)
+			ret = commit(p, false, err); // the set-up is not to be paid for later
+		if (ret == 0)
+			ret = play_line(p, &s->lines[i], err);
+	}
+	if (ret == 0)
+		ret = commit(p, true, err);
+	if (ret < 0)
+		played_fini(p);
+	return ret;
+}
+
+struct admit_runs {
+	double *rate, *p50, *p99;
+};
+
+static int admit_run(const struct bench_script *s, const char *journal, uint32_t run, struct admit_runs *runs,
+		     json_t *out, struct err *err)
+{
+	struct played p;
+
+	if (play(s, journal, &p, err) < 0)
+		return -err->code;
+	runs->rate[run] = p.timed_ns > 0 ? (double)p.n_us * 1e9 / (double)p.timed_ns : 0;
+	runs->p50[run] = bench_quantile(p.us, p.n_us, 0.5);
+	runs->p99[run] = bench_quantile(p.us, p.n_us, 0.99);
+	json_object_set_new(out, "statements", json_integer((json_int_t)p.n_us));
+	json_object_set_new(out, "refused", json_integer((json_int_t)p.refused));
+	played_fini(&p);
+	return 0;
+}
+
+json_t *bench_admit(const struct bench_opts *opts, struct err *err)
+{
+	struct bench_script s;
+	json_t *out = json_object();
+	double *mem = calloc(3 * (size_t)opts->repeat, sizeof(double));
+	struct admit_runs runs = {mem, mem + opts->repeat, mem + 2 * (size_t)opts->repeat};
+	int ret = bench_script_load(opts->file, &s, err);
+
+	for (uint32_t i = 0; i < opts->repeat && ret == 0; i++)
+		ret = admit_run(&s, opts->journal, i, &runs, out, err);
+	if (ret == 0) {
+		json_object_set_new(out, "durable", json_boolean(opts->journal != NULL));
+		bench_spread(out, "statements_per_s", runs.rate, opts->repeat);
+		bench_spread(out, "p50_us", runs.p50, opts->repeat);
+		bench_spread(out, "p99_us", runs.p99, opts->repeat);
+	} else {
+		json_decref(out);
+		out = NULL;
+	}
+	free(mem);
+	bench_script_free(&s);
+	return out;
+}
+
+static void count_parts(const struct tree *tree, json_t *out)
+{
+	json_int_t n[3] = {0};
+	json_t *parts = json_object();
+
+	for (uint32_t i = 0; i < tree->n_atoms; i++)
+		n[tree->atoms[i].part]++;
+	json_object_set_new(parts, "access", json_integer(n[ATOM_ACCESS]));
+	json_object_set_new(parts, "reserve", json_integer(n[ATOM_RESERVE]));
+	json_object_set_new(parts, "limit", json_integer(n[ATOM_LIMIT]));
+	json_object_set_new(out, "atoms_by_part", parts);
+}
+
+static int compile_once(const struct engine *engine, double *ms, json_t *out, struct err *err)
+{
+	struct flowtab ft;
+	struct tree tree;
+	uint64_t start_ns;
+	json_int_t rows_closed;
+	int ret;
+
+	tree_init(&tree);
+	flowtab_init(&ft);
+	ret = engine_policy(engine, 0, &tree);
+	start_ns = bench_now_ns();
+	if (ret == 0)
+		ret = hft_compile(&tree, 0, COMPILE_ROWS_MAX, &ft, err);
+	else
+		err_set(err, -ret, "policy tree: %s", strerror(-ret));
+	rows_closed = ft.n_rows;
+	if (ret == 0 && condense(&ft) < 0)
+		ret = err_set(err, ENOMEM, "condense: out of memory");
+	*ms = (double)(bench_now_ns() - start_ns) / 1e6;
+	json_object_set_new(out, "atoms", json_integer(tree.n_atoms));
+	json_object_set_new(out, "rows_before_condensing", json_integer(rows_closed));
+	json_object_set_new(out, "rows_flat", json_integer(ft.n_rows));
+	count_parts(&tree, out);
+	flowtab_fini(&ft);
+	tree_fini(&tree);
+	return ret;
+}
+
+json_t *bench_compile(const struct bench_opts *opts, struct err *err)
+{
+	struct bench_script s;
+	struct played p = {0};
+	json_t *out = json_object();
+	double *ms = calloc(opts->repeat, sizeof(double));
+	int ret = bench_script_load(opts->file, &s, err);
+
+	if (ret == 0)
+		ret = play(&s, NULL, &p, err);
+	for (uint32_t i = 0; i < opts->repeat && ret == 0; i++)
+		ret = compile_once(p.engine, &ms[i], out, err);
+	if (ret == 0) {
+		bench_spread(out, "compile_ms", ms, opts->repeat);
+	} else {
+		json_decref(out);
+		out = NULL;
+	}
+	played_fini(&p);
+	free(ms);
+	bench_script_free(&s);
+	return out;
+}
