@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+# Messages, progress and interruptible steps for the other scripts. Sourced, never run.
+# A step runs in a session of its own, so that an interrupted script takes the whole of it (ninja, compilers, tests) down.
+
+step_pid=
+step_log=
+
+say() {
+	printf '%s\n' "$*" >&2
+}
+
+die() {
+	say "${0##*/}: $*"
+	exit 1
+}
+
+# Ends the step that is under way. For traps; harmless when none is.
+step_abort() {
+	[ -z "$step_pid" ] || kill -TERM -- "-$step_pid" 2>/dev/null
+	[ -z "$step_log" ] || rm -f "$step_log"
+	step_pid= step_log=
+}
+
+# A signal ends the step under way and the script, and runs what the script put into `trap ... EXIT`.
+step_traps() {
+	trap 'step_abort; exit 130' INT
+	trap 'step_abort; exit 143' TERM HUP
+}
+
+# step TEXT COMMAND...: runs COMMAND quietly with a sign of life every two seconds; its output shows only when it fails.
+# Returns its status.
+step() {
+	local text=$1 rc=0 start=$SECONDS ticker
+
+	shift
+	step_log=$(mktemp)
+	printf '%s ' "$text" >&2
+	setsid "$@" >"$step_log" 2>&1 </dev/null &
+	step_pid=$!
+	(
+		trap - EXIT
+		while sleep 2 && kill -0 "$step_pid" 2>/dev/null; do
+			printf '.' >&2
+		done
+	) &
+	ticker=$!
+	wait "$step_pid" || rc=$?
+	kill "$ticker" 2>/dev/null
+	wait "$ticker" 2>/dev/null || true
+	if [ "$rc" = 0 ]; then
+		say " ok ($((SECONDS - start)) s)"
+	else
+		say " FAILED ($((SECONDS - start)) s, status $rc)"
+		tail -n 60 "$step_log" >&2
+	fi
+	rm -f "$step_log"
+	step_pid= step_log=
+	return "$rc"
+}
+
+# build_dir DIR MESON_OPTIONS...: configures DIR once, or anew if its options differ from the last time, and builds it.
+# BUILD_TARGETS (words) limits what is built.
+build_dir() {
+	local dir=$1
+
+	shift
+	if [ ! -f "$dir/build.ninja" ]; then
+		step "configuring $dir" meson setup "$dir" "$TOP" "$@" || return
+	elif [ "$(cat "$dir/.options" 2>/dev/null)" != "$*" ]; then
+		step "reconfiguring $dir" meson setup --reconfigure "$dir" "$TOP" "$@" || return
+	fi
+	printf '%s\n' "$*" >"$dir/.options"
+	# shellcheck disable=SC2086 # words are wanted
+	step "building $dir" ninja -C "$dir" ${BUILD_TARGETS:-}
+}
+
+# wait_for SECONDS COMMAND...: until COMMAND succeeds, at most so long.
+wait_for() {
+	local end=$(($(date +%s%N) + $1 * 1000000000))
+
+	shift
+	until "$@" >/dev/null 2>&1; do
+		[ "$(date +%s%N)" -lt "$end" ] || return 1
+		sleep 0.05
+	done
+}

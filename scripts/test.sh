@@ -1,0 +1,132 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Installs what is missing, builds, and runs every test: style, unit, property and smoke tests, in a plain build
+# (build-test/) and in one with ASan and UBSan (build-asan/), and the proofs of run.sh --check.
+#
+#   sudo scripts/test.sh [--quick] [--fuzz]
+#     --quick   leaves out the sanitized build and what runs in it
+#     --fuzz    also builds the libFuzzer targets (build-fuzz/) and runs each for 60 s
+# The last line is `N passed, N failed, N skipped`; the exit status is 0 only when none failed.
+set -u
+HERE=$(dirname "$(readlink -f "$0")")
+TOP=$(dirname "$HERE")
+. "$HERE/lib.sh"
+cd "$TOP" || exit 1
+
+quick= fuzz=
+for a; do
+	case $a in
+	--quick) quick=1 ;;
+	--fuzz) fuzz=1 ;;
+	-h | --help)
+		sed -n '3,/^set/s/^# \{0,1\}//p' "$0"
+		exit 0
+		;;
+	*) die "unknown option $a (try --help)" ;;
+	esac
+done
+
+passed=0 failed=0 skipped=0
+results=$(mktemp)
+trap 'step_abort; rm -f "$results"' EXIT
+step_traps
+
+failure() {
+	failed=$((failed + 1))
+	say "FAILED: $*"
+}
+
+# Counts the words in $results. ok and xfail are meson's for passed.
+tally() {
+	local word
+
+	while read -r word; do
+		case $word in
+		OK | EXPECTEDFAIL | PASS) passed=$((passed + 1)) ;;
+		SKIP) skipped=$((skipped + 1)) ;;
+		*) failed=$((failed + 1)) ;;
+		esac
+	done <"$results"
+	: >"$results"
+}
+
+# In the foreground of its own session, so that its lines show as they come and a signal ends it.
+live() {
+	local rc=0
+
+	setsid "$@" </dev/null &
+	step_pid=$!
+	wait "$step_pid" || rc=$?
+	step_pid=
+	return "$rc"
+}
+
+# meson_tests DIR ARGS...: meson prints a line a test, and the log of those that fail.
+meson_tests() {
+	local dir=$1 before=$failed rc=0
+
+	shift
+	rm -f "$dir/meson-logs/testlog.json"
+	live meson test -C "$dir" --no-rebuild --print-errorlogs "$@" || rc=$?
+	[ ! -f "$dir/meson-logs/testlog.json" ] || jq -r .result "$dir/meson-logs/testlog.json" >"$results"
+	[ -s "$results" ] || failure "no tests ran in $dir"
+	tally
+	[ "$rc" = 0 ] || [ "$failed" -gt "$before" ] || failure "meson test in $dir: status $rc"
+}
+
+fuzz_targets() {
+	local t name corpus
+
+	CC=clang build_dir build-fuzz --buildtype=debugoptimized -Dfuzz=true -Dsanitize=address,undefined ||
+		{ failure "the build with libFuzzer" && return; }
+	for t in build-fuzz/tests/fuzz/fuzz_*; do
+		[ -f "$t" ] && [ -x "$t" ] || continue
+		name=$(basename "$t")
+		corpus=$(mktemp -d)
+		[ ! -d "tests/fuzz/corpus/$name" ] || cp -r "tests/fuzz/corpus/$name/." "$corpus/"
+		if step "$name, 60 s" "$t" -max_total_time=60 -print_final_stats=1 -artifact_prefix="build-fuzz/$name-" "$corpus"; then
+			passed=$((passed + 1))
+		else
+			failure "$name: see build-fuzz/$name-*"
+		fi
+		rm -rf "$corpus"
+	done
+}
+
+finish() {
+	printf '%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
+	[ "$failed" = 0 ] && [ "$passed" -gt 0 ]
+	exit
+}
+
+"$HERE/deps.sh" || { failure "installing" && finish; }
+[ "$(id -u)" = 0 ] || say "not root: tests with traffic will be skipped (try: sudo $0)"
+
+if build_dir build-test --buildtype=debugoptimized; then
+	meson_tests build-test
+else
+	failure "the build" && finish
+fi
+proof_options=(--quick)
+if [ -z "$quick" ]; then
+	if build_dir build-asan --buildtype=debugoptimized -Dsanitize=address,undefined; then
+		# what a sanitizer finds is an error, and slower programs get more time
+		ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1 meson_tests build-asan --no-suite style -t 3
+	else
+		failure "the build with sanitizers"
+	fi
+fi
+[ -z "$fuzz" ] || fuzz_targets
+if [ "$(id -u)" = 0 ]; then
+	if build_dir build --buildtype=release -Dtests=false; then
+		# smoke tests already run what the quick way leaves out
+		PROOF_WORDS="$results" live scripts/run.sh --check "${proof_options[@]}" --build build || true
+		[ -s "$results" ] || failure "run.sh --check"
+		tally
+	else
+		failure "the release build"
+	fi
+else
+	skipped=$((skipped + 1))
+fi
+finish

@@ -1,0 +1,73 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Bad configurations, options and ports: refused with a message that names the place, and never by a signal.
+. "$(dirname "$0")/_init.sh"
+
+switchd=$(program pane-switchd)
+mkdir -p "$RUN_DIR/state"
+cd "$RUN_DIR" || exit 1
+
+good() {
+	printf 'run_dir: %s\nstate_dir: %s/state\n' "$RUN_DIR" "$RUN_DIR"
+}
+
+# Status 1 or 2 within 10 s, and what it says matches.
+refused() { # PATTERN ARGS...
+	local pattern=$1 out rc=0
+
+	shift
+	out=$(timeout 10 "$switchd" "$@" 2>&1 </dev/null) || rc=$?
+	printf 'status %d: %s\n' "$rc" "$out"
+	[ "$rc" -ge 1 ] && [ "$rc" -le 2 ] && grep -qE -- "$pattern" <<<"$out"
+}
+
+# bad TEXT PATTERN: the configuration on stdin is refused, by --check-config and by a start
+bad() {
+	cat >bad.yaml
+	check "$1" refused "$2" --config bad.yaml --check-config
+	check "$1, at a start" refused "$2" --config bad.yaml
+}
+
+good >good.yaml
+check "a good one passes" timeout 10 "$switchd" --config good.yaml --check-config
+
+{ good && echo 'rum_dir: /x'; } | bad "unknown key" 'bad\.yaml:3:.*rum_dir'
+{ good && printf 'ports:\n  - name: p1\n    device: wifi:wlan0\n'; } | bad "unknown device" 'bad\.yaml:5:.*ports\[0\]\.device'
+{ good && printf 'ports:\n  - name: p1\n'; } | bad "port without device" 'bad\.yaml:[0-9]+:.*(ports|device)'
+{ good && printf 'ports:\n  - name: p1\n    device: "null:"\n    rate: fast\n'; } | bad "bad rate" 'bad\.yaml:6:.*rate'
+{ good && printf 'ports:\n  - {name: p1, device: "null:"}\n  - {name: p1, device: "null:"}\n'; } |
+	bad "name used twice" 'bad\.yaml:5:.*ports\[1\]\.name'
+{ good && printf 'hosts:\n  - {name: h1, address: 10.0.0.300}\n'; } | bad "bad address" 'bad\.yaml:4:.*hosts\[0\]\.address'
+{ good && echo 'tcp_listen: 0.0.0.0:4242'; } | bad "TCP beyond loopback" 'bad\.yaml:3:.*tcp_listen'
+{ good && echo 'control_user: no-such-user'; } | bad "unknown OS user" 'bad\.yaml:3:.*control_user'
+{ good && printf 'dataplane:\n  mtu: 1\n'; } | bad "number out of range" 'bad\.yaml:4:.*mtu'
+{ good && printf 'dataplane:\n  mtu: x\n'; } | bad "no number" 'bad\.yaml:4:.*mtu'
+{ good && echo 'ports: ['; } | bad "no YAML" 'bad\.yaml:[0-9]+'
+printf 'just words\n' | bad "no mapping" 'bad\.yaml:1'
+printf '' | bad "nothing" 'bad\.yaml'
+head -c 4096 /dev/urandom | bad "noise" 'bad\.yaml'
+head -c 100000 /dev/zero | tr '\0' '[' | bad "brackets without end" 'bad\.yaml'
+
+check "no such file" refused 'nowhere\.yaml' --config nowhere.yaml
+check "a folder" refused '/run' --config /run
+check "unknown option" refused -- '--frobnicate' --frobnicate
+check "unknown role" refused 'role' --config good.yaml --role=cook
+for p in pane-switchd panectl; do
+	check "$p --help" bash -c "timeout 5 '$(program $p)' --help | grep -qi usage"
+done
+
+port() { # TEXT PATTERN DEVICE
+	{ good && printf 'ports:\n  - name: p1\n    device: %s\n' "$3"; } >port.yaml
+	check "$1" refused "$2" --config port.yaml
+}
+port "interface that is not there" 'p1|nope0' af_packet:nope0
+port "the same with af_xdp" 'p1|nope0' af_xdp:nope0
+port "pcap file that is not there" 'p1|nope' "pcap:$RUN_DIR/nope.pcap,$RUN_DIR/out.pcap"
+head -c 1000 /dev/urandom >noise.pcap
+port "a pcap file that is none" 'p1|noise' "pcap:$RUN_DIR/noise.pcap,$RUN_DIR/out.pcap"
+
+panectl 'time.' >/dev/null 2>&1
+check "panectl without a switch: status 3" [ $? = 3 ]
+timeout 5 "$(program panectl)" --frobnicate >/dev/null 2>&1
+check "panectl with a wrong option: status 2" [ $? = 2 ]
+finish

@@ -1,0 +1,82 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Hosts that never heard of PANE: learning, flooding, every frame size, VLAN tags, a host that moves, counters.
+. "$(dirname "$0")/_init.sh"
+
+KIND=${1:-af_packet}
+for i in 1 2 3; do
+	host_add h$i $i
+done
+config_write "$RUN_DIR/config.yaml" "$KIND" "" h1 h2 h3
+start_or_fail "$RUN_DIR/config.yaml"
+
+replies() { # HOST TARGET PING_ARGS...: all of 3 come back
+	local h=$1 t=$2
+
+	shift 2
+	at "$h" ping -n -q -c 3 -i 0.05 -W 1 "$@" "$t" | grep ' 3 received'
+}
+
+check "hosts find each other" replies h1 h2
+check "a third one, too" replies h3 h1
+check "the smallest frames pass" replies h1 h2 -s 0
+check "frames of MTU size pass" replies h1 h2 -s 1472 -M do
+check "IP fragments pass" replies h1 h2 -s 4000
+
+# what h1 and h2 say to each other is not h3's business
+arrivals_start other h3 "icmp and host $SUBNET.1"
+at h1 ping -n -q -c 20 -i 0.01 h2 >/dev/null
+arrivals_stop other
+check "learnt addresses are not flooded" [ ! -s "$RUN_DIR/other.arrivals" ]
+
+arrivals_start flood3 h3 "ether dst ff:ff:ff:ff:ff:ff"
+at h2 bash -c 'echo 0 >/proc/sys/net/ipv4/icmp_echo_ignore_broadcasts'
+check "broadcasts reach others" bash -c "ip netns exec h1 ping -n -b -c 2 -i 0.1 -W 1 $SUBNET.255 | grep 'from $SUBNET.2'"
+arrivals_stop flood3
+check "and everybody else" [ -s "$RUN_DIR/flood3.arrivals" ]
+
+# tags as they are, whether or not this kernel knows VLAN interfaces
+tag_passes() { # TAGS_HEX PATTERN
+	local header frame
+
+	header=ffffffffffff$(host_mac 1 | tr -d :)$1
+	frame=${header}88b5$(printf '%0120d' 0)
+	arrivals_start tagged h2 "" in -e
+	frame_send h1 "$frame"
+	arrivals_stop tagged
+	cat "$RUN_DIR/tagged.arrivals"
+	grep -qE "$2" "$RUN_DIR/tagged.arrivals"
+}
+check "VLAN tags pass" tag_passes 8100000a 'vlan 10, p 0'
+check "with their priority" tag_passes 8100e014 'vlan 20, p 7'
+check "two tags pass" tag_passes 88a8001e8100000a 'vlan 30.* vlan 10'
+
+# a backlog takes no buffers from others: 40 tiny limits, each with more small frames than it passes
+small_frames() { # N: datagrams of one byte to each of 40 ports
+	at h2 perl -MSocket -e '
+		socket my $s, AF_INET, SOCK_DGRAM, 0 or die;
+		for my $i (1 .. $ARGV[1]) { for my $p (7001 .. 7040) {
+			send $s, "x", 0, pack_sockaddr_in($p, inet_aton($ARGV[0])) } }' "$SUBNET.1" "$1"
+}
+for p in $(seq 7001 7040); do
+	printf 'ratelimit(dstHost=h1, transport=UDP, dstPort=%d) = 10kb on rootShare.\n' "$p"
+done | panectl >/dev/null || check "40 limits are accepted" false
+small_frames 4000
+check "a backlog of limited groups leaves others alone" replies h2 h3
+check "their own other traffic, too" replies h2 h1
+# and after several times as many frames as there are buffers a port still receives
+check "after all that every port still receives" replies h1 h3
+
+# h3 takes h1's place and addresses: no waiting for the old place to age
+ip -n h1 link set eth0 down
+ip -n h3 link set eth0 down
+ip -n h3 link set eth0 address "$(host_mac 1)"
+ip -n h3 addr flush dev eth0
+ip -n h3 addr add "$SUBNET.1/24" dev eth0
+ip -n h3 link set eth0 up
+check "a host that moved is found at its new place" wait_for 3 replies h3 h2
+check "and is reached from others" replies h2 h1
+
+panectl --json ports >"$RUN_DIR/ports.json" 2>/dev/null || panectl --json 'ports.' >"$RUN_DIR/ports.json"
+check "every port has counters" bash -c "for h in h1 h2 h3; do grep -q p-\$h '$RUN_DIR/ports.json' || exit 1; done"
+finish

@@ -1,0 +1,84 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Start, stop, death and return of the processes, and what they remember.
+. "$(dirname "$0")/_init.sh"
+
+host_add h1 1
+host_add h2 2
+config_write "$RUN_DIR/config.yaml" af_packet "" h1 h2
+start_or_fail "$RUN_DIR/config.yaml"
+
+reaches() {
+	[ "$(pings h1 h2 1)" = 1 ]
+}
+
+# A supervisor in a state that pgrep sees: both children there.
+complete() {
+	[ -n "$(switch_child controller)" ] && [ -n "$(switch_child dataplane)" ]
+}
+requests() {
+	panectl --json 'ListRequests.'
+}
+
+check "a ping passes" wait_for 5 reaches
+check "two children" complete
+check "a second switch on the same sockets is refused" bash -c \
+	"timeout 5 '$(program pane-switchd)' --config '$RUN_DIR/config.yaml' >'$RUN_DIR/second.log' 2>&1; rc=\$?; [ \$rc = 1 ]"
+check "and the first one is not hurt" reaches
+check "shares and requests are made" as root 'AddUser alice.' 'NewShare net0 for (*) [reserve <= 100Mb] on rootShare.' \
+	'Grant net0 to alice.' 'deny(srcHost=h1, dstHost=h2) on net0 to +1h.'
+check "the deny holds" not reaches
+requests >"$RUN_DIR/before"
+
+for role in controller dataplane; do
+	pid=$(switch_child $role)
+	kill -9 "$pid"
+	check "a killed $role comes back" wait_for 5 bash -c "p=\$(pgrep -P $switch_pid -f -- '--role[= ]$role') && [ \"\$p\" != $pid ]"
+	check "and answers" wait_for 5 switch_answers
+	sleep 1
+	check "and the deny still holds" not reaches
+done
+requests >"$RUN_DIR/after"
+check "the requests are the same" diff "$RUN_DIR/before" "$RUN_DIR/after"
+
+check "SIGTERM ends it" switch_stop
+check "in under a second ($switch_stop_ms ms)" [ "$switch_stop_ms" -lt 1000 ]
+check "nobody is left" bash -c '! pgrep -f "pane-switch[d]"'
+check "the sockets are gone" bash -c "! ls '$RUN_DIR'/*.sock"
+
+start_or_fail "$RUN_DIR/config.yaml"
+requests >"$RUN_DIR/after"
+check "after a new start, the requests are the same" diff "$RUN_DIR/before" "$RUN_DIR/after"
+check "the share is there, too" not as root 'NewShare net0 for (*) on rootShare.'
+sleep 1
+check "and in force" not reaches
+check "a request can be cancelled" as root "cancel $(grep -oE '[0-9]+' "$RUN_DIR/before" | head -n 1)."
+check "traffic flows again" wait_for 2 reaches
+
+# no supervisor: its children do not outlive it
+children=$(pgrep -P "$switch_pid" | tr '\n' ' ')
+kill -9 "$switch_pid"
+switch_pid=
+check "children end with a killed supervisor" wait_for 3 bash -c "for p in $children; do kill -0 \$p && exit 1; done; exit 0"
+start_or_fail "$RUN_DIR/config.yaml"
+check "a start after that" wait_for 5 reaches
+switch_stop || check "a clean stop" false
+
+# the two roles apart, in either order
+"$(program pane-switchd)" --config "$RUN_DIR/config.yaml" --role=controller >>"$RUN_DIR/log" 2>&1 </dev/null &
+controller=$!
+check "a controller alone answers" wait_for 5 switch_answers
+"$(program pane-switchd)" --config "$RUN_DIR/config.yaml" --role=dataplane >>"$RUN_DIR/log" 2>&1 </dev/null &
+dataplane=$!
+check "a dataplane alone forwards" wait_for 5 reaches
+check "a deny reaches it" as root 'deny(srcHost=h1, dstHost=h2) on net0 to +2.'
+check "and holds" not reaches
+kill -TERM "$controller"
+wait "$controller"
+check "a controller alone stops cleanly" [ $? = 0 ]
+sleep 2
+check "and its dataplane ends the deny by itself" wait_for 3 reaches
+kill -TERM "$dataplane"
+wait "$dataplane"
+check "a dataplane alone stops cleanly" [ $? = 0 ]
+finish

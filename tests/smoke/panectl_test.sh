@@ -1,0 +1,103 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# panectl beyond statements: scripts with and without a switch, drawings, help, events; and its exit status.
+. "$(dirname "$0")/_init.sh"
+
+cat >"$RUN_DIR/config.yaml" <<END
+run_dir: $RUN_DIR
+state_dir: $RUN_DIR/state
+ports:
+  - name: p1
+    device: "null:"
+limits:
+  statements_per_s: 5
+END
+mkdir -p "$RUN_DIR/state"
+cat >"$RUN_DIR/good.pane" <<'END'
+// three speakers, and a statement over two lines
+root : AddUser alice.
+root : NewShare net0 for (*)
+       [reserve <= 100Mb] on rootShare.
+// BEGIN
+root : Grant net0 to alice.
+alice : reserve(dstPort=80) = 30Mb on net0 to +1h.
+alice/app : reserve(dstPort=81) = 20Mb on net0 from +10min to +20min. // behind a statement
+root : ListShares.
+END
+cp "$RUN_DIR/good.pane" "$RUN_DIR/refused.pane"
+echo 'alice : reserve(*) = 500Mb on net0.' >>"$RUN_DIR/refused.pane"
+printf 'root : AddUser zoe.\nroot AddUser eve.\n' >"$RUN_DIR/bad.pane"
+
+status_is() { # STATUS COMMAND...
+	local want=$1 rc=0
+
+	shift
+	"$@" || rc=$?
+	[ "$rc" = "$want" ]
+}
+prints() { # PATTERN COMMAND...
+	local pattern=$1
+
+	shift
+	"$@" | tee /dev/stderr | grep -qE -- "$pattern"
+}
+lines_are() { # N COMMAND...
+	local n=$1
+
+	shift
+	[ "$("$@" | tee /dev/stderr | grep -c '^{"ok":')" = "$n" ]
+}
+away() { # without a switch
+	"$(program panectl)" --socket "$RUN_DIR/nowhere.sock" "$@"
+}
+
+check "script --offline --json: an object a statement" lines_are 6 away script "$RUN_DIR/good.pane" --offline --json
+check "script --offline: clock at 0" prints '"start":"600","end":"1200"' away script --offline --json "$RUN_DIR/good.pane"
+check "script --offline: for people" prints '^alice : reserve\(dstPort=80\)' away script "$RUN_DIR/good.pane" --offline
+check "script: a refusal is status 1" status_is 1 away script "$RUN_DIR/refused.pane" --offline --json
+check "script: a wrong line is named" prints 'bad.pane:2: not a line' bash -c "'$(program panectl)' script '$RUN_DIR/bad.pane' --offline 2>&1"
+check "script: a wrong line is status 2" status_is 2 away script "$RUN_DIR/bad.pane" --offline
+check "script: no file is status 2" status_is 2 away script "$RUN_DIR/none.pane" --offline
+check "script: no switch is status 3" status_is 3 away script "$RUN_DIR/good.pane"
+check "script: no such flag is status 2" status_is 2 away script "$RUN_DIR/good.pane" --online
+check "help without a switch" prints '^reserve\(FLOWGROUP\)' away help
+check "help of a verb has an example" prints 'for example: GetSchedule' away help GetSchedule
+check "help of panectl's own" prints '^panectl script FILE' away help script
+check "help of nothing" status_is 1 away help nothing
+start_or_fail "$RUN_DIR/config.yaml"
+
+check "script at the switch" lines_are 6 panectl script "$RUN_DIR/good.pane" --json
+check "script at the switch, again: users and shares are there" status_is 1 panectl script "$RUN_DIR/good.pane" --json
+check "a tree" prints 'net0 .*100 Mbit/s +60 Mbit/s' panectl tree --width 80
+check "a tree in JSON" prints '"reserved":60000000' panectl tree --json
+check "a schedule" prints '^now 40 Mbit/s, least 0 bit/s from [+]' panectl schedule net0 --width 80
+wide() {
+	LC_ALL=C panectl schedule net0 --width 60 | awk 'length($0) > 60 { bad = 1 } END { exit bad }'
+}
+check "a schedule fits the width" wide
+check "a schedule of no share is refused" status_is 1 panectl schedule nowhere
+check "a schedule of what is no name" status_is 2 panectl schedule 'net0. quit'
+
+panectl --user alice events --json >"$RUN_DIR/events" 2>/dev/null &
+watcher=$!
+sleep 0.3
+panectl --user alice 'deny(dstPort=90) on net0 from +1s to +2s.' >/dev/null
+heard() {
+	for _ in $(seq 1 50); do
+		[ "$(grep -cE '"event":"(started|ended)"' "$RUN_DIR/events")" = 2 ] && return
+		sleep 0.1
+	done
+	cat "$RUN_DIR/events"
+	return 1
+}
+check "events: started and ended" heard
+kill "$watcher" 2>/dev/null
+wait "$watcher" 2>/dev/null
+
+sleep 1 # alice's five statements are there again
+seven() {
+	panectl --user alice --json 'time.' 'time.' 'time.' 'time.' 'time.' 'time.' 'time.' 'time.'
+}
+check "too many statements a second are refused with code limit" prints '"code":"limit"' seven
+check "and root is spared" as root 'time.' 'time.' 'time.' 'time.' 'time.' 'time.' 'time.' 'time.'
+finish
