@@ -68,6 +68,7 @@ int share_tree_init(struct share_tree *tree, int64_t now_ns)
 
 	memset(tree, 0, sizeof(*tree));
 	name_map_init(&tree->by_name);
+	tree->next_number = 1;
 	match_init(&all);
 	everything.waypoint = everything.avoid = ip_list_any();
 	if (everything.waypoint != NULL && match_add(&all, &any) == 0)
@@ -303,6 +304,8 @@ struct share *share_add(struct share_tree *tree, struct share *parent, const cha
 {
 	struct share *share;
 
+	if (tree->next_number == UINT32_MAX)
+		return NULL;
 	if (parent->n_children == parent->cap_children) {
 		uint32_t cap = parent->cap_children == 0 ? 4 : parent->cap_children * 2;
 		struct share **children = realloc(parent->children, cap * sizeof(*children));
@@ -317,6 +320,7 @@ struct share *share_add(struct share_tree *tree, struct share *parent, const cha
 		share_destroy(share);
 		return NULL;
 	}
+	share->number = tree->next_number++;
 	share->parent = parent;
 	share->index = parent->index;
 	share->child_idx = parent->n_children;

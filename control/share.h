@@ -22,6 +22,7 @@ TAILQ_HEAD(request_list, request);
 
 struct share {
 	char name[NAME_MAX_LEN];
+	uint32_t number;      // 0: the root, then in order of creation; never another share's
 	struct share *parent; // NULL: the root
 	struct share **children;
 	uint32_t n_children, cap_children;
@@ -41,6 +42,7 @@ struct share {
 struct share_tree {
 	struct share *root;
 	struct name_map by_name;
+	uint32_t next_number; // of a share to be added
 };
 
 int share_tree_init(struct share_tree *tree, int64_t now_ns);              // with rootShare; 0 or -ENOMEM

@@ -65,6 +65,30 @@ static void privileges_not_given_have_their_defaults(void **state)
 	assert_true(p->tb_fill_bps == 30000000 && p->tb_capacity_bits == 50000000 && p->reserve_min_bps == 5000000);
 }
 
+static uint32_t number_of(struct talk *t, const char *name)
+{
+	const struct share *share = share_find(&engine_state(t->engine)->shares, name);
+
+	assert_non_null(share);
+	return share->number;
+}
+
+static void shares_keep_their_numbers_and_no_number_comes_again(void **state)
+{
+	struct talk *t = *state;
+
+	ASSERT_SAY(t, "root", "NewShare a for (*) on rootShare.", REPLY_OK);
+	ASSERT_SAY(t, "root", "NewShare b for (*) on a.", REPLY_OK);
+	ASSERT_SAY(t, "root", "NewShare b for (*) on a.", REPLY_DUP_SHARE);
+	assert_int_equal(number_of(t, SHARE_ROOT), 0);
+	assert_int_equal(number_of(t, "a"), 1);
+	assert_int_equal(number_of(t, "b"), 2);
+	ASSERT_SAY(t, "root", "DropShare b.", REPLY_OK);
+	ASSERT_SAY(t, "root", "NewShare b for (*) on rootShare.", REPLY_OK);
+	assert_int_equal(number_of(t, "b"), 3);
+	assert_int_equal(number_of(t, "a"), 1);
+}
+
 static void child_needs_what_its_parent_has(void **state)
 {
 	static const struct {
@@ -236,6 +260,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(privileges_not_given_have_their_defaults),
+		TEST(shares_keep_their_numbers_and_no_number_comes_again),
 		TEST(child_needs_what_its_parent_has),
 		TEST(new_share_is_checked_in_order),
 		TEST(creator_is_the_only_principal_at_first),
