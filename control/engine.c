@@ -53,9 +53,40 @@ static int add_user(struct state *s, const struct principal *speaker, const stru
 	return 0;
 }
 
+// A child of parent came (or went: NULL): who of them has a weight of its own may have changed.
+static void note_weights(struct state *s, const struct share *parent, const struct share *child)
+{
+	if (child != NULL && parent->n_weighted == 0)
+		return;
+	s->policy_gen++;
+	if (child != NULL && parent->n_weighted > (child->privileges.weight != 1))
+		delta_share(&s->delta, child->number); // the others had one before
+	else
+		for (uint32_t i = 0; i < parent->n_children; i++)
+			delta_share(&s->delta, parent->children[i]->number);
+}
+
+// The bindings of the user have changed.
+static void note_user(struct state *s, const struct user *user)
+{
+	const struct share *root = s->shares.root;
+	const struct request *r;
+
+	TAILQ_FOREACH (r, &s->naming_users, naming_users_link) {
+		if (policy_depends_on(&r->flows, user->number))
+			delta_request(&s->delta, r->id);
+	}
+	for (const struct share *share = root; share != NULL && s->shares.n_weighted > 0;
+	     share = share_next(root, share, true)) {
+		if (share_has_weight(share) && policy_depends_on(&share->flows, user->number))
+			delta_share(&s->delta, share->number);
+	}
+	s->policy_gen++;
+}
+
 static int new_share(struct state *s, const struct principal *speaker, const struct statement *st, struct reply *reply)
 {
-	struct share *parent = share_find(&s->shares, st->share);
+	struct share *parent = share_find(&s->shares, st->share), *share;
 	struct privileges privileges;
 	struct principal creator = {0};
 	struct err err;
@@ -73,8 +104,10 @@ static int new_share(struct state *s, const struct principal *speaker, const str
 	if (privileges_resolve(&parent->privileges, &st->privileges, &privileges, &err) < 0)
 		return reply_refuse(reply, REPLY_BAD_PRIVILEGE, "%s", err.msg);
 	memcpy(creator.user, speaker->user, sizeof(creator.user));
-	if (share_add(&s->shares, parent, st->name, &st->flows, &privileges, &creator, s->now_ns) == NULL)
+	share = share_add(&s->shares, parent, st->name, &st->flows, &privileges, &creator, s->now_ns);
+	if (share == NULL)
 		return refuse_memory(reply);
+	note_weights(s, parent, share);
 	reply->mutated = true;
 	return 0;
 }
@@ -140,7 +173,8 @@ static int revoke(struct state *s, const struct principal *speaker, const struct
 
 static int drop_share(struct state *s, const struct principal *speaker, const struct statement *st, struct reply *reply)
 {
-	struct share *share = share_find(&s->shares, st->name);
+	struct share *share = share_find(&s->shares, st->name), *parent;
+	bool had_weight;
 
 	if (share == NULL)
 		return reply_refuse(reply, REPLY_NO_SHARE, "there is no share %s", st->name);
@@ -151,7 +185,15 @@ static int drop_share(struct state *s, const struct principal *speaker, const st
 		return reply_refuse(reply, REPLY_NOT_PRINCIPAL, "%s is no principal of share %s, the parent of %s",
 				    speaker->user, share->parent->name, share->name);
 	request_end_below(s, share);
+	parent = share->parent;
+	had_weight = share_has_weight(share);
+	for (const struct share *gone = share; gone != NULL; gone = share_next(share, gone, true)) {
+		if (share_has_weight(gone))
+			delta_share(&s->delta, gone->number);
+	}
 	share_drop(&s->shares, share);
+	if (had_weight && parent->n_weighted == 0)
+		note_weights(s, parent, NULL);
 	reply->mutated = true;
 	return 0;
 }
@@ -160,6 +202,7 @@ static int drop_user(struct state *s, const struct principal *speaker, const str
 {
 	const struct share *root = s->shares.root;
 	struct user *user = users_find(&s->users, st->name);
+	bool had_bindings;
 
 	if (!is_root(speaker))
 		return refuse_not_root(speaker, reply);
@@ -169,8 +212,10 @@ static int drop_user(struct state *s, const struct principal *speaker, const str
 		return reply_refuse(reply, REPLY_BAD_VALUE, "%s cannot be dropped", user->name);
 	for (const struct share *share = root; share != NULL; share = share_next(root, share, true))
 		share_revoke_user(share_find(&s->shares, share->name), user->name);
-	s->policy_gen += user->n_bindings > 0;
+	had_bindings = user->n_bindings > 0;
 	users_drop(user);
+	if (had_bindings)
+		note_user(s, user);
 	if (s->user_dropped.fn != NULL)
 		s->user_dropped.fn(s->user_dropped.ctx, user->name);
 	reply->mutated = true;
@@ -204,7 +249,8 @@ static int bind_user(struct state *s, const struct principal *speaker, const str
 	if (rc < 0)
 		return refuse_memory(reply);
 	reply->mutated = rc == 0;
-	s->policy_gen += rc == 0;
+	if (rc == 0)
+		note_user(s, user);
 	return 0;
 }
 
@@ -218,7 +264,7 @@ static int unbind_user(struct state *s, const struct principal *speaker, const s
 	if (users_unbind(user, st->has_binding ? &st->binding : NULL) < 0)
 		return reply_refuse(reply, REPLY_NO_BINDING, "user %s has no such address", user->name);
 	reply->mutated = true;
-	s->policy_gen++;
+	note_user(s, user);
 	return 0;
 }
 
@@ -320,6 +366,7 @@ struct engine *engine_create(const struct engine_conf *conf, struct nib *nib, in
 	e->state.offline = conf->offline;
 	e->state.now_ns = conf->offline ? 0 : now_ns;
 	request_book_init(&e->state.requests);
+	TAILQ_INIT(&e->state.naming_users);
 	if (users_init(&e->state.users) < 0 || share_tree_init(&e->state.shares, e->state.now_ns) < 0) {
 		engine_destroy(e);
 		return NULL;
@@ -331,6 +378,7 @@ void engine_destroy(struct engine *e)
 {
 	if (e == NULL)
 		return;
+	delta_fini(&e->state.delta);
 	start_queue_fini(&e->state.starts);
 	request_book_fini(&e->state.requests);
 	share_tree_fini(&e->state.shares);
@@ -402,6 +450,18 @@ int64_t engine_now_ns(const struct engine *e)
 uint64_t engine_policy_gen(const struct engine *e)
 {
 	return e->state.policy_gen;
+}
+
+void engine_changes(struct engine *e, struct delta *out)
+{
+	delta_take(&e->state.delta, out);
+}
+
+bool engine_changed(const struct engine *e)
+{
+	const struct delta *d = &e->state.delta;
+
+	return !d->on || d->all || d->n_requests > 0 || d->n_shares > 0;
 }
 
 void engine_skip_number(struct engine *e)

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "delta.h"
 #include "event.h"
 #include "hft/err.h"
 #include "hft/tree.h"
@@ -50,6 +51,10 @@ uint64_t engine_policy_gen(const struct engine *e);
 // The policy tree of all accepted requests not over at now_ns, users replaced by what the NIB binds to them (a request
 // of an unbound user has no boxes and is left out). tree is initialised by the caller. 0, -ENOMEM or -E2BIG.
 int engine_policy(const struct engine *e, int64_t now_ns, struct tree *tree);
+
+// What has changed since the call before this one (the first time: all). *out is overwritten; delta_fini frees it.
+void engine_changes(struct engine *e, struct delta *out);
+bool engine_changed(const struct engine *e); // engine_changes would find something
 
 // why: the accepted policy cannot be put in force as it is; new requests are refused (network) with that sentence until
 // NULL says that it can. Cancelling and expiry go on: they are the way out.

@@ -114,23 +114,76 @@ int policy_expand(const struct users *users, const struct match *flows, struct m
 	return rc;
 }
 
-static int add_atom(const struct state *s, const struct request *r, uint32_t node, struct tree *tree)
+static bool span_names_users(const struct span *span)
 {
-	struct atom atom = {.id = r->id, .node = node, .access = r->access, .rate_bps = r->rate_bps};
+	return span->lo > 0 || span->hi < MATCH_USER_MAX;
+}
+
+static bool names_users(const struct match *flows)
+{
+	for (uint32_t i = 0; i < flows->n_boxes; i++) {
+		if (span_names_users(&flows->boxes[i].f[MATCH_SRC_USER]) ||
+		    span_names_users(&flows->boxes[i].f[MATCH_DST_USER]))
+			return true;
+	}
+	return false;
+}
+
+void policy_follow(struct state *s, struct request *r, bool in)
+{
+	if (in)
+		r->names_users = names_users(&r->flows);
+	if (r->names_users && in)
+		TAILQ_INSERT_TAIL(&s->naming_users, r, naming_users_link);
+	else if (r->names_users)
+		TAILQ_REMOVE(&s->naming_users, r, naming_users_link);
+	delta_request(&s->delta, r->id);
+}
+
+// A span from nobody on is what the bindings of all users beyond it leave.
+static bool span_depends_on(const struct span *span, uint32_t user)
+{
+	return span->lo == 0 ? user > span->hi : user >= span->lo && user <= span->hi;
+}
+
+bool policy_depends_on(const struct match *flows, uint32_t user)
+{
+	for (uint32_t i = 0; i < flows->n_boxes; i++) {
+		if (span_depends_on(&flows->boxes[i].f[MATCH_SRC_USER], user) ||
+		    span_depends_on(&flows->boxes[i].f[MATCH_DST_USER], user))
+			return true;
+	}
+	return false;
+}
+
+int policy_atom(const struct state *s, const struct request *r, struct atom *out)
+{
 	int rc;
 
+	*out = (struct atom){.id = r->id, .access = r->access, .rate_bps = r->rate_bps};
 	if (r->verb == VERB_RESERVE)
-		atom.part = ATOM_RESERVE;
+		out->part = ATOM_RESERVE;
 	else if (r->verb == VERB_RATELIMIT)
-		atom.part = ATOM_LIMIT;
+		out->part = ATOM_LIMIT;
 	else if (r->verb == VERB_WAYPOINT || r->verb == VERB_AVOID)
-		atom.part = ATOM_PATH;
+		out->part = ATOM_PATH;
 	else
-		atom.part = ATOM_ACCESS;
-	if (atom.part == ATOM_PATH && atom.access == ACCESS_NONE)
-		return 0; // it says nothing that the table could hold
-	match_init(&atom.match);
-	rc = policy_expand(&s->users, &r->flows, &atom.match);
+		out->part = ATOM_ACCESS;
+	match_init(&out->match);
+	if (out->part == ATOM_PATH && out->access == ACCESS_NONE)
+		return 0;
+	rc = policy_expand(&s->users, &r->flows, &out->match);
+	if (rc < 0)
+		match_fini(&out->match);
+	return rc;
+}
+
+static int add_atom(const struct state *s, const struct request *r, uint32_t node, struct tree *tree)
+{
+	struct atom atom;
+	int rc = policy_atom(s, r, &atom);
+
+	atom.node = node;
 	if (rc == 0 && atom.match.n_boxes > 0)
 		rc = tree_add_atom(tree, &atom);
 	match_fini(&atom.match);

@@ -11,6 +11,16 @@
 // by the caller. 0, -ENOMEM or -E2BIG (users bound to too many addresses); tree is then incomplete.
 int policy_build(const struct state *s, int64_t now_ns, struct tree *tree);
 
+// The atom of one request, users replaced; its node is left to the caller. out is overwritten; its match is the
+// caller's, and empty when no packet can match as users are bound now, or when the request says nothing that a table
+// could hold. 0, -ENOMEM or -E2BIG (out is then empty).
+int policy_atom(const struct state *s, const struct request *r, struct atom *out);
+
+// Which packets the group matches depends on the bindings of this user.
+bool policy_depends_on(const struct match *flows, uint32_t user);
+// A request comes (in) or goes: notes it, and whether later bindings matter to it.
+void policy_follow(struct state *s, struct request *r, bool in);
+
 // The flow group with users replaced: traffic of a user is what matches one of the user's bindings; traffic of nobody
 // matches no binding of the users the group leaves out. out is initialised by the caller. 0, -ENOMEM or -E2BIG.
 int policy_expand(const struct users *users, const struct match *flows, struct match *out);

@@ -11,6 +11,7 @@
 #include "answer.h"
 #include "earliest.h"
 #include "overlap.h"
+#include "policy.h"
 #include "route.h"
 #include "state.h"
 #include "strict.h"
@@ -46,6 +47,7 @@ static void request_end(struct state *s, struct request *r)
 	if (holder != NULL)
 		holder->n_open--;
 	TAILQ_REMOVE(&r->share->requests, r, link);
+	policy_follow(s, r, false);
 	count_access(r->share, r->access, false);
 	route_count(r, false);
 	flow_index_remove(r->share->index, r);
@@ -390,6 +392,7 @@ static int candidate_commit(struct state *s, struct candidate *c, const struct p
 	if (holder != NULL)
 		holder->n_open++;
 	TAILQ_INSERT_TAIL(&r->share->requests, r, link);
+	policy_follow(s, r, true);
 	count_access(r->share, r->access, true);
 	route_count(r, true);
 	flow_index_add(r->share->index, r);
@@ -512,6 +515,7 @@ static void renew_commit(struct state *s, struct request *r, const struct candid
 	request_book_move_end(&s->requests, r, c->end_ns);
 	added.flows = c->flows;
 	event_overridden(s, &added);
+	delta_request(&s->delta, r->id);
 	s->policy_gen++;
 }
 

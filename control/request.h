@@ -32,6 +32,8 @@ struct request {
 	struct flow_entry *entries; // one a box, in the index
 	uint64_t mark;              // strict.c: the check that has seen it
 	TAILQ_ENTRY(request) link;  // in its share
+	bool names_users;
+	TAILQ_ENTRY(request) naming_users_link; // in struct state
 };
 
 struct request_book {

@@ -48,6 +48,73 @@ static struct share *share_create(const char *name, const struct match *flows, c
 	return share;
 }
 
+// --- by number
+
+static int numbers_prepare(struct share_tree *tree)
+{
+	uint32_t cap = tree->cap_numbers == 0 ? 64 : tree->cap_numbers * 2;
+	void *all;
+
+	if (tree->n_numbers < tree->cap_numbers)
+		return 0;
+	all = reallocarray(tree->by_number, cap, sizeof(*tree->by_number));
+	if (all == NULL)
+		return -ENOMEM;
+	tree->by_number = all;
+	tree->cap_numbers = cap;
+	return 0;
+}
+
+// Numbers only grow; room has been prepared.
+static void numbers_add(struct share_tree *tree, struct share *share)
+{
+	tree->by_number[tree->n_numbers].number = share->number;
+	tree->by_number[tree->n_numbers++].share = share;
+}
+
+// Index of the first entry with that number or a greater one.
+static uint32_t numbers_find(const struct share_tree *tree, uint32_t number)
+{
+	uint32_t lo = 0, hi = tree->n_numbers;
+
+	while (lo < hi) {
+		uint32_t middle = lo + (hi - lo) / 2;
+
+		if (tree->by_number[middle].number < number)
+			lo = middle + 1;
+		else
+			hi = middle;
+	}
+	return lo;
+}
+
+static void numbers_remove(struct share_tree *tree, uint32_t number)
+{
+	uint32_t kept = 0;
+
+	tree->by_number[numbers_find(tree, number)].share = NULL;
+	if (++tree->n_gaps * 2 < tree->n_numbers)
+		return;
+	for (uint32_t i = 0; i < tree->n_numbers; i++) {
+		if (tree->by_number[i].share != NULL)
+			tree->by_number[kept++] = tree->by_number[i];
+	}
+	tree->n_numbers = kept;
+	tree->n_gaps = 0;
+}
+
+struct share *share_at(const struct share_tree *tree, uint32_t number)
+{
+	uint32_t i = numbers_find(tree, number);
+
+	return i < tree->n_numbers && tree->by_number[i].number == number ? tree->by_number[i].share : NULL;
+}
+
+bool share_has_weight(const struct share *share)
+{
+	return share->parent != NULL && share->parent->n_weighted > 0;
+}
+
 int share_tree_init(struct share_tree *tree, int64_t now_ns)
 {
 	struct privileges everything = {
@@ -75,8 +142,9 @@ int share_tree_init(struct share_tree *tree, int64_t now_ns)
 		tree->root = share_create(SHARE_ROOT, &all, &everything, &root, now_ns);
 	ip_list_unref(everything.waypoint);
 	match_fini(&all);
-	if (tree->root == NULL)
+	if (tree->root == NULL || numbers_prepare(tree) < 0)
 		return -ENOMEM;
+	numbers_add(tree, tree->root);
 	tree->root->index = flow_index_create();
 	if (tree->root->index == NULL)
 		return -ENOMEM;
@@ -99,7 +167,8 @@ void share_tree_fini(struct share_tree *tree)
 		share = up;
 	}
 	name_map_fini(&tree->by_name);
-	tree->root = NULL;
+	free(tree->by_number);
+	*tree = (struct share_tree){0};
 }
 
 struct share *share_find(const struct share_tree *tree, const char *name)
@@ -284,6 +353,7 @@ void share_drop(struct share_tree *tree, struct share *top)
 	memmove(&parent->children[top->child_idx], &parent->children[top->child_idx + 1],
 		(parent->n_children - top->child_idx - 1) * sizeof(struct share *));
 	parent->n_children--;
+	parent->n_weighted -= top->privileges.weight != 1;
 	for (uint32_t i = top->child_idx; i < parent->n_children; i++)
 		parent->children[i]->child_idx = i;
 	while (share != parent) { // leaves first, without recursion
@@ -294,6 +364,8 @@ void share_drop(struct share_tree *tree, struct share *top)
 			continue;
 		}
 		name_map_remove(&tree->by_name, share->name);
+		numbers_remove(tree, share->number);
+		tree->n_weighted -= share->privileges.weight != 1;
 		share_destroy(share);
 		share = up;
 	}
@@ -304,7 +376,7 @@ struct share *share_add(struct share_tree *tree, struct share *parent, const cha
 {
 	struct share *share;
 
-	if (tree->next_number == UINT32_MAX)
+	if (tree->next_number == UINT32_MAX || numbers_prepare(tree) < 0)
 		return NULL;
 	if (parent->n_children == parent->cap_children) {
 		uint32_t cap = parent->cap_children == 0 ? 4 : parent->cap_children * 2;
@@ -321,6 +393,9 @@ struct share *share_add(struct share_tree *tree, struct share *parent, const cha
 		return NULL;
 	}
 	share->number = tree->next_number++;
+	numbers_add(tree, share);
+	parent->n_weighted += privileges->weight != 1;
+	tree->n_weighted += privileges->weight != 1;
 	share->parent = parent;
 	share->index = parent->index;
 	share->child_idx = parent->n_children;

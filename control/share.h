@@ -26,7 +26,8 @@ struct share {
 	struct share *parent; // NULL: the root
 	struct share **children;
 	uint32_t n_children, cap_children;
-	uint32_t child_idx; // place among the parent's children
+	uint32_t child_idx;  // place among the parent's children
+	uint32_t n_weighted; // children whose weight is not 1
 	struct match flows;
 	struct privileges privileges; // all resolved: defaults and inheritance applied
 	struct principal *principals;
@@ -43,11 +44,20 @@ struct share_tree {
 	struct share *root;
 	struct name_map by_name;
 	uint32_t next_number; // of a share to be added
+	struct {              // ascending; a share that is dropped leaves NULL until there are as many of those
+		uint32_t number;
+		struct share *share;
+	} * by_number;
+	uint32_t n_numbers, cap_numbers, n_gaps;
+	uint32_t n_weighted; // shares whose weight is not 1
 };
 
 int share_tree_init(struct share_tree *tree, int64_t now_ns);              // with rootShare; 0 or -ENOMEM
 void share_tree_fini(struct share_tree *tree);                             // requests must have been taken out
 struct share *share_find(const struct share_tree *tree, const char *name); // NULL when unknown
+struct share *share_at(const struct share_tree *tree, uint32_t number);    // NULL when there is none (any more)
+// It has a part of its own in what siblings divide by weight: its weight or a sibling's is not 1.
+bool share_has_weight(const struct share *share);
 
 // The share after `share` in preorder within top's subtree, NULL at the end. descend: go below `share` first.
 const struct share *share_next(const struct share *top, const struct share *share, bool descend);

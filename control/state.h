@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "delta.h"
 #include "event.h"
 #include "nib.h"
 #include "request.h"
@@ -22,6 +23,8 @@ struct state {
 	struct share_tree shares;
 	struct request_book requests;
 	struct start_queue starts;
+	struct request_list naming_users; // requests whose groups test users: what they match depends on bindings
+	struct delta delta;
 	struct event_sink events; // fn NULL: nobody listens
 	struct {
 		void (*fn)(void *ctx, const char *user); // NULL: nobody asks

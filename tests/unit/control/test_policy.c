@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "control/policy.h"
+#include "control/state.h"
 #include "talk.h"
 
 static int setup(void **state)
@@ -107,6 +108,80 @@ static void policy_changes_with_requests_and_bindings_not_with_time(void **state
 	gen = engine_policy_gen(t->engine);
 	say(t, "root", "cancel 2.");
 	assert_true(engine_policy_gen(t->engine) > gen);
+}
+
+// What has changed since the last call, as a text: "all", "r1 r1 s4".
+static const char *changes_of(struct talk *t)
+{
+	static char text[256];
+	struct delta delta;
+	size_t len = 0;
+
+	engine_changes(t->engine, &delta);
+	text[0] = '\0';
+	if (delta.all)
+		len += (size_t)snprintf(text, sizeof(text), "all ");
+	for (size_t i = 0; i < delta.n_requests; i++)
+		len += (size_t)snprintf(text + len, sizeof(text) - len, "r%u ", (unsigned int)delta.requests[i]);
+	for (size_t i = 0; i < delta.n_shares; i++)
+		len += (size_t)snprintf(text + len, sizeof(text) - len, "s%u ", delta.shares[i]);
+	delta_fini(&delta);
+	return text;
+}
+
+static void changes_name_the_requests_that_came_went_or_match_otherwise(void **state)
+{
+	struct talk *t = *state;
+
+	say(t, "root", "allow(*) on net0.");
+	assert_true(engine_changed(t->engine)); // nobody has looked yet
+	assert_string_equal(changes_of(t), "all ");
+	assert_false(engine_changed(t->engine));
+	say(t, "root", "deny(srcUser=alice) on net0 to 50.");  // 2
+	say(t, "root", "deny(srcUser=!{bob}) on net0 to 60."); // 3
+	say(t, "root", "allow(*) on nowhere.");
+	assert_true(engine_changed(t->engine));
+	assert_string_equal(changes_of(t), "r2 r3 ");
+	say(t, "root", "renew 2 to 55.");
+	assert_string_equal(changes_of(t), "r2 ");
+	say(t, "root", "Bind bob to 10.0.0.1.");
+	assert_string_equal(changes_of(t), "r3 ");
+	say(t, "root", "Bind bob to 10.0.0.1."); // already
+	assert_string_equal(changes_of(t), "");
+	say(t, "root", "Bind alice to 10.0.0.2.");
+	assert_string_equal(changes_of(t), "r2 ");
+	say(t, "root", "DropUser bob.");
+	assert_string_equal(changes_of(t), "r3 ");
+	say(t, "root", "Tick 55.");
+	assert_string_equal(changes_of(t), "r2 "); // it is over
+	say(t, "root", "cancel 3.");
+	assert_string_equal(changes_of(t), "r3 ");
+	say(t, "root", "allow(*) on deep.");
+	changes_of(t);
+	say(t, "root", "DropShare net0.");
+	assert_string_equal(changes_of(t), "r1 r4 ");
+}
+
+static void changes_name_the_shares_whose_part_by_weight_changed(void **state)
+{
+	struct talk *t = *state;
+
+	changes_of(t);
+	say(t, "root", "NewShare a for (srcUser=alice) on net0."); // 4; net0 1, idle 2, deep 3
+	assert_string_equal(changes_of(t), "");
+	say(t, "root", "NewShare b for (*) [weight = 5] on net0.");
+	assert_string_equal(changes_of(t), "s3 s4 s5 ");
+	say(t, "root", "NewShare c for (*) on net0.");
+	assert_string_equal(changes_of(t), "s6 ");
+	say(t, "root", "Bind alice to 10.0.0.2.");
+	assert_string_equal(changes_of(t), "s4 ");
+	assert_ptr_equal(share_at(&engine_state(t->engine)->shares, 5),
+			 share_find(&engine_state(t->engine)->shares, "b"));
+	say(t, "root", "DropShare b."); // the last weight
+	assert_string_equal(changes_of(t), "s5 s3 s4 s6 ");
+	assert_null(share_at(&engine_state(t->engine)->shares, 5));
+	say(t, "root", "Unbind alice.");
+	assert_string_equal(changes_of(t), "");
 }
 
 static void request_of_an_unbound_user_waits_for_a_binding(void **state)
@@ -272,6 +347,8 @@ int main(void)
 		TEST(tree_has_a_node_for_each_share_on_the_way_to_a_request),
 		TEST(siblings_after_a_deep_branch_hang_on_the_right_node),
 		TEST(policy_changes_with_requests_and_bindings_not_with_time),
+		TEST(changes_name_the_requests_that_came_went_or_match_otherwise),
+		TEST(changes_name_the_shares_whose_part_by_weight_changed),
 		TEST(request_of_an_unbound_user_waits_for_a_binding),
 		TEST(a_users_traffic_is_what_the_bindings_say),
 		cmocka_unit_test(expansion_agrees_with_brute_force),
