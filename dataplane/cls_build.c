@@ -1,381 +1,51 @@
 // SPDX-License-Identifier: Apache-2.0
-// Rows -> rte_acl. One context for each packet family, because a rule has a value for every field of its key and the
-// families have different fields. A row goes into each family its kinds allow. Rules are in host order, keys in network
-// order. An address or MAC span that does not fit one rule becomes several; they are disjoint, so sharing the row's
-// priority is harmless.
-// A field whose spans are prefixes in all rules is given to rte_acl as MASK, else as RANGE: the same lookup, but
-// rte_acl judges by the mask how to split large tables into tries.
-#include "cls_build.h"
-
+// Rows in decision order -> one rte_acl context for each family, one category.
 #include <errno.h>
 #include <inttypes.h>
-#include <stddef.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <rte_acl.h>
-#include <rte_errno.h>
-#include <rte_memory.h>
 
+#include "cls_acl.h"
 #include "cls_priv.h"
 
-#define FIELDS_MAX 18
-#define RULES_MAX (1u << 24) // of one family: beyond this rte_acl would not end in useful time or memory
-
-#define DEF(type_, size_, idx, group, key, member) \
-	{ \
-		.type = RTE_ACL_FIELD_TYPE_##type_, .size = size_, .field_index = idx, .input_index = group, \
-		.offset = offsetof(struct key, member) \
-	}
-#define DEF_MACS(idx, group, key) \
-	DEF(MASK, 2, idx, group, key, macs.src_hi_be), DEF(MASK, 2, (idx) + 1, group, key, macs.dst_hi_be), \
-		DEF(MASK, 4, (idx) + 2, (group) + 1, key, macs.src_lo_be), \
-		DEF(MASK, 4, (idx) + 3, (group) + 2, key, macs.dst_lo_be)
-
-// rte_acl: the first field is one byte, the others fill whole groups of four bytes (so padding is a field, too).
-static const struct family_desc {
-	char letter; // in context names
-	uint32_t kinds, ports_kind;
-	unsigned int addr_bits;
-	uint32_t n_fields;
-	struct rte_acl_field_def defs[FIELDS_MAX];
-} families[PKT_N_FAMILIES] = {
-	[PKT_NONIP] = {'e',
-		       MATCH_NONIP,
-		       0,
-		       0,
-		       7,
-		       {
-			       DEF(BITMASK, 1, 0, 0, pkt_key_nonip, zero),
-			       DEF(RANGE, 2, 1, 1, pkt_key_nonip, vlan_be),
-			       DEF(BITMASK, 2, 2, 1, pkt_key_nonip, pad2),
-			       DEF_MACS(3, 2, pkt_key_nonip),
-		       }},
-	[PKT_IP4] = {'4',
-		     MATCH_KINDS_V4,
-		     MATCH_IP4PORTS,
-		     32,
-		     12,
-		     {
-			     DEF(RANGE, 1, 0, 0, pkt_key_ip4, proto),
-			     DEF(MASK, 4, 1, 1, pkt_key_ip4, src_be),
-			     DEF(MASK, 4, 2, 2, pkt_key_ip4, dst_be),
-			     DEF(RANGE, 2, 3, 3, pkt_key_ip4, sport_be),
-			     DEF(RANGE, 2, 4, 3, pkt_key_ip4, dport_be),
-			     DEF(RANGE, 2, 5, 4, pkt_key_ip4, vlan_be),
-			     DEF(BITMASK, 1, 6, 4, pkt_key_ip4, has_ports),
-			     DEF(BITMASK, 1, 7, 4, pkt_key_ip4, pad2),
-			     DEF_MACS(8, 5, pkt_key_ip4),
-		     }},
-	[PKT_IP6] = {'6',
-		     MATCH_KINDS_V6,
-		     MATCH_IP6PORTS,
-		     128,
-		     18,
-		     {
-			     DEF(RANGE, 1, 0, 0, pkt_key_ip6, proto),
-			     DEF(MASK, 4, 1, 1, pkt_key_ip6, src_be[0]),
-			     DEF(MASK, 4, 2, 2, pkt_key_ip6, src_be[1]),
-			     DEF(MASK, 4, 3, 3, pkt_key_ip6, src_be[2]),
-			     DEF(MASK, 4, 4, 4, pkt_key_ip6, src_be[3]),
-			     DEF(MASK, 4, 5, 5, pkt_key_ip6, dst_be[0]),
-			     DEF(MASK, 4, 6, 6, pkt_key_ip6, dst_be[1]),
-			     DEF(MASK, 4, 7, 7, pkt_key_ip6, dst_be[2]),
-			     DEF(MASK, 4, 8, 8, pkt_key_ip6, dst_be[3]),
-			     DEF(RANGE, 2, 9, 9, pkt_key_ip6, sport_be),
-			     DEF(RANGE, 2, 10, 9, pkt_key_ip6, dport_be),
-			     DEF(RANGE, 2, 11, 10, pkt_key_ip6, vlan_be),
-			     DEF(BITMASK, 1, 12, 10, pkt_key_ip6, has_ports),
-			     DEF(BITMASK, 1, 13, 10, pkt_key_ip6, pad2),
-			     DEF_MACS(14, 11, pkt_key_ip6),
-		     }},
-};
-
-struct acl_rule {
-	struct rte_acl_rule_data data;
-	struct rte_acl_field field[FIELDS_MAX]; // the first n_fields are used
-};
-
-// One row's spans in pieces.
-struct split {
-	struct cls_piece src[CLS_PIECES_MAX], dst[CLS_PIECES_MAX], src_mac[CLS_PIECES_MAX], dst_mac[CLS_PIECES_MAX];
-	uint32_t n_src, n_dst, n_src_mac, n_dst_mac;
-};
-
-struct build {
-	const struct row *const *rows;
-	uint32_t n_rows;
-	uint64_t gen;
-	uint32_t simd_max_bits;
-	// of the family at hand
-	const struct family_desc *fam;
-	struct rte_acl_config config; // with the types that the rules need
-	struct rte_acl_ctx *ctx;
-	uint32_t n_rules;
-};
-
-typedef int rule_fn(struct build *b, struct acl_rule *rule);
-
-static unsigned int digit_bits(unsigned int width_bits)
+static int build_all(struct cls *cls, struct cls_acl_rows *in, struct err *err)
 {
-	return width_bits % 32 != 0 ? width_bits % 32 : 32;
-}
-
-// Numbers of width_bits whose first digits, n_done of them, are those of *base already.
-static uint32_t split_digits(u128 lo, u128 hi, unsigned int width_bits, const struct cls_piece *base,
-			     unsigned int n_done, struct cls_piece *out)
-{
-	unsigned int rest_bits = width_bits - digit_bits(width_bits);
-	u128 rest_max = ((u128)1 << rest_bits) - 1, rest_lo = lo & rest_max, rest_hi = hi & rest_max;
-	u128 a = lo >> rest_bits, b = hi >> rest_bits; // the digit
-	struct cls_piece piece = *base;
-	uint32_t n = 0;
-
-	if (a == b && rest_bits > 0) {
-		piece.lo[n_done] = piece.hi[n_done] = (uint32_t)a;
-		return split_digits(rest_lo, rest_hi, rest_bits, &piece, n_done + 1, out);
-	}
-	if (rest_lo != 0) {
-		piece.lo[n_done] = piece.hi[n_done] = (uint32_t)a++;
-		n += split_digits(rest_lo, rest_max, rest_bits, &piece, n_done + 1, out);
-	}
-	if (rest_hi != rest_max) {
-		piece.lo[n_done] = piece.hi[n_done] = (uint32_t)b--;
-		n += split_digits(0, rest_hi, rest_bits, &piece, n_done + 1, out + n);
-	}
-	if (a <= b) {
-		out[n] = *base; // the digits after this one are full there
-		out[n].lo[n_done] = (uint32_t)a;
-		out[n++].hi[n_done] = (uint32_t)b;
-	}
-	return n;
-}
-
-uint32_t cls_split(u128 lo, u128 hi, unsigned int width_bits, struct cls_piece out[CLS_PIECES_MAX])
-{
-	struct cls_piece full = {.hi = {UINT32_MAX, UINT32_MAX, UINT32_MAX, UINT32_MAX}};
-
-	full.hi[0] >>= 32 - digit_bits(width_bits);
-	return split_digits(lo, hi, width_bits, &full, 0, out);
-}
-
-static bool row_is_for(const struct row *row, const struct family_desc *fam)
-{
-	return (row->box.kinds & fam->kinds) != 0 && row->box.f[MATCH_SRC_USER].lo == 0 &&
-	       row->box.f[MATCH_DST_USER].lo == 0;
-}
-
-static void split_row(const struct row *row, const struct family_desc *fam, struct split *s)
-{
-	unsigned int shift = 128 - fam->addr_bits;
-	const struct span *f = row->box.f;
-
-	s->n_src = s->n_dst = 1;
-	if (fam->addr_bits > 0) {
-		s->n_src = cls_split(row->box.src.lo >> shift, row->box.src.hi >> shift, fam->addr_bits, s->src);
-		s->n_dst = cls_split(row->box.dst.lo >> shift, row->box.dst.hi >> shift, fam->addr_bits, s->dst);
-	}
-	s->n_src_mac = cls_split(f[MATCH_SRC_ETH].lo, f[MATCH_SRC_ETH].hi, 48, s->src_mac);
-	s->n_dst_mac = cls_split(f[MATCH_DST_ETH].lo, f[MATCH_DST_ETH].hi, 48, s->dst_mac);
-}
-
-static void put(struct rte_acl_field **f, uint64_t value, uint64_t mask_range)
-{
-	(*f)->value.u64 = value;
-	(*f)->mask_range.u64 = mask_range;
-	(*f)++;
-}
-
-static void put_span(struct rte_acl_field **f, const struct box *box, enum match_field field)
-{
-	put(f, box->f[field].lo, box->f[field].hi);
-}
-
-static void put_ip(struct rte_acl_field **f, const struct box *box, const struct family_desc *fam,
-		   const struct cls_piece *src, const struct cls_piece *dst)
-{
-	uint32_t kinds = box->kinds & fam->kinds;
-
-	put_span(f, box, MATCH_PROTO);
-	for (unsigned int i = 0; i < fam->addr_bits / 32; i++)
-		put(f, src->lo[i], src->hi[i]);
-	for (unsigned int i = 0; i < fam->addr_bits / 32; i++)
-		put(f, dst->lo[i], dst->hi[i]);
-	put_span(f, box, MATCH_SRC_PORT);
-	put_span(f, box, MATCH_DST_PORT);
-	put_span(f, box, MATCH_VLAN);
-	put(f, kinds == fam->ports_kind, kinds == fam->kinds ? 0 : UINT8_MAX); // has_ports
-	put(f, 0, 0);
-}
-
-// A rule with the bounds of every span; the fields that end up as MASK are converted later.
-static void make_rule(const struct build *b, uint32_t row, const struct cls_piece *const piece[4],
-		      struct acl_rule *rule)
-{
-	struct rte_acl_field *f = rule->field;
-	const struct box *box = &b->rows[row]->box;
-
-	memset(rule, 0, sizeof(*rule));
-	rule->data.category_mask = 1;
-	rule->data.priority = (int32_t)(b->n_rows - row);
-	rule->data.userdata = row + 1;
-	if (b->fam->addr_bits == 0) {
-		put(&f, 0, 0);
-		put_span(&f, box, MATCH_VLAN);
-		put(&f, 0, 0);
-	} else {
-		put_ip(&f, box, b->fam, piece[0], piece[1]);
-	}
-	put(&f, piece[2]->lo[0], piece[2]->hi[0]);
-	put(&f, piece[3]->lo[0], piece[3]->hi[0]);
-	put(&f, piece[2]->lo[1], piece[2]->hi[1]);
-	put(&f, piece[3]->lo[1], piece[3]->hi[1]);
-}
-
-static int each_rule_of_row(struct build *b, uint32_t row, rule_fn *fn)
-{
-	struct split s;
-	struct acl_rule rule;
-
-	split_row(b->rows[row], b->fam, &s);
-	for (uint32_t i = 0; i < s.n_src * s.n_dst; i++) {
-		for (uint32_t j = 0; j < s.n_src_mac * s.n_dst_mac; j++) {
-			const struct cls_piece *piece[4] = {&s.src[i / s.n_dst], &s.dst[i % s.n_dst],
-							    &s.src_mac[j / s.n_dst_mac], &s.dst_mac[j % s.n_dst_mac]};
-			int rc;
-
-			make_rule(b, row, piece, &rule);
-			rc = fn(b, &rule);
-			if (rc < 0)
-				return rc;
-		}
+	for (int f = 0; f < PKT_N_FAMILIES; f++) {
+		in->family = (enum pkt_family)f;
+		if (cls_acl_build(in, &cls->ctx[f], err) < 0)
+			return -err->code;
 	}
 	return 0;
-}
-
-static int each_rule(struct build *b, rule_fn *fn)
-{
-	int rc = 0;
-
-	for (uint32_t i = 0; i < b->n_rows && rc == 0; i++) {
-		if (row_is_for(b->rows[i], b->fam))
-			rc = each_rule_of_row(b, i, fn);
-	}
-	return rc;
-}
-
-// First pass: how many rules, and which fields have a span that is no prefix.
-static int note_rule(struct build *b, struct acl_rule *rule)
-{
-	if (++b->n_rules > RULES_MAX)
-		return -E2BIG;
-	for (uint32_t i = 0; i < b->fam->n_fields; i++) {
-		uint32_t lo = rule->field[i].value.u32, ones = rule->field[i].mask_range.u32 - lo;
-
-		if (b->config.defs[i].type == RTE_ACL_FIELD_TYPE_MASK && ((ones & (ones + 1)) != 0 || (lo & ones) != 0))
-			b->config.defs[i].type = RTE_ACL_FIELD_TYPE_RANGE;
-	}
-	return 0;
-}
-
-// Second pass.
-static int add_rule(struct build *b, struct acl_rule *rule)
-{
-	for (uint32_t i = 0; i < b->fam->n_fields; i++) {
-		struct rte_acl_field *f = &rule->field[i];
-
-		if (b->config.defs[i].type == RTE_ACL_FIELD_TYPE_MASK)
-			f->mask_range.u64 = b->config.defs[i].size * 8u -
-					    (unsigned int)__builtin_popcount(f->mask_range.u32 - f->value.u32);
-	}
-	return rte_acl_add_rules(b->ctx, (const struct rte_acl_rule *)rule, 1);
-}
-
-// The widest algorithm that the CPU and the EAL's --force-max-simd-bitwidth allow.
-static void set_algorithm(struct rte_acl_ctx *ctx, uint32_t simd_max_bits)
-{
-	static const struct {
-		uint32_t bits;
-		enum rte_acl_classify_alg alg;
-	} by_width[] = {
-		{512, RTE_ACL_CLASSIFY_AVX512X32}, {512, RTE_ACL_CLASSIFY_AVX512X16}, {256, RTE_ACL_CLASSIFY_AVX2},
-		{128, RTE_ACL_CLASSIFY_SSE},       {128, RTE_ACL_CLASSIFY_NEON},
-	};
-
-	for (size_t i = 0; i < sizeof(by_width) / sizeof(by_width[0]); i++) {
-		if (by_width[i].bits <= simd_max_bits && rte_acl_set_ctx_classify(ctx, by_width[i].alg) == 0)
-			return;
-	}
-	rte_acl_set_ctx_classify(ctx, RTE_ACL_CLASSIFY_SCALAR);
-}
-
-static int fill_context(struct build *b, struct err *err)
-{
-	int rc = each_rule(b, add_rule);
-
-	if (rc < 0)
-		return err_set(err, -rc, "classifier: a row of family %c does not become a rule: %s", b->fam->letter,
-			       strerror(-rc));
-	rc = rte_acl_build(b->ctx, &b->config);
-	if (rc < 0)
-		return err_set(err, -rc, "classifier: %" PRIu32 " rules of family %c cannot be built: %s", b->n_rules,
-			       b->fam->letter, strerror(-rc));
-	set_algorithm(b->ctx, b->simd_max_bits);
-	return 0;
-}
-
-// *ctx stays NULL when no row is about the family.
-static int build_family(struct build *b, const struct family_desc *fam, struct rte_acl_ctx **ctx, struct err *err)
-{
-	char name[RTE_ACL_NAMESIZE];
-	struct rte_acl_param param = {
-		.name = name, .socket_id = SOCKET_ID_ANY, .rule_size = RTE_ACL_RULE_SZ(fam->n_fields)};
-
-	b->fam = fam;
-	b->n_rules = 0;
-	b->config = (struct rte_acl_config){.num_categories = 1, .num_fields = fam->n_fields};
-	memcpy(b->config.defs, fam->defs, sizeof(fam->defs));
-	if (each_rule(b, note_rule) < 0)
-		return err_set(err, E2BIG, "classifier: the rows need more than %u rules in family %c", RULES_MAX,
-			       fam->letter);
-	if (b->n_rules == 0)
-		return 0;
-	snprintf(name, sizeof(name), "cls%" PRIx64 "-%c", b->gen, fam->letter);
-	// rte_acl_create would hand back the existing one
-	if (rte_acl_find_existing(name) != NULL)
-		return err_set(err, EEXIST, "classifier: generation %" PRIu64 " is in use", b->gen);
-	param.max_rule_num = b->n_rules;
-	b->ctx = *ctx = rte_acl_create(&param);
-	if (*ctx == NULL)
-		return err_set(err, ENOMEM, "classifier: no memory for %" PRIu32 " rules of family %c", b->n_rules,
-			       fam->letter);
-	return fill_context(b, err);
 }
 
 struct cls *cls_build(const struct row *const *rows, const struct cls_verdict *verdict, uint32_t n_rows, uint64_t gen,
 		      uint32_t simd_max_bits, struct err *err)
 {
-	struct build b = {.rows = rows, .n_rows = n_rows, .gen = gen, .simd_max_bits = simd_max_bits};
-	struct cls *cls;
+	struct cls_acl_row *acl = calloc((size_t)n_rows + 1, sizeof(*acl));
+	struct cls_acl_rows in = {.n = n_rows, .n_categories = 1, .gen = gen, .simd_max_bits = simd_max_bits};
+	struct cls *cls = calloc(1, sizeof(*cls) + ((size_t)n_rows + 1) * sizeof(cls->verdict[0]));
+	int rc;
 
-	if (n_rows >= RTE_ACL_MAX_PRIORITY) {
-		err_set(err, E2BIG, "classifier: %" PRIu32 " rows", n_rows);
-		return NULL;
+	in.rows = acl;
+	if (n_rows >= CLS_ACL_PRIORITY_MAX) {
+		rc = err_set(err, E2BIG, "classifier: %" PRIu32 " rows", n_rows);
+	} else if (cls == NULL || acl == NULL) {
+		rc = err_set(err, ENOMEM, "classifier: no memory for %" PRIu32 " rows", n_rows);
+	} else {
+		for (uint32_t i = 0; i < n_rows; i++)
+			acl[i] = (struct cls_acl_row){
+				.box = &rows[i]->box, .priority = n_rows - i, .result = i + 1, .categories = 1};
+		if (n_rows > 0)
+			memcpy(&cls->verdict[1], verdict, n_rows * sizeof(*verdict));
+		rc = build_all(cls, &in, err);
 	}
-	cls = calloc(1, sizeof(*cls) + ((size_t)n_rows + 1) * sizeof(cls->verdict[0]));
-	if (cls == NULL) {
-		err_set(err, ENOMEM, "classifier: no memory for %" PRIu32 " rows", n_rows);
-		return NULL;
+	if (rc < 0) {
+		cls_destroy(cls);
+		cls = NULL;
 	}
-	if (n_rows > 0)
-		memcpy(&cls->verdict[1], verdict, n_rows * sizeof(*verdict));
-	for (int f = 0; f < PKT_N_FAMILIES; f++) {
-		if (build_family(&b, &families[f], &cls->ctx[f], err) < 0) {
-			cls_destroy(cls);
-			return NULL;
-		}
-	}
+	free(acl);
 	return cls;
 }
 

@@ -10,7 +10,7 @@
 #include <errno.h>
 
 #include "dataplane/cls.h"
-#include "dataplane/cls_build.h"
+#include "dataplane/cls_acl.h"
 #include "tests/unit/dataplane/eal.h"
 #include "tests/unit/dataplane/random_net.h"
 
