@@ -9,7 +9,8 @@ step_traps
 build="meson ninja-build pkg-config gcc libc6-dev libdpdk-dev libbpf-dev libxdp-dev libevent-dev libssl-dev libsqlite3-dev
 	libjansson-dev libcyaml-dev libyaml-dev libedit-dev libpcap-dev"
 run="dpdk iproute2 iputils-ping ethtool iperf3 tcpdump jq procps util-linux"
-test="libcmocka-dev clang libclang-rt-14-dev clang-format clang-tidy codespell sqlite3 git"
+test="libcmocka-dev clang libclang-rt-14-dev clang-format clang-tidy codespell sqlite3 git
+	openvswitch-switch tshark"
 
 missing() {
 	local list=$1 p
