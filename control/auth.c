@@ -75,7 +75,7 @@ static bool is_loopback(const struct sockaddr_storage *addr)
 	return IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)addr)->sin6_addr);
 }
 
-int auth_listen_parse(const char *text, struct sockaddr_storage *addr, socklen_t *len, struct err *err)
+int auth_address_parse(const char *text, struct sockaddr_storage *addr, socklen_t *len, struct err *err)
 {
 	struct sockaddr_in *v4 = (struct sockaddr_in *)addr;
 	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)addr;
@@ -103,10 +103,32 @@ int auth_listen_parse(const char *text, struct sockaddr_storage *addr, socklen_t
 	} else {
 		return err_set(err, EINVAL, "expected ADDRESS:PORT such as 127.0.0.1:4242, got \"%.64s\"", text);
 	}
-	if (!is_loopback(addr))
-		return err_set(err, EINVAL,
-			       "%s is not a loopback address; plain TCP is for this host only (127.0.0.1 or [::1])",
-			       host);
+	return 0;
+}
+
+int auth_listen_parse(const char *text, struct sockaddr_storage *addr, socklen_t *len, struct err *err)
+{
+	if (auth_address_parse(text, addr, len, err) < 0)
+		return -EINVAL;
+	if (is_loopback(addr))
+		return 0;
+	return err_set(err, EINVAL,
+		       "%.*s is not a loopback address; plain TCP is for this host only (127.0.0.1 or [::1])",
+		       (int)(strrchr(text, ':') - text), text);
+}
+
+int auth_peer_address(int fd, char *buf, size_t size, struct err *err)
+{
+	struct sockaddr_storage addr = {0};
+	socklen_t len = sizeof(addr);
+	const void *host = &((const struct sockaddr_in6 *)&addr)->sin6_addr;
+
+	if (getpeername(fd, (struct sockaddr *)&addr, &len) < 0)
+		return err_set(err, EPERM, "the peer is gone");
+	if (addr.ss_family == AF_INET)
+		host = &((const struct sockaddr_in *)&addr)->sin_addr;
+	if (inet_ntop(addr.ss_family, host, buf, (socklen_t)size) == NULL)
+		return err_set(err, EPERM, "not an IP address");
 	return 0;
 }
 

@@ -68,7 +68,14 @@ static const cyaml_schema_field_t dataplane_fields[] = {
 	CYAML_FIELD_END,
 };
 
+static const cyaml_schema_field_t tls_fields[] = {
+	TEXT("listen", struct config_tls, listen), TEXT("cert", struct config_tls, cert),
+	TEXT("key", struct config_tls, key),       TEXT("ca", struct config_tls, ca),
+	TEXT_OPT("crl", struct config_tls, crl),   CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t limits_fields[] = {
+	UINT_OPT("all_sessions", struct config_limits, all_sessions),
 	UINT_OPT("sessions", struct config_limits, sessions),
 	UINT_OPT("requests", struct config_limits, requests),
 	UINT_OPT("statements_per_s", struct config_limits, statements_per_s),
@@ -79,6 +86,7 @@ static const cyaml_schema_field_t config_fields[] = {
 	TEXT_OPT("run_dir", struct config, run_dir),
 	TEXT_OPT("state_dir", struct config, state_dir),
 	TEXT_OPT("tcp_listen", struct config, tcp_listen),
+	CYAML_FIELD_MAPPING("tls", CYAML_FLAG_OPTIONAL, struct config, tls, tls_fields),
 	TEXT_OPT("control_user", struct config, control_user),
 	TEXT_OPT("log_level", struct config, log_level),
 	LIST_OPT("ports", ports, n_ports, &port_entry),
@@ -317,6 +325,7 @@ static int set_defaults(struct config *c, const struct yaml_index *index)
 		const char *path;
 		uint32_t *value, def;
 	} numbers[] = {
+		{"limits.all_sessions", &c->limits.all_sessions, 8192},
 		{"limits.sessions", &c->limits.sessions, 256},
 		{"limits.requests", &c->limits.requests, 100000},
 		{"limits.statements_per_s", &c->limits.statements_per_s, 20000},

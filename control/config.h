@@ -36,17 +36,25 @@ struct config_dataplane {
 	uint32_t simd_max_bits; // 0 scalar, 128, 256, 512 (default)
 };
 
+struct config_tls {            // all texts NULL: no TLS
+	char *listen;          // ADDRESS:PORT
+	char *cert, *key, *ca; // files; see tls.h
+	char *crl;             // NULL: nothing is revoked
+};
+
 // What one user other than root may have; 0: any number.
 struct config_limits {
+	uint32_t all_sessions;     // of everybody together; default 8192
 	uint32_t sessions;         // default 256
 	uint32_t requests;         // accepted and not over; default 100000
 	uint32_t statements_per_s; // default 20000; so many at once, too
 };
 
 struct config {
-	char *run_dir;      // sockets; default /run/pane
-	char *state_dir;    // journal; default /var/lib/pane
-	char *tcp_listen;   // "127.0.0.1:4242", loopback only; NULL: no TCP
+	char *run_dir;    // sockets; default /run/pane
+	char *state_dir;  // journal; default /var/lib/pane
+	char *tcp_listen; // "127.0.0.1:4242", loopback only; NULL: no TCP
+	struct config_tls tls;
 	char *control_user; // the controller runs as this OS user after start; NULL: unchanged
 	char *log_level;    // error, warning, info, debug; default info
 	struct config_port *ports;

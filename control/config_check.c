@@ -14,6 +14,7 @@
 #include "cmd_parse.h"
 #include "log.h"
 #include "speaker.h"
+#include "tls.h"
 
 #define PORTS_MAX 32 // of rte_ethdev
 #define NAMES_MAX 4096
@@ -58,9 +59,10 @@ static bool is_number(const char *text)
 int config_check_text(const struct yaml_index *index, const char *file, struct err *err)
 {
 	static const char *const bools[] = {"dataplane.huge_pages", "dataplane.poll_always"};
-	static const char *const numbers[] = {"dataplane.mac_ageing_s",   "dataplane.memory_mb",     "dataplane.mtu",
-					      "dataplane.policy_wait_ms", "dataplane.simd_max_bits", "limits.sessions",
-					      "limits.requests",          "limits.statements_per_s"};
+	static const char *const numbers[] = {
+		"dataplane.mac_ageing_s",   "dataplane.memory_mb",     "dataplane.mtu",
+		"dataplane.policy_wait_ms", "dataplane.simd_max_bits", "limits.sessions",
+		"limits.requests",          "limits.statements_per_s", "limits.all_sessions"};
 	const struct check k = {index, file, err};
 	const struct yaml_place *top = yaml_index_find(index, "");
 
@@ -213,6 +215,31 @@ static int check_dataplane(const struct check *k, const struct config_dataplane 
 	return 0;
 }
 
+// The files are read, too: what is wrong with them is said now and not when the controller starts.
+static int check_tls(const struct check *k, const struct config_tls *tls)
+{
+	static const char *const key[] = {
+		[TLS_FILE_NONE] = "tls",  [TLS_FILE_CERT] = "tls.cert", [TLS_FILE_KEY] = "tls.key",
+		[TLS_FILE_CA] = "tls.ca", [TLS_FILE_CRL] = "tls.crl",
+	};
+	const struct tls_files files = {tls->cert, tls->key, tls->ca, tls->crl};
+	struct sockaddr_storage addr;
+	enum tls_file wrong;
+	socklen_t addr_len;
+	SSL_CTX *ctx;
+	struct err why;
+
+	if (tls->listen == NULL)
+		return 0;
+	if (auth_address_parse(tls->listen, &addr, &addr_len, &why) < 0)
+		return bad(k, "tls.listen", "%.256s", why.msg);
+	ctx = tls_server_create(&files, &wrong, &why);
+	if (ctx == NULL)
+		return bad(k, key[wrong], "%.300s", why.msg);
+	SSL_CTX_free(ctx);
+	return 0;
+}
+
 int config_check(struct config *c, const struct yaml_index *index, const char *file, struct err *err)
 {
 	const struct check k = {index, file, err};
@@ -228,6 +255,8 @@ int config_check(struct config *c, const struct yaml_index *index, const char *f
 		return bad(&k, "state_dir", "expected an absolute path, got \"%.100s\"", c->state_dir);
 	if (c->tcp_listen != NULL && auth_listen_parse(c->tcp_listen, &addr, &addr_len, &why) < 0)
 		return bad(&k, "tcp_listen", "%.256s", why.msg);
+	if (check_tls(&k, &c->tls) < 0)
+		return -EINVAL;
 	if (c->control_user != NULL && getpwnam(c->control_user) == NULL)
 		return bad(&k, "control_user", "there is no OS user \"%.64s\"", c->control_user);
 	if (log_level_parse(c->log_level, &level) < 0)

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -24,6 +25,7 @@
 #include "realize.h"
 #include "rundir.h"
 #include "server.h"
+#include "tls.h"
 
 struct controller {
 	const struct controller_conf *conf;
@@ -31,6 +33,7 @@ struct controller {
 	struct nib *nib;
 	struct engine *engine;
 	struct auth_rule *auth_rules;
+	SSL_CTX *tls;
 	struct server *server;
 	struct meter *meter; // statements a second
 	struct journal *journal;
@@ -102,21 +105,43 @@ static bool user_exists(void *ctx, const char *user)
 	return engine_user_exists(c->engine, user);
 }
 
+// A session is a descriptor, and there are a few others.
+static unsigned int raise_file_limit(unsigned int max_sessions)
+{
+	const rlim_t others = 64;
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) < 0)
+		return max_sessions;
+	if (files.rlim_max < max_sessions + others && files.rlim_max != RLIM_INFINITY) {
+		const struct rlimit more = {max_sessions + others, max_sessions + others};
+
+		if (setrlimit(RLIMIT_NOFILE, &more) == 0) // root may
+			return max_sessions;
+	}
+	files.rlim_cur = files.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur >= max_sessions + others)
+		return max_sessions;
+	log_warning("only %u sessions at a time instead of limits.all_sessions %u: this process may open %llu files "
+		    "(ulimit -Hn, systemd: LimitNOFILE=)",
+		    (unsigned int)(files.rlim_cur > 2 * others ? files.rlim_cur - others : others), max_sessions,
+		    (unsigned long long)files.rlim_cur);
+	return (unsigned int)(files.rlim_cur > 2 * others ? files.rlim_cur - others : others);
+}
+
 static int server_up(struct controller *c, struct err *err)
 {
 	const struct config *config = c->conf->config;
 	struct server_conf conf = {.tcp_listen = config->tcp_listen,
+				   .tls_listen = config->tls.listen,
 				   .user_exists = user_exists,
 				   .ctx = c,
 				   .max_sessions_per_user = config->limits.sessions};
+	const struct tls_files files = {config->tls.cert, config->tls.key, config->tls.ca, config->tls.crl};
 	char path[RUNDIR_PATH_MAX];
-	struct rlimit files;
 
-	// A session is a descriptor.
-	if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
-		files.rlim_cur = files.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &files);
-	}
+	conf.max_sessions =
+		raise_file_limit(config->limits.all_sessions > 0 ? config->limits.all_sessions : SERVER_SESSIONS_MAX);
 	c->auth_rules = calloc(config->n_principals + 1, sizeof(*c->auth_rules));
 	if (c->auth_rules == NULL)
 		return err_set(err, ENOMEM, "out of memory");
@@ -126,6 +151,9 @@ static int server_up(struct controller *c, struct err *err)
 	if (rundir_path(path, sizeof(path), config->run_dir, "control.sock", err) < 0)
 		return -EINVAL;
 	conf.unix_path = path;
+	if (config->tls.listen != NULL && (c->tls = tls_server_create(&files, NULL, err)) == NULL)
+		return -EINVAL;
+	conf.tls = c->tls;
 	c->server = server_create(loop_base(c->loop), &conf, err);
 	return c->server != NULL ? 0 : -EIO;
 }
@@ -133,6 +161,7 @@ static int server_up(struct controller *c, struct err *err)
 static void server_down(struct controller *c)
 {
 	server_destroy(c->server);
+	SSL_CTX_free(c->tls);
 	free(c->auth_rules);
 }
 
@@ -242,6 +271,15 @@ static void tell_events(struct controller *c)
 	c->n_events = 0;
 }
 
+static void on_user_dropped(void *ctx, const char *user)
+{
+	struct controller *c = ctx;
+	char why[128];
+
+	snprintf(why, sizeof(why), "user %s was dropped", user);
+	server_end_sessions(c->server, user, why);
+}
+
 // After the journal: what was accepted once is not refused for a limit set later, and nobody heard what happened then.
 static int limits_up(struct controller *c, struct err *err)
 {
@@ -252,6 +290,7 @@ static int limits_up(struct controller *c, struct err *err)
 		return err_set(err, ENOMEM, "out of memory");
 	engine_limit_requests(c->engine, c->conf->config->limits.requests);
 	engine_listen(c->engine, &sink);
+	engine_on_user_dropped(c->engine, on_user_dropped, c);
 	return 0;
 }
 
@@ -323,9 +362,10 @@ int controller_run(const struct controller_conf *conf)
 		up++; // down takes what is half up
 	}
 	if (status == 0) {
-		log_info("answers on %s/control.sock%s%s", conf->config->run_dir,
-			 conf->config->tcp_listen != NULL ? " and " : "",
-			 conf->config->tcp_listen != NULL ? conf->config->tcp_listen : "");
+		const char *tcp = conf->config->tcp_listen, *tls = conf->config->tls.listen;
+
+		log_info("answers on %s/control.sock%s%s%s%s", conf->config->run_dir, tcp != NULL ? ", " : "",
+			 tcp != NULL ? tcp : "", tls != NULL ? ", with TLS on " : "", tls != NULL ? tls : "");
 		status = loop_run(c.loop, turn, &c) == 0 ? 0 : 1;
 		log_info("stops");
 	}

@@ -5,6 +5,7 @@
 #include <event2/buffer.h>
 #include <event2/listener.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,9 +20,10 @@
 #define TURN_SESSIONS 64
 
 static void on_accept(struct evconnlistener *l, evutil_socket_t fd, struct sockaddr *addr, int len, void *ctx);
+static void on_accept_tls(struct evconnlistener *l, evutil_socket_t fd, struct sockaddr *addr, int len, void *ctx);
 static void on_accept_error(struct evconnlistener *l, void *ctx);
 static int listen_unix(struct server *s, struct err *err);
-static int listen_tcp(struct server *s, struct err *err);
+static int listen_tcp(struct server *s, const char *text, bool with_tls, struct evconnlistener **out, struct err *err);
 
 struct server *server_create(struct event_base *base, const struct server_conf *conf, struct err *err)
 {
@@ -35,14 +37,20 @@ struct server *server_create(struct event_base *base, const struct server_conf *
 	s->base = base;
 	s->conf = *conf;
 	if (s->conf.max_sessions == 0)
-		s->conf.max_sessions = 4096;
+		s->conf.max_sessions = SERVER_SESSIONS_MAX;
+	if (s->conf.handshake_ms == 0)
+		s->conf.handshake_ms = SERVER_HANDSHAKE_MS;
+	if (s->conf.login_ms == 0)
+		s->conf.login_ms = SERVER_LOGIN_MS;
 	if (s->conf.max_sessions_per_uid == 0)
 		s->conf.max_sessions_per_uid = (s->conf.max_sessions + 1) / 2;
 	TAILQ_INIT(&s->sessions);
 	TAILQ_INIT(&s->ready);
 	TAILQ_INIT(&s->holding);
 	TAILQ_INIT(&s->hearing);
-	if (listen_unix(s, err) < 0 || (conf->tcp_listen != NULL && listen_tcp(s, err) < 0)) {
+	if (listen_unix(s, err) < 0 ||
+	    (conf->tcp_listen != NULL && listen_tcp(s, conf->tcp_listen, false, &s->tcp_listener, err) < 0) ||
+	    (conf->tls_listen != NULL && listen_tcp(s, conf->tls_listen, true, &s->tls_listener, err) < 0)) {
 		server_destroy(s);
 		return NULL;
 	}
@@ -59,6 +67,8 @@ void server_destroy(struct server *s)
 		session_destroy(x);
 	if (s->tcp_listener != NULL)
 		evconnlistener_free(s->tcp_listener);
+	if (s->tls_listener != NULL)
+		evconnlistener_free(s->tls_listener);
 	if (s->unix_listener != NULL) {
 		evconnlistener_free(s->unix_listener);
 		unlink(s->unix_path); // after a change of user this may not be allowed: the next start replaces it
@@ -67,16 +77,25 @@ void server_destroy(struct server *s)
 	free(s);
 }
 
-uint16_t server_tcp_port(const struct server *s)
+static uint16_t bound_port(struct evconnlistener *l)
 {
 	struct sockaddr_storage addr;
 	socklen_t len = sizeof(addr);
 
-	if (s->tcp_listener == NULL ||
-	    getsockname(evconnlistener_get_fd(s->tcp_listener), (struct sockaddr *)&addr, &len) < 0)
+	if (l == NULL || getsockname(evconnlistener_get_fd(l), (struct sockaddr *)&addr, &len) < 0)
 		return 0;
 	// the port is at the same place in both families
 	return ntohs(((struct sockaddr_in *)&addr)->sin_port);
+}
+
+uint16_t server_tcp_port(const struct server *s)
+{
+	return bound_port(s->tcp_listener);
+}
+
+uint16_t server_tls_port(const struct server *s)
+{
+	return bound_port(s->tls_listener);
 }
 
 bool server_execute(struct server *s, server_exec_fn fn, void *ctx)
@@ -114,12 +133,38 @@ void server_tell(struct server *s, const char *user, const char *line)
 			session_tell(x, line);
 }
 
+// So much is unread that memory is in danger: who reads least goes.
+static void end_slowest(struct server *s)
+{
+	struct session *x, *slowest = NULL;
+
+	TAILQ_FOREACH (x, &s->sessions, link)
+		if (slowest == NULL || session_unread(x) > session_unread(slowest))
+			slowest = x;
+	if (slowest == NULL)
+		return;
+	log_warning("session of %s as %s leaves %zu bytes of answers unread: ended", slowest->peer, slowest->name,
+		    session_unread(slowest));
+	session_destroy(slowest);
+}
+
 void server_send(struct server *s)
 {
 	struct session *x;
 
 	while ((x = TAILQ_FIRST(&s->holding)) != NULL)
 		session_send(x);
+	while (s->unread_bytes > SERVER_UNREAD_MAX)
+		end_slowest(s);
+}
+
+void server_end_sessions(struct server *s, const char *user, const char *why)
+{
+	struct session *x;
+
+	TAILQ_FOREACH (x, &s->sessions, link)
+		if (strcmp(x->speaker.user, user) == 0)
+			session_end(x, why);
 }
 
 void server_stats(const struct server *s, struct server_stats *out)
@@ -142,9 +187,10 @@ static int bind_unix(int fd, const char *path, struct err *err)
 	return 0;
 }
 
-static int listen_on(struct server *s, int fd, const char *name, struct evconnlistener **out, struct err *err)
+static int listen_on(struct server *s, int fd, const char *name, evconnlistener_cb on_accept_fn,
+		     struct evconnlistener **out, struct err *err)
 {
-	*out = evconnlistener_new(s->base, on_accept, s, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 512, fd);
+	*out = evconnlistener_new(s->base, on_accept_fn, s, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 512, fd);
 	if (*out == NULL)
 		return err_set(err, errno, "command socket %s: %s", name, strerror(errno));
 	evconnlistener_set_error_cb(*out, on_accept_error);
@@ -159,28 +205,28 @@ static int listen_unix(struct server *s, struct err *err)
 		return err_set(err, errno, "command socket: %s", strerror(errno));
 	ret = bind_unix(fd, s->unix_path, err);
 	if (ret == 0)
-		ret = listen_on(s, fd, s->unix_path, &s->unix_listener, err);
+		ret = listen_on(s, fd, s->unix_path, on_accept, &s->unix_listener, err);
 	if (ret < 0)
 		close(fd);
 	return ret;
 }
 
-static int listen_tcp(struct server *s, struct err *err)
+static int listen_tcp(struct server *s, const char *text, bool with_tls, struct evconnlistener **out, struct err *err)
 {
 	struct sockaddr_storage addr;
 	socklen_t len;
 	int on = 1, ret, fd;
 
-	if (auth_listen_parse(s->conf.tcp_listen, &addr, &len, err) < 0)
+	if ((with_tls ? auth_address_parse(text, &addr, &len, err) : auth_listen_parse(text, &addr, &len, err)) < 0)
 		return -EINVAL;
 	fd = socket(addr.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return err_set(err, errno, "command socket: %s", strerror(errno));
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
 	if (bind(fd, (struct sockaddr *)&addr, len) < 0)
-		ret = err_set(err, errno, "command socket %s: %s", s->conf.tcp_listen, strerror(errno));
+		ret = err_set(err, errno, "command socket %s: %s", text, strerror(errno));
 	else
-		ret = listen_on(s, fd, s->conf.tcp_listen, &s->tcp_listener, err);
+		ret = listen_on(s, fd, text, with_tls ? on_accept_tls : on_accept, out, err);
 	if (ret < 0)
 		close(fd);
 	return ret;
@@ -188,7 +234,17 @@ static int listen_tcp(struct server *s, struct err *err)
 
 static void on_accept(struct evconnlistener *l, evutil_socket_t fd, struct sockaddr *addr, int len, void *ctx)
 {
-	session_create(ctx, fd);
+	session_create(ctx, fd, false);
+}
+
+static void on_accept_tls(struct evconnlistener *l, evutil_socket_t fd, struct sockaddr *addr, int len, void *ctx)
+{
+	int on = 1;
+
+	// A peer that is gone without a word is noticed within minutes.
+	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	session_create(ctx, fd, true);
 }
 
 static void on_resume(evutil_socket_t fd, short what, void *ctx)

@@ -5,24 +5,19 @@
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/event.h>
+#include <openssl/ssl.h>
 #include <stdbool.h>
 #include <sys/queue.h>
 
 #include "server.h"
+#include "session_text.h"
 
 enum session_state {
-	SESSION_LOGIN, // waits for a name
+	SESSION_HANDSHAKE, // of TLS
+	SESSION_LOGIN,     // waits for a name
 	SESSION_OPEN,
 	SESSION_SKIPPING, // inside a statement that was refused as too long
 	SESSION_CLOSING,  // nothing is read any more; closed when the answers are out
-};
-
-// Where the reader is inside a statement that is too long to keep (SPEC 7's lexical rules).
-enum skip_at {
-	SKIP_TEXT,
-	SKIP_DOT,  // after a dot
-	SKIP_LINE, // in a // comment
-	SKIP_BLOCK,
 };
 
 struct session {
@@ -32,18 +27,22 @@ struct session {
 	TAILQ_ENTRY(session) event_link; // those that hear events
 	struct server *server;
 	struct bufferevent *bev;
-	struct event *pause;   // a last dot ends the statement when nothing follows it for a while
-	struct evbuffer *held; // answers of this turn; not empty: in the holding list
+	SSL *ssl;               // of bev; NULL: none
+	struct event *pause;    // a last dot ends the statement when nothing follows it for a while
+	struct event *deadline; // for handshake and login
+	struct evbuffer *held;  // answers of this turn; not empty: in the holding list
 	enum session_state state;
 	enum skip_at skip;
 	bool ready, json;
-	bool hears;      // events: in the list of those
-	bool at_end;     // nothing will follow what is in the buffer
-	bool eof;        // the client sends no more
-	bool lingering;  // closing, and all answers are out
-	uint64_t n_lost; // events since it was told one
-	uid_t uid;
+	bool hears;                 // events: in the list of those
+	bool at_end;                // nothing will follow what is in the buffer
+	bool eof;                   // the client sends no more
+	bool lingering;             // closing, and all answers are out
+	uint64_t n_lost;            // events since it was told one
+	uid_t uid;                  // without TLS
+	struct principal certified; // with TLS, after the handshake
 	struct principal speaker;
+	char peer[64]; // for log lines: "uid 1000", "10.0.0.5"
 	char name[3 * PRINCIPAL_NAME_MAX];
 };
 
@@ -53,13 +52,15 @@ struct server {
 	struct event_base *base;
 	struct server_conf conf;
 	char *unix_path;
-	struct evconnlistener *unix_listener, *tcp_listener;
+	struct evconnlistener *unix_listener, *tcp_listener, *tls_listener;
 	struct session_list sessions, ready, holding, hearing;
 	struct server_stats stats;
+	size_t unread_bytes; // of answers, all sessions together
 };
 
-// Takes the connected socket; when it is refused or memory is short the socket is closed.
-void session_create(struct server *s, evutil_socket_t fd);
+// Takes the connected socket; when it is refused or memory is short the socket is closed. with_tls: for
+// server->conf.tls.
+void session_create(struct server *s, evutil_socket_t fd, bool with_tls);
 void session_destroy(struct session *x);
 // Executes up to max statements. true: more is waiting.
 bool session_execute(struct session *x, unsigned int max, server_exec_fn fn, void *ctx);
@@ -67,3 +68,16 @@ bool session_execute(struct session *x, unsigned int max, server_exec_fn fn, voi
 void session_tell(struct session *x, const char *line);
 // Lets the answers go; the session may end with them.
 void session_send(struct session *x);
+size_t session_unread(const struct session *x); // bytes of answers that the client has not fetched
+// What is still to be answered is dropped; what was is sent, and the session ends. why: told in JSON mode.
+void session_end(struct session *x, const char *why);
+
+// Among session.c, session_open.c and session_login.c:
+bool session_start(struct session *x); // from here on bytes are read; false: out of memory
+void session_on_handshake(struct session *x, short what);
+void session_login(struct session *x, const char *text, size_t len);
+void session_refuse_login(struct session *x, enum reply_code code, const char *why);
+void session_hold(struct session *x, const char *text); // back until session_send
+void session_hold_reply(struct session *x, const struct reply *r);
+void session_close(struct session *x); // reads no more; ends when the answers are out
+void session_hear(struct session *x, bool hears);

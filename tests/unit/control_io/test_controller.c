@@ -385,6 +385,9 @@ static void limits_are_refused_in_words_and_spare_root(void **state)
 		refused += strstr(line, "alice says more than 20 statements a second") != NULL;
 	}
 	assert_in_range(refused, 50, 82);
+	say(two, "time.\nquit.\n"); // leaving is not counted
+	hear_line(two, line, sizeof(line));
+	hear(two, "{\"ok\":true}\n");
 	close(two);
 	usleep(100000);
 	close(join_json(f, "alice/c")); // the place is free again

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-// The server runs in a process of its own, with the real engine; its exit status tells of crashes and leaks.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -20,153 +19,21 @@
 
 #include <cmocka.h>
 
-#include "control/engine.h"
-#include "control/log.h"
-#include "control/loop.h"
-#include "control/server.h"
 #include "io_fixture.h"
+#include "server_fixture.h"
 
 #define ROOT_SHARE_LISTED \
 	"{\"ok\":true,\"shares\":[{\"name\":\"rootShare\",\"parent\":null,\"speaks\":true,\"principals\":[\"root\"]," \
 	"\"reserve_max\":\"inf\",\"reserved\":0,\"requests\":0}],\"items\":[\"rootShare\"]}\n"
 
-struct fixture {
-	char dir[64], path[128];
-	pid_t pid;
-	uint16_t port;
-};
-
-struct serving {
-	struct engine *engine;
-	struct server *server;
-	int64_t now_ns;
-};
-
-static bool user_exists(void *ctx, const char *user)
-{
-	struct serving *s = ctx;
-
-	return engine_user_exists(s->engine, user);
-}
-
-static void exec(void *ctx, const struct principal *speaker, const char *text, size_t len, struct reply *reply)
-{
-	struct serving *s = ctx;
-
-	engine_exec(s->engine, speaker, text, len, s->now_ns, reply);
-}
-
-static int64_t turn(void *ctx, int64_t now_ns)
-{
-	struct serving *s = ctx;
-	bool more;
-
-	s->now_ns = now_ns;
-	more = server_execute(s->server, exec, s);
-	server_send(s->server);
-	return more ? now_ns : INT64_MAX;
-}
-
-static void serve(const struct fixture *f, unsigned int max_sessions, int tell)
-{
-	const struct engine_conf engine_conf = {0};
-	struct nib *nib = nib_create();
-	struct serving s = {.engine = engine_create(&engine_conf, nib, loop_clock_ns())};
-	struct server_conf conf = {
-		.unix_path = f->path,
-		.tcp_listen = "127.0.0.1:0",
-		.user_exists = user_exists,
-		.ctx = &s,
-		.max_sessions = max_sessions,
-	};
-	struct err err;
-	struct loop *loop = loop_create(&err);
-	uint16_t port;
-	int ret = 1;
-
-	signal(SIGPIPE, SIG_IGN);
-	log_init("server", LOG_LEVEL_ERROR, NULL);
-	s.server = server_create(loop_base(loop), &conf, &err);
-	if (s.server != NULL) {
-		port = server_tcp_port(s.server);
-		if (write(tell, &port, sizeof(port)) == sizeof(port))
-			ret = loop_run(loop, turn, &s);
-	}
-	server_destroy(s.server);
-	engine_destroy(s.engine);
-	nib_destroy(nib);
-	loop_destroy(loop);
-	exit(ret);
-}
-
-static int start(void **state, unsigned int max_sessions)
-{
-	struct fixture *f = calloc(1, sizeof(*f));
-	int tell[2];
-
-	tmpdir_make(f->dir);
-	snprintf(f->path, sizeof(f->path), "%s/control.sock", f->dir);
-	if (pipe(tell) < 0)
-		return -1;
-	fflush(NULL);
-	f->pid = fork();
-	if (f->pid == 0) {
-		close(tell[0]);
-		serve(f, max_sessions, tell[1]);
-	}
-	close(tell[1]);
-	assert_int_equal(read(tell[0], &f->port, sizeof(f->port)), sizeof(f->port));
-	close(tell[0]);
-	*state = f;
-	return 0;
-}
-
 static int setup(void **state)
 {
-	return start(state, 0);
+	return server_start(state, &(struct server_conf){0});
 }
 
 static int setup_four(void **state)
 {
-	return start(state, 4);
-}
-
-static int teardown(void **state)
-{
-	struct fixture *f = *state;
-	int status;
-
-	kill(f->pid, SIGTERM);
-	assert_int_equal(waitpid(f->pid, &status, 0), f->pid);
-	assert_int_equal(status, 0);
-	tmpdir_remove(f->dir);
-	free(f);
-	return 0;
-}
-
-static int join(const struct fixture *f)
-{
-	int fd = unix_connect(f->path);
-
-	assert_true(fd >= 0);
-	return fd;
-}
-
-static int join_as_root(const struct fixture *f)
-{
-	int fd = join(f);
-
-	hear(fd, "Login: ");
-	say(fd, "root.\n");
-	hear(fd, "logged in\nroot> ");
-	return fd;
-}
-
-static void hear_end(int fd)
-{
-	char rest[256];
-
-	assert_int_equal(hear_rest(fd, rest, sizeof(rest)), 0);
+	return server_start(state, &(struct server_conf){.max_sessions = 4});
 }
 
 static void login_answers_and_prompts_are_classic(void **state)
@@ -466,20 +333,21 @@ static void loopback_tcp_is_the_same(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(login_answers_and_prompts_are_classic, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_principal_is_a_triple, setup, teardown),
-		cmocka_unit_test_setup_teardown(json_mode_has_one_object_a_line_and_no_prompt, setup, teardown),
-		cmocka_unit_test_setup_teardown(json_mode_can_come_before_the_login, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_login_without_right_or_user_is_refused_and_closed, setup, teardown),
-		cmocka_unit_test_setup_teardown(pipelined_statements_are_answered_in_order, setup, teardown),
-		cmocka_unit_test_setup_teardown(statements_may_come_byte_by_byte, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_statement_over_64_kib_is_refused_and_skipped, setup, teardown),
-		cmocka_unit_test_setup_teardown(binary_garbage_harms_nobody, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_slow_reader_is_not_read_and_holds_nobody_up, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_client_that_sends_no_more_gets_its_answers, setup, teardown),
-		cmocka_unit_test_setup_teardown(clients_that_vanish_leave_nothing_behind, setup, teardown),
-		cmocka_unit_test_setup_teardown(sessions_over_the_limit_are_refused, setup_four, teardown),
-		cmocka_unit_test_setup_teardown(loopback_tcp_is_the_same, setup, teardown),
+		cmocka_unit_test_setup_teardown(login_answers_and_prompts_are_classic, setup, server_stop),
+		cmocka_unit_test_setup_teardown(a_principal_is_a_triple, setup, server_stop),
+		cmocka_unit_test_setup_teardown(json_mode_has_one_object_a_line_and_no_prompt, setup, server_stop),
+		cmocka_unit_test_setup_teardown(json_mode_can_come_before_the_login, setup, server_stop),
+		cmocka_unit_test_setup_teardown(a_login_without_right_or_user_is_refused_and_closed, setup,
+						server_stop),
+		cmocka_unit_test_setup_teardown(pipelined_statements_are_answered_in_order, setup, server_stop),
+		cmocka_unit_test_setup_teardown(statements_may_come_byte_by_byte, setup, server_stop),
+		cmocka_unit_test_setup_teardown(a_statement_over_64_kib_is_refused_and_skipped, setup, server_stop),
+		cmocka_unit_test_setup_teardown(binary_garbage_harms_nobody, setup, server_stop),
+		cmocka_unit_test_setup_teardown(a_slow_reader_is_not_read_and_holds_nobody_up, setup, server_stop),
+		cmocka_unit_test_setup_teardown(a_client_that_sends_no_more_gets_its_answers, setup, server_stop),
+		cmocka_unit_test_setup_teardown(clients_that_vanish_leave_nothing_behind, setup, server_stop),
+		cmocka_unit_test_setup_teardown(sessions_over_the_limit_are_refused, setup_four, server_stop),
+		cmocka_unit_test_setup_teardown(loopback_tcp_is_the_same, setup, server_stop),
 	};
 
 	signal(SIGPIPE, SIG_IGN);
