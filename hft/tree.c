@@ -47,6 +47,7 @@ int tree_add_node(struct tree *t, uint32_t parent)
 	nodes[t->n_nodes] = (struct tree_node){
 		.parent = parent,
 		.depth = parent == TREE_NO_PARENT ? 0 : nodes[parent].depth + 1,
+		.number = t->n_nodes,
 	};
 	return (int)t->n_nodes++;
 }

@@ -28,6 +28,7 @@ struct atom {
 struct tree_node {
 	uint32_t parent; // index, TREE_NO_PARENT for the root
 	uint32_t depth;  // 0 for the root
+	uint32_t number; // the share's: names the node in rows for ever; its index unless the owner sets it (root: 0)
 };
 
 struct tree {
