@@ -178,7 +178,7 @@ static int exceeds(const struct search *f, int64_t start_ns, int64_t end_ns)
 	match_init(&flows);
 	rc = timed_copy(&flows, f->q->flows, start_ns, end_ns);
 	if (rc == 0)
-		rc = overlap_exceeds(&f->s->requests, VERB_RESERVE, &flows);
+		rc = overlap_exceeds(f->q->share->index, VERB_RESERVE, &flows);
 	match_fini(&flows);
 	return rc;
 }

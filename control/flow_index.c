@@ -129,15 +129,29 @@ bool flow_index_covers(const struct box *box)
 	return is_host(box, &box->src) && is_host(box, &box->dst);
 }
 
-int flow_index_each(const struct flow_index *index, const struct box *box, int (*fn)(void *ctx, struct request *r),
-		    void *ctx)
+static int each_in(const struct flow_entry *e, const struct box *box,
+		   int (*fn)(void *ctx, struct request *r, uint32_t idx), void *ctx)
 {
-	for (int sides = 0; sides < 4; sides++)
-		for (struct flow_entry *e = *slot(index, box, sides & 1, sides & 2); e != NULL; e = e->next) {
-			int rc = box_overlaps(&e->request->flows.boxes[e->box], box) ? fn(ctx, e->request) : 0;
+	for (; e != NULL; e = e->next) {
+		int rc = box_overlaps(&e->request->flows.boxes[e->box], box) ? fn(ctx, e->request, e->box) : 0;
 
-			if (rc != 0)
-				return rc;
-		}
+		if (rc != 0)
+			return rc;
+	}
 	return 0;
+}
+
+int flow_index_each(const struct flow_index *index, const struct box *box,
+		    int (*fn)(void *ctx, struct request *r, uint32_t idx), void *ctx)
+{
+	int rc = 0;
+
+	if (flow_index_covers(box)) {
+		for (int sides = 0; sides < 4 && rc == 0; sides++)
+			rc = each_in(*slot(index, box, sides & 1, sides & 2), box, fn, ctx);
+		return rc;
+	}
+	for (uint64_t i = 0; i < index->n_slots && rc == 0; i++)
+		rc = each_in(index->slots[i], box, fn, ctx);
+	return rc;
 }

@@ -25,9 +25,9 @@ void flow_index_add(struct flow_index *index, struct request *r); // with its en
 void flow_index_remove(struct flow_index *index, struct request *r);
 
 uint64_t flow_index_mark(struct flow_index *index); // never the same twice, never 0: for request->mark
-// Both ends of the box are single hosts, so flow_index_each finds what meets it.
+// Both ends of the box are single hosts, so flow_index_each need not ask all.
 bool flow_index_covers(const struct box *box);
-// Calls fn for each request of which a box overlaps this one, some more than once, until it returns non-zero: that is
-// returned, otherwise 0.
-int flow_index_each(const struct flow_index *index, const struct box *box, int (*fn)(void *ctx, struct request *r),
-		    void *ctx);
+// Calls fn for each box of a request (its number there) that overlaps this one, some more than once, until it returns
+// non-zero: that is returned, otherwise 0.
+int flow_index_each(const struct flow_index *index, const struct box *box,
+		    int (*fn)(void *ctx, struct request *r, uint32_t idx), void *ctx);

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "hft/action.h"
+#include "request.h"
 
 #define INTERSECTIONS_MAX 2000000
 #define COLOURED_MAX 1000 // colouring is quadratic
@@ -203,46 +204,47 @@ static bool meets(struct search *search, const struct piece *pieces, uint32_t n,
 	return found;
 }
 
-static int collect(const struct request_book *book, enum verb verb, const struct box *group, struct piece **pieces,
-		   uint32_t *cap)
+struct collection {
+	enum verb verb;
+	const struct box *group;
+	struct piece *pieces;
+	uint32_t n, cap;
+};
+
+static int collect(void *ctx, struct request *r, uint32_t idx)
 {
-	uint32_t n = 0;
+	struct collection *c = ctx;
 
-	for (size_t i = 0; i < book->n; i++) {
-		const struct request *r = book->by_id[i].request;
+	if (r->verb != c->verb)
+		return 0;
+	if (c->n == c->cap) {
+		struct piece *more = realloc(c->pieces, (c->cap * 2 + 16) * sizeof(*more));
 
-		if (r == NULL || r->verb != verb)
-			continue;
-		for (uint32_t b = 0; b < r->flows.n_boxes; b++) {
-			if (n == *cap) {
-				struct piece *more = realloc(*pieces, (*cap * 2 + 16) * sizeof(*more));
-
-				if (more == NULL)
-					return -ENOMEM;
-				*pieces = more;
-				*cap = *cap * 2 + 16;
-			}
-			if (box_intersect(&r->flows.boxes[b], group, &(*pieces)[n].box))
-				(*pieces)[n++].request = r->id;
-		}
+		if (more == NULL)
+			return -ENOMEM;
+		c->pieces = more;
+		c->cap = c->cap * 2 + 16;
 	}
-	return (int)n;
+	if (box_intersect(&r->flows.boxes[idx], c->group, &c->pieces[c->n].box))
+		c->pieces[c->n++].request = r->id;
+	return 0;
 }
 
-int overlap_exceeds(const struct request_book *book, enum verb verb, const struct match *group)
+int overlap_exceeds(const struct flow_index *index, enum verb verb, const struct match *group)
 {
 	struct search search = {.budget = INTERSECTIONS_MAX};
-	struct piece *pieces = NULL;
-	uint32_t cap = 0;
+	struct collection c = {.verb = verb};
 	bool found = false;
-	int n = 0;
+	int rc = 0;
 
-	for (uint32_t g = 0; g < group->n_boxes && !found && n >= 0; g++) {
-		n = collect(book, verb, &group->boxes[g], &pieces, &cap);
-		found = n > 0 && meets(&search, pieces, (uint32_t)n, ACTION_SET_MAX);
+	for (uint32_t g = 0; g < group->n_boxes && !found && rc == 0; g++) {
+		c.group = &group->boxes[g];
+		c.n = 0;
+		rc = flow_index_each(index, c.group, collect, &c);
+		found = rc == 0 && c.n > 0 && meets(&search, c.pieces, c.n, ACTION_SET_MAX);
 	}
-	free(pieces);
-	if (n < 0 || search.rc < 0)
+	free(c.pieces);
+	if (rc < 0 || search.rc < 0)
 		return -ENOMEM;
 	return found;
 }

@@ -2,9 +2,10 @@
 // How many reservations, or limits, meet in one packet at one time (SPEC 5: at most ACTION_SET_MAX).
 // Thread: control only.
 #pragma once
+#include "flow_index.h"
 #include "hft/match.h"
-#include "request.h"
+#include "statement.h"
 
 // 0 if a further request of this verb with this group (boxes with their interval) leaves the bound kept. 1 if some
 // packet would have too many, or if deciding it took too long. -ENOMEM.
-int overlap_exceeds(const struct request_book *book, enum verb verb, const struct match *group);
+int overlap_exceeds(const struct flow_index *index, enum verb verb, const struct match *group);

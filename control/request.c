@@ -256,7 +256,7 @@ static int check_overlap(const struct state *s, const struct candidate *c, const
 	int rc = 0;
 
 	if (reserve || st->verb == VERB_RATELIMIT)
-		rc = overlap_exceeds(&s->requests, st->verb, &c->flows);
+		rc = overlap_exceeds(c->share->index, st->verb, &c->flows);
 	if (rc > 0)
 		return reply_refuse(reply, REPLY_OVERLAP, "more than %d %s would meet in one packet", ACTION_SET_MAX,
 				    reserve ? "reservations" : "rate limits");

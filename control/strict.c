@@ -183,7 +183,7 @@ struct lookup {
 };
 
 // The same requests as the walk: a deny is met by what lies below it, an allow by all but what lies above it.
-static int look_at(void *ctx, struct request *r)
+static int look_at(void *ctx, struct request *r, uint32_t idx)
 {
 	struct lookup *l = ctx;
 
