@@ -14,8 +14,13 @@
 // categories are exactly the set that matches.
 // Shares that the scheduler tells apart. Their rows have one category; the deepest share is the packet's node.
 //
-// So the row of a request depends on nothing else but its categories, and those never change once given, save by
-// parts_recolour: adding yields the request's rows, ending takes exactly them.
+// So the row of a request depends on nothing else but its categories: adding yields the request's rows, ending takes
+// exactly them. Relief, when the first plane of categories has no room for a row that says something about access:
+//   an allow that overlaps no deny above it says nothing and is parked, that is, it has no access category;
+//   a deny that overlaps no allow below it is final: all final ones share PARTS_FINAL_CATEGORY, for where one of them
+//   matches the packet is denied, whatever else it hides.
+// A deny that comes over a parked allow, or an allow that comes below a final deny, gives those rows ordinary
+// categories first: they are moved, see parts_on_moved. Nothing else ever changes a category, save parts_recolour.
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
@@ -34,9 +39,12 @@ enum part {
 
 #define PARTS_CATEGORIES_MAX 128 // 8 planes of 16
 #define PARTS_NO_CATEGORY 0xff
+#define PARTS_PLANE 16
+#define PARTS_FINAL_CATEGORY (PARTS_PLANE - 1)
 #define PARTS_ROOT 0 // the root share's number
 
-// Has an access category iff access is not none, a meter category iff it is of part RESERVE, LIMIT or SHARE.
+// Has an access category iff access is not none and it is not parked, a meter category iff it is of part RESERVE, LIMIT
+// or SHARE. One without any category need not be in the dataplane.
 struct part_row {
 	struct box box; // with its time; normalized
 	uint64_t id;    // request number, 0 for PART_SHARE
@@ -78,7 +86,7 @@ struct parts_decision {
 	uint32_t node;        // the share by whose weight it is scheduled; PARTS_ROOT: none
 };
 
-// The combination rule: pure.
+// The combination rule: pure. Only ACCESS_DENY counts: an allow may be parked, then access is none.
 struct parts_decision parts_decide(const struct parts_nodes *nodes, const struct parts_visible *visible);
 
 // All rows. Owner: the caller. Thread: one at a time.
@@ -89,9 +97,13 @@ void parts_destroy(struct parts *p);
 // Chooses the row's categories, the lowest that do: *out (may be NULL) is the row with them. Those that row names are
 // taken where they may be (PARTS_NO_CATEGORY: no wish). Costs about as much as rows overlap this one.
 // -EEXIST: an equal row is there; -ENOENT: unknown node, or another depth than its node's; -EINVAL: an empty box;
-// -E2BIG: more categories would be needed than there are, named in err; -ENOMEM. Then nothing has changed.
+// -E2BIG: more categories would be needed than there are, named in err; -ENOMEM. Then it is not in (rows may have
+// moved).
 int parts_add(struct parts *p, const struct part_row *row, struct part_row *out, struct err *err);
-int parts_del(struct parts *p, uint64_t key);                          // 0 or -ENOENT
+int parts_del(struct parts *p, uint64_t key); // 0 or -ENOENT
+// fn is told each row that parts_add gives other categories (those it has now are in the row; its key stays), also if
+// it fails afterwards. What holds rows must take the new categories before, or together with, the added row.
+void parts_on_moved(struct parts *p, void (*fn)(void *ctx, const struct part_row *row), void *ctx);
 const struct part_row *parts_get(const struct parts *p, uint64_t key); // NULL: none; valid until it is deleted
 // Takes out the rows that ended at or before now_ns; gone (may be NULL) is told each before. Returns how many.
 uint32_t parts_expire(struct parts *p, int64_t now_ns, void (*gone)(void *ctx, const struct part_row *row), void *ctx);

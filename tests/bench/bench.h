@@ -9,10 +9,14 @@
 
 #include "hft/err.h"
 
+struct engine;
+struct nib;
+
 struct bench_opts {
 	const char *file;
 	uint32_t repeat; // runs, the median is reported
 	bool json;
+	bool no_flat, dump;  // compile: leave the flat table out; print it instead of figures
 	const char *journal; // admit: accepted statements go into a new journal there; NULL: none
 };
 
@@ -35,6 +39,15 @@ void bench_script_free(struct bench_script *s);
 double bench_quantile(double *values, size_t n, double q);
 // NAME, NAME_min and NAME_max of the runs' values into out (values are sorted in place).
 void bench_spread(json_t *out, const char *name, double *values, size_t n);
+
+// The controller's state after a command script.
+struct bench_policy {
+	struct nib *nib;
+	struct engine *engine;
+};
+
+int bench_policy_load(const char *path, struct bench_policy *policy, struct err *err); // -errno; err
+void bench_policy_free(struct bench_policy *policy);
 
 // Each runs one benchmark and returns its figures (new reference), or NULL with err.
 json_t *bench_admit(const struct bench_opts *opts, struct err *err);

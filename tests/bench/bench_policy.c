@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// `pane-bench admit` and `pane-bench compile`: the controller's decisions on a command script, clock at 0, no network.
+// `pane-bench admit`: the controller's decisions on a command script, clock at 0, no network.
 #include "bench.h"
 
 #include <errno.h>
@@ -10,8 +10,6 @@
 
 #include "control/engine.h"
 #include "control/journal.h"
-#include "hft/compile.h"
-#include "hft/condense.h"
 
 #define GROUP 256 // pipelined statements that share a commit
 
@@ -162,68 +160,23 @@ json_t *bench_admit(const struct bench_opts *opts, struct err *err)
 	return out;
 }
 
-static void count_parts(const struct tree *tree, json_t *out)
-{
-	json_int_t n[3] = {0};
-	json_t *parts = json_object();
-
-	for (uint32_t i = 0; i < tree->n_atoms; i++)
-		n[tree->atoms[i].part]++;
-	json_object_set_new(parts, "access", json_integer(n[ATOM_ACCESS]));
-	json_object_set_new(parts, "reserve", json_integer(n[ATOM_RESERVE]));
-	json_object_set_new(parts, "limit", json_integer(n[ATOM_LIMIT]));
-	json_object_set_new(out, "atoms_by_part", parts);
-}
-
-static int compile_once(const struct engine *engine, double *ms, json_t *out, struct err *err)
-{
-	struct flowtab ft;
-	struct tree tree;
-	uint64_t start_ns;
-	json_int_t rows_closed;
-	int ret;
-
-	tree_init(&tree);
-	flowtab_init(&ft);
-	ret = engine_policy(engine, 0, &tree);
-	start_ns = bench_now_ns();
-	if (ret == 0)
-		ret = hft_compile(&tree, 0, COMPILE_ROWS_MAX, &ft, err);
-	else
-		err_set(err, -ret, "policy tree: %s", strerror(-ret));
-	rows_closed = ft.n_rows;
-	if (ret == 0 && condense(&ft) < 0)
-		ret = err_set(err, ENOMEM, "condense: out of memory");
-	*ms = (double)(bench_now_ns() - start_ns) / 1e6;
-	json_object_set_new(out, "atoms", json_integer(tree.n_atoms));
-	json_object_set_new(out, "rows_before_condensing", json_integer(rows_closed));
-	json_object_set_new(out, "rows_flat", json_integer(ft.n_rows));
-	count_parts(&tree, out);
-	flowtab_fini(&ft);
-	tree_fini(&tree);
-	return ret;
-}
-
-json_t *bench_compile(const struct bench_opts *opts, struct err *err)
+int bench_policy_load(const char *path, struct bench_policy *policy, struct err *err)
 {
 	struct bench_script s;
 	struct played p = {0};
-	json_t *out = json_object();
-	double *ms = calloc(opts->repeat, sizeof(double));
-	int ret = bench_script_load(opts->file, &s, err);
+	int ret = bench_script_load(path, &s, err);
 
-	if (ret == 0)
-		ret = play(&s, NULL, &p, err);
-	for (uint32_t i = 0; i < opts->repeat && ret == 0; i++)
-		ret = compile_once(p.engine, &ms[i], out, err);
 	if (ret == 0) {
-		bench_spread(out, "compile_ms", ms, opts->repeat);
-	} else {
-		json_decref(out);
-		out = NULL;
+		ret = play(&s, NULL, &p, err);
+		bench_script_free(&s);
 	}
-	played_fini(&p);
-	free(ms);
-	bench_script_free(&s);
-	return out;
+	*policy = (struct bench_policy){.nib = p.nib, .engine = p.engine};
+	free(p.us);
+	return ret;
+}
+
+void bench_policy_free(struct bench_policy *policy)
+{
+	engine_destroy(policy->engine);
+	nib_destroy(policy->nib);
 }

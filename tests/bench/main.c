@@ -13,7 +13,7 @@ static const struct command {
 	json_t *(*run)(const struct bench_opts *opts, struct err *err);
 } commands[] = {
 	{"admit", "statements admitted a second, parse included", bench_admit},
-	{"compile", "policy tree of the script to a flat network flow table", bench_compile},
+	{"compile", "policy tree of the script to rows by parts, and to the flat network flow table", bench_compile},
 };
 
 static int usage(FILE *out, int status)
@@ -23,6 +23,8 @@ static int usage(FILE *out, int status)
 		fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].help);
 	fprintf(out, "\n  --repeat N   runs; the median is reported, min and max beside it [5]\n"
 		     "  --json       one JSON object on one line\n"
+		     "  --no-flat    compile: by parts only\n"
+		     "  --dump       compile: print the flat table, one JSON row a line in decision order\n"
 		     "  --journal PATH  admit: log on, in a new file on a disk that syncs; a commit for every 256 "
 		     "statements\n");
 	return status;
@@ -55,6 +57,8 @@ static int parse_opts(int argc, char **argv, struct bench_opts *opts)
 		{"repeat", required_argument, NULL, 'r'},
 		{"json", no_argument, NULL, 'j'},
 		{"journal", required_argument, NULL, 'J'},
+		{"no-flat", no_argument, NULL, 'F'},
+		{"dump", no_argument, NULL, 'd'},
 		{"help", no_argument, NULL, 'h'},
 		{0},
 	};
@@ -65,6 +69,10 @@ static int parse_opts(int argc, char **argv, struct bench_opts *opts)
 	while ((c = getopt_long(argc, argv, "hj", longs, NULL)) != -1) {
 		if (c == 'j') {
 			opts->json = true;
+		} else if (c == 'F') {
+			opts->no_flat = true;
+		} else if (c == 'd') {
+			opts->dump = true;
 		} else if (c == 'J') {
 			opts->journal = optarg;
 		} else if (c == 'r') {

@@ -13,8 +13,10 @@
 #include "hft/parts_compile.h"
 #include "tests/prop/hft_random.h"
 
-#define NODES_MAX 10
+#define NODES_MAX 60
 #define ATOMS_MAX 16
+#define CROWD_MAX 120 // atoms side by side: more than the first plane has room for
+#define ROWS_MAX 1024
 #define N_PACKETS 200
 
 struct round {
@@ -25,6 +27,10 @@ struct round {
 	struct match shares[NODES_MAX]; // of those that the scheduler tells apart
 	struct parts_nodes *nodes;
 	struct parts *parts;
+	// The rows as somebody far away knows them, who is told only of additions, ends and moves.
+	struct part_row far[ROWS_MAX];
+	uint32_t n_far, n_moved;
+	bool crowd;
 };
 
 static void fail_round(const struct round *r, const struct match_packet *packet, const char *what)
@@ -47,10 +53,10 @@ static void fail_round(const struct round *r, const struct match_packet *packet,
 // Share numbers that are no indexes, and a child's may be lower than its parent's.
 static void build_nodes(struct round *r)
 {
-	uint32_t n = 1 + rng_below(&r->rng, NODES_MAX), salt = rng_below(&r->rng, 1000);
+	uint32_t n = 1 + rng_below(&r->rng, r->crowd ? NODES_MAX : 10), salt = rng_below(&r->rng, 1000);
 
 	for (uint32_t i = 0; i < n; i++) {
-		uint32_t parent = i == 0 ? TREE_NO_PARENT : rng_below(&r->rng, i);
+		uint32_t parent = i == 0 ? TREE_NO_PARENT : rng_below(&r->rng, r->crowd && i > 8 ? 8 : i);
 
 		if (tree_add_node(&r->tree, parent) < 0)
 			abort();
@@ -73,6 +79,31 @@ static struct atom random_atom(struct round *r, uint64_t id)
 	return atom;
 }
 
+static struct part_row *far_row(struct round *r, uint64_t key)
+{
+	for (uint32_t i = 0; i < r->n_far; i++) {
+		if (part_row_key(&r->far[i]) == key)
+			return &r->far[i];
+	}
+	return NULL;
+}
+
+static void note_moved(void *ctx, const struct part_row *row)
+{
+	struct round *r = ctx;
+
+	r->n_moved++;
+	*far_row(r, part_row_key(row)) = *row;
+}
+
+static void note_gone(void *ctx, const struct part_row *row)
+{
+	struct round *r = ctx;
+	struct part_row *far = far_row(r, part_row_key(row));
+
+	*far = r->far[--r->n_far];
+}
+
 static void add_row(struct round *r, const struct part_row *row)
 {
 	struct part_row out;
@@ -85,6 +116,9 @@ static void add_row(struct round *r, const struct part_row *row)
 		fail_round(r, NULL, err.msg);
 	if (part_row_key(&out) != part_row_key(row))
 		fail_round(r, NULL, "the categories changed a row's key");
+	if (r->n_far == ROWS_MAX)
+		abort();
+	r->far[r->n_far++] = out;
 }
 
 // Each box of the atom as a row of its own, in or out.
@@ -97,8 +131,8 @@ static void put_atom(struct round *r, const struct atom *atom, bool in)
 			continue;
 		if (in)
 			add_row(r, &row);
-		else
-			parts_del(r->parts, part_row_key(&row));
+		else if (parts_del(r->parts, part_row_key(&row)) == 0)
+			note_gone(r, &row);
 	}
 }
 
@@ -126,7 +160,8 @@ static void add_shares(struct round *r)
 static void round_start(struct round *r, uint64_t seed)
 {
 	*r = (struct round){.seed = seed, .rng.state = seed};
-	r->dims = random_dims(&r->rng, 1 + rng_below(&r->rng, 5));
+	r->crowd = seed % 8 == 0;
+	r->dims = random_dims(&r->rng, 1 + rng_below(&r->rng, r->crowd ? 3 : 5));
 	tree_init(&r->tree);
 	build_nodes(r);
 	r->nodes = parts_nodes_create();
@@ -137,6 +172,7 @@ static void round_start(struct round *r, uint64_t seed)
 		if (parts_nodes_set(r->nodes, r->tree.nodes[i].number, parent) < 0)
 			abort();
 	}
+	parts_on_moved(r->parts, note_moved, r);
 	add_shares(r);
 }
 
@@ -181,6 +217,14 @@ static uint32_t share_of(const struct round *r, const struct match_packet *packe
 	return r->tree.nodes[best].number;
 }
 
+// Only a denial counts: an allow that overrides nothing may be parked.
+static bool same_action(struct action *want, struct action *got)
+{
+	if (want->access == ACCESS_ALLOW && got->access == ACCESS_NONE)
+		got->access = ACCESS_ALLOW;
+	return action_equal(want, got);
+}
+
 static void check_packets(struct round *r, uint64_t from_ns)
 {
 	for (int i = 0; i < N_PACKETS; i++) {
@@ -196,15 +240,19 @@ static void check_packets(struct round *r, uint64_t from_ns)
 		got = parts_decide(r->nodes, &visible);
 		if (want.reservations.overflow || want.limits.overflow)
 			continue;
-		if (!action_equal(&want, &got.action))
+		if (!same_action(&want, &got.action))
 			fail_round(r, &packet, "action");
 		if (got.node != share_of(r, &packet))
 			fail_round(r, &packet, "share");
+		parts_find_among(r->far, r->n_far, &packet, &visible);
+		got = parts_decide(r->nodes, &visible);
+		if (!same_action(&want, &got.action) || got.node != share_of(r, &packet))
+			fail_round(r, &packet, "far away");
 	}
 }
 
 struct rows {
-	struct part_row row[512];
+	struct part_row row[ROWS_MAX];
 	uint32_t n;
 };
 
@@ -212,7 +260,7 @@ static int collect(void *ctx, const struct part_row *row)
 {
 	struct rows *rows = ctx;
 
-	assert_true(rows->n < 512);
+	assert_true(rows->n < ROWS_MAX);
 	rows->row[rows->n++] = *row;
 	return 0;
 }
@@ -235,20 +283,22 @@ static void check_categories(const struct round *r)
 		const struct part_row *a = &rows.row[i];
 		bool meter = a->part == PART_RESERVE || a->part == PART_LIMIT || a->part == PART_SHARE;
 
-		if ((a->access != ACCESS_NONE) != (a->access_category < parts_n_categories(r->parts)) ||
+		if ((a->access == ACCESS_NONE && a->access_category != PARTS_NO_CATEGORY) ||
+		    (a->access == ACCESS_DENY && a->access_category >= parts_n_categories(r->parts)) ||
 		    meter != (a->meter_category < parts_n_categories(r->parts)))
 			fail_round(r, NULL, "a row has a category too few or too many");
 		for (uint32_t j = 0; j < i; j++) {
 			const struct part_row *b = &rows.row[j];
 
-			if ((a->access_category == b->meter_category && a->access != ACCESS_NONE) ||
-			    (b->access_category == a->meter_category && b->access != ACCESS_NONE))
+			if ((a->access_category == b->meter_category && a->access_category != PARTS_NO_CATEGORY) ||
+			    (b->access_category == a->meter_category && b->access_category != PARTS_NO_CATEGORY))
 				fail_round(r, NULL, "one category for access and meters");
 			if (!box_overlaps(&a->box, &b->box))
 				continue;
 			if (meter && a->part != PART_SHARE && a->meter_category == b->meter_category)
 				fail_round(r, NULL, "rows of one meter category overlap");
-			if (a->access != ACCESS_NONE && a->access_category == b->access_category && !in_line(r, a, b))
+			if (a->access_category != PARTS_NO_CATEGORY && a->access_category != PARTS_FINAL_CATEGORY &&
+			    a->access_category == b->access_category && !in_line(r, a, b))
 				fail_round(r, NULL, "overlapping rows of one access category stand side by side");
 		}
 	}
@@ -257,30 +307,35 @@ static void check_categories(const struct round *r)
 static void any_history_equals_the_evaluator(void **state)
 {
 	uint64_t seed = test_number("PANE_SEED", 1), rounds = test_number("PANE_ROUNDS", 1500);
-	struct round r;
+	uint64_t n_moved = 0;
+	static struct round r;
 
 	print_message("seed %llu, %llu rounds\n", (unsigned long long)seed, (unsigned long long)rounds);
 	for (uint64_t i = 0; i < rounds; i++) {
 		uint64_t id = 1;
 
 		round_start(&r, seed + i);
-		for (uint32_t step = rng_below(&r.rng, 2 * ATOMS_MAX); step > 0; step--) {
-			if (r.tree.n_atoms == ATOMS_MAX || (r.tree.n_atoms > 0 && rng_below(&r.rng, 3) == 0))
+		for (uint32_t step = rng_below(&r.rng, 2 * (r.crowd ? CROWD_MAX : ATOMS_MAX)); step > 0; step--) {
+			if (r.tree.n_atoms == CROWD_MAX || (r.tree.n_atoms > 0 && rng_below(&r.rng, 3) == 0))
 				drop_atom(&r);
 			else
 				add_atom(&r, id++);
 		}
 		check_packets(&r, 0);
 		check_categories(&r);
+		n_moved += r.n_moved;
 		round_end(&r);
 	}
+	print_message("%llu rows moved\n", (unsigned long long)n_moved);
+	if (rounds >= 1000)
+		assert_true(n_moved > 100);
 }
 
 // Rows of the parts, and of a compilation of the tree from nothing, are the same but for their categories.
 static void any_history_equals_a_fresh_compile(void **state)
 {
 	uint64_t seed = test_number("PANE_SEED", 1), rounds = test_number("PANE_ROUNDS", 500);
-	struct round r;
+	static struct round r;
 
 	for (uint64_t i = 0; i < rounds; i++) {
 		struct parts_nodes *nodes = parts_nodes_create();
@@ -316,7 +371,7 @@ static void any_history_equals_a_fresh_compile(void **state)
 static void expiry_takes_what_is_over(void **state)
 {
 	uint64_t seed = test_number("PANE_SEED", 1), rounds = test_number("PANE_ROUNDS", 300);
-	struct round r;
+	static struct round r;
 
 	for (uint64_t i = 0; i < rounds; i++) {
 		static struct rows rows;
@@ -328,7 +383,7 @@ static void expiry_takes_what_is_over(void **state)
 		for (int64_t now_ns = 0; now_ns < 40; now_ns += rng_below(&r.rng, 8)) {
 			int64_t next_ns = INT64_MAX;
 
-			parts_expire(r.parts, now_ns, NULL, NULL);
+			parts_expire(r.parts, now_ns, note_gone, &r);
 			rows.n = 0;
 			parts_each(r.parts, collect, &rows);
 			for (uint32_t j = 0; j < rows.n; j++) {
@@ -354,8 +409,8 @@ static bool some_hint(void *ctx, uint64_t key, uint8_t *access_category, uint8_t
 
 	if (row == NULL || rng_below(&r->rng, 4) == 0)
 		return false;
-	*access_category = row->access_category == PARTS_NO_CATEGORY ? PARTS_NO_CATEGORY : row->access_category + 5;
-	*meter_category = row->meter_category == PARTS_NO_CATEGORY ? PARTS_NO_CATEGORY : row->meter_category + 5;
+	*access_category = row->access_category == PARTS_NO_CATEGORY ? PARTS_NO_CATEGORY : row->access_category + 1;
+	*meter_category = row->meter_category == PARTS_NO_CATEGORY ? PARTS_NO_CATEGORY : row->meter_category + 1;
 	if (rng_below(&r->rng, 8) == 0)
 		*access_category = (uint8_t)rng_below(&r->rng, 256);
 	if (rng_below(&r->rng, 8) == 0)
@@ -377,7 +432,7 @@ static void recolouring_keeps_every_row_and_every_legal_hint(void **state)
 	uint64_t seed = test_number("PANE_SEED", 1), rounds = test_number("PANE_ROUNDS", 300);
 	static struct rows before;
 	struct err err;
-	struct round r;
+	static struct round r;
 
 	for (uint64_t i = 0; i < rounds; i++) {
 		round_start(&r, seed + i);
@@ -403,32 +458,54 @@ static void recolouring_keeps_every_row_and_every_legal_hint(void **state)
 	}
 }
 
+static int add_at(struct parts *parts, uint32_t node, uint16_t depth, enum access access, struct err *err)
+{
+	const struct part_row row = {.box = box_any(),
+				     .id = 1000 + node,
+				     .node = node,
+				     .depth = depth,
+				     .part = PART_ACCESS,
+				     .access = (uint8_t)access,
+				     .access_category = PARTS_NO_CATEGORY,
+				     .meter_category = PARTS_NO_CATEGORY};
+
+	return parts_add(parts, &row, NULL, err);
+}
+
+// Shares side by side, each with a deny(*) that an allow(*) below overrides: each needs a category of its own.
 static void requests_that_cannot_be_coloured_are_refused(void **state)
+{
+	enum { N = PARTS_CATEGORIES_MAX - 1 };
+	struct parts_nodes *nodes = parts_nodes_create();
+	struct parts *parts = parts_create(nodes);
+	struct err err;
+
+	for (uint32_t i = 1; i <= N + 1; i++) {
+		assert_int_equal(parts_nodes_set(nodes, i, PARTS_ROOT), 0);
+		assert_int_equal(parts_nodes_set(nodes, 1000 + i, i), 0);
+	}
+	for (uint32_t i = 1; i <= N; i++) {
+		assert_int_equal(add_at(parts, i, 1, ACCESS_DENY, &err), 0);
+		assert_int_equal(add_at(parts, 1000 + i, 2, ACCESS_ALLOW, &err), 0);
+	}
+	assert_int_equal(add_at(parts, N + 1, 1, ACCESS_DENY, &err), 0); // final
+	assert_int_equal(add_at(parts, 1000 + N + 1, 2, ACCESS_ALLOW, &err), -E2BIG);
+	assert_int_equal(parts_n_rows(parts), 2 * N + 1);
+	assert_int_equal(add_at(parts, 7, 1, ACCESS_DENY, &err), -EEXIST);
+	assert_int_equal(add_at(parts, 7, 2, ACCESS_DENY, &err), -ENOENT);
+	assert_int_equal(add_at(parts, 7777, 1, ACCESS_DENY, &err), -ENOENT);
+	parts_destroy(parts);
+	parts_nodes_destroy(nodes);
+}
+
+static void deleting_what_is_not_there_is_said(void **state)
 {
 	struct parts_nodes *nodes = parts_nodes_create();
 	struct parts *parts = parts_create(nodes);
-	struct part_row row = {.box = box_any(), .depth = 1, .part = PART_ACCESS, .access = ACCESS_DENY};
-	struct err err;
 
-	row.access_category = row.meter_category = PARTS_NO_CATEGORY;
-	for (uint32_t i = 1; i <= PARTS_CATEGORIES_MAX + 1; i++)
-		assert_int_equal(parts_nodes_set(nodes, i, PARTS_ROOT), 0);
-	for (uint32_t i = 1; i <= PARTS_CATEGORIES_MAX; i++) {
-		row.id = row.node = i;
-		assert_int_equal(parts_add(parts, &row, NULL, &err), 0);
-	}
-	row.id = row.node = PARTS_CATEGORIES_MAX + 1;
-	assert_int_equal(parts_add(parts, &row, NULL, &err), -E2BIG);
-	assert_int_equal(parts_n_rows(parts), PARTS_CATEGORIES_MAX);
-	row.id = row.node = 7;
-	assert_int_equal(parts_add(parts, &row, NULL, &err), -EEXIST);
-	row.depth = 2;
-	assert_int_equal(parts_add(parts, &row, NULL, &err), -ENOENT);
-	row.depth = 1;
-	assert_int_equal(parts_del(parts, part_row_key(&row)), 0);
-	assert_int_equal(parts_del(parts, part_row_key(&row)), -ENOENT);
-	row.id = row.node = PARTS_CATEGORIES_MAX + 1;
-	assert_int_equal(parts_add(parts, &row, NULL, &err), 0);
+	assert_int_equal(parts_del(parts, 17), -ENOENT);
+	assert_null(parts_get(parts, 17));
+	assert_int_equal(parts_next_end_ns(parts), INT64_MAX);
 	parts_destroy(parts);
 	parts_nodes_destroy(nodes);
 }
@@ -482,6 +559,7 @@ int main(void)
 		cmocka_unit_test(expiry_takes_what_is_over),
 		cmocka_unit_test(recolouring_keeps_every_row_and_every_legal_hint),
 		cmocka_unit_test(requests_that_cannot_be_coloured_are_refused),
+		cmocka_unit_test(deleting_what_is_not_there_is_said),
 		cmocka_unit_test(nodes_follow_a_plain_map),
 	};
 
