@@ -11,7 +11,7 @@
 
 // What a row means to the worker, 8 bytes: read once per packet.
 struct cls_verdict {
-	uint32_t class_slot; // of the scheduler; SCHED_BEST_EFFORT without reservation or limit
+	uint32_t class_slot; // of the snapshot's sets; SNAPSHOT_BEST_EFFORT without reservation or limit
 	uint16_t drop;       // access is deny
 	uint16_t has_row;    // 0: the default action
 };

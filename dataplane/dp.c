@@ -89,6 +89,9 @@ static int scheds_up(struct dp *dp, struct err *err)
 
 	for (uint32_t i = 0; i < dp->conf->n_ports; i++)
 		frame_bytes = RTE_MAX(frame_bytes, dp->port[i].caps.max_frame_bytes);
+	dp->log = sched_log_create(1, err);
+	if (dp->log == NULL)
+		return -err->code;
 	dp->limits = sched_limits_create(tsc_hz, frame_bytes, SOCKET_ID_ANY, err);
 	if (dp->limits == NULL)
 		return -err->code;
@@ -115,6 +118,7 @@ static void scheds_down(struct dp *dp)
 	}
 	if (dp->limits != NULL)
 		sched_limits_destroy(dp->limits);
+	sched_log_destroy(dp->log);
 }
 
 static int policy_up(struct dp *dp, struct err *err)
@@ -128,7 +132,7 @@ static int policy_up(struct dp *dp, struct err *err)
 	dp->table = table_create(err);
 	if (dp->table == NULL)
 		return -err->code;
-	dp->policy = dp_policy_create(dp->table, &dp->slot, dp->conf->simd_max_bits, err);
+	dp->policy = dp_policy_create(dp->table, &dp->slot, dp->log, dp->conf->simd_max_bits, err);
 	return dp->policy == NULL ? -err->code : 0;
 }
 
@@ -150,6 +154,7 @@ static int worker_up(struct dp *dp, struct err *err)
 		.tsc_hz = rte_get_tsc_hz(),
 		.pool = dp->pool,
 		.limits = dp->limits,
+		.log = dp->log,
 		.slot = &dp->slot,
 		.qsbr_id = WORKER_QSBR_ID,
 		.poll_always = dp->conf->poll_always,

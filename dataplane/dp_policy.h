@@ -11,9 +11,9 @@
 
 struct dp_policy;
 
-// table and slot are borrowed; slot->rcu is set. NULL with err: -ENOMEM. Warms rte_acl up.
-struct dp_policy *dp_policy_create(struct table *table, struct snapshot_slot *slot, uint32_t simd_max_bits,
-				   struct err *err);
+// table, slot and log are borrowed; slot->rcu is set. NULL with err: -ENOMEM. Warms rte_acl up.
+struct dp_policy *dp_policy_create(struct table *table, struct snapshot_slot *slot, struct sched_log *log,
+				   uint32_t simd_max_bits, struct err *err);
 void dp_policy_destroy(struct dp_policy *p); // accepts NULL; what was published stays with slot
 
 // The table has changed: builds it for now_ns and publishes. Its snapshot's gen, or 0 with err: the live one stays.

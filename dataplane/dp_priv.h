@@ -27,6 +27,7 @@ struct dp {
 	uint32_t queued_max; // buffers that may wait in the scheduler of one port
 	struct dp_port port[WORKER_PORTS_MAX];
 	struct sched_limits *limits;
+	struct sched_log *log; // of changes for the schedulers
 	struct snapshot_slot slot;
 	struct table *table;
 	struct dp_policy *policy;

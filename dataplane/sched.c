@@ -17,6 +17,7 @@
 
 static void init_best_effort(struct sched *s);
 static bool has_room(const struct sched *s, const struct sched_queue *q, uint32_t len_bytes);
+static bool police(struct sched *s, uint32_t len_bytes, uint64_t now_tsc);
 static uint32_t node_get(struct sched *s, struct rte_mbuf *m, uint32_t len_bytes);
 static struct sched_sent *send_one(struct sched *s, uint16_t slot, uint16_t res, uint64_t now);
 static void put_back(struct sched *s, uint16_t slot, struct rte_mbuf *m, uint32_t len_bytes);
@@ -47,6 +48,8 @@ struct sched *sched_create(const struct sched_conf *conf, struct sched_limits *l
 		s->node[s->n_free].next = s->n_free + 1;
 	s->ring = SCHED_NONE;
 	for (uint32_t i = 0; i < SCHED_METERS_MAX; i++)
+		bucket_init(&s->res[i].bucket, 0, conf->tsc_hz, s->virtual_now);
+	for (uint32_t i = 0; i < SCHED_METERS_MAX; i++)
 		s->res[i].ring = s->waiting[i] = s->res_pos[i] = s->limit_pos[i] = s->claim[i].by = SCHED_NONE;
 	for (uint32_t i = 0; i < SCHED_CLASSES_MAX; i++)
 		s->due_pos[i] = SCHED_NONE;
@@ -54,7 +57,10 @@ struct sched *sched_create(const struct sched_conf *conf, struct sched_limits *l
 	s->ready = (struct heap){.entry = s->ready_entry, .pos = s->res_pos};
 	s->future = (struct heap){.entry = s->future_entry, .pos = s->res_pos};
 	s->opening = (struct heap){.entry = s->opening_entry, .pos = s->limit_pos};
+	sched_class_init(s);
 	init_best_effort(s);
+	s->next_queue = limits->queues;
+	limits->queues = s;
 	return s;
 }
 
@@ -64,12 +70,11 @@ static void init_best_effort(struct sched *s)
 	struct sched_queue *q = &s->queue[SCHED_BEST_EFFORT];
 	uint32_t room = sched_queue_bytes(s, q);
 
-	q->uid = UINT64_MAX;
+	q->used = true;
 	q->head = q->tail = SCHED_NO_NODE;
 	q->quantum = (int32_t)s->mtu_bytes;
 	q->min_packets = BEST_EFFORT_PACKETS_MIN;
 	q->max_bytes = s->line.rate_bps == 0 ? room : RTE_MIN((uint64_t)room, s->line.rate_bps / 8 * 30 / 1000);
-	s->n_slots = 1;
 }
 
 void sched_destroy(struct sched *s)
@@ -77,7 +82,13 @@ void sched_destroy(struct sched *s)
 	if (s == NULL)
 		return;
 	sched_wake_all(s); // the limits count those who wait
-	for (uint32_t slot = 0; slot < s->n_slots; slot++) {
+	for (struct sched **at = &s->limits->queues; *at != NULL; at = &(*at)->next_queue) {
+		if (*at == s) {
+			*at = s->next_queue;
+			break;
+		}
+	}
+	for (uint32_t slot = 0; slot < SCHED_CLASSES_MAX; slot++) {
 		for (uint32_t n = s->queue[slot].head; s->queue[slot].n_packets > 0; s->queue[slot].n_packets--) {
 			rte_pktmbuf_free(s->node[n].m);
 			n = s->node[n].next;
@@ -86,13 +97,19 @@ void sched_destroy(struct sched *s)
 	rte_free(s);
 }
 
-bool sched_enqueue(struct sched *s, struct rte_mbuf *m, uint32_t class_slot, uint64_t now_tsc)
+static uint16_t slot_of(const struct sched *s, uint32_t class)
 {
-	uint16_t slot = class_slot < s->n_slots && s->queue[class_slot].uid != 0 ? class_slot : SCHED_BEST_EFFORT;
+	return sched_class_is_live(s, class) ? class & ((1U << SCHED_SLOT_BITS) - 1) : SCHED_BEST_EFFORT;
+}
+
+bool sched_enqueue(struct sched *s, struct rte_mbuf *m, uint32_t class, uint32_t flow_hash, uint64_t now_tsc)
+{
+	uint16_t slot = slot_of(s, class);
 	struct sched_queue *q = &s->queue[slot];
 	uint32_t len_bytes = rte_pktmbuf_pkt_len(m), n;
 
-	if (!has_room(s, q, len_bytes)) {
+	q->touched = true;
+	if (!has_room(s, q, len_bytes) || (class == SCHED_POLICED && !police(s, len_bytes, now_tsc))) {
 		q->dropped_packets++;
 		q->dropped_bytes += len_bytes;
 		return false;
@@ -124,6 +141,21 @@ static bool has_room(const struct sched *s, const struct sched_queue *q, uint32_
 	return q->n_bytes + len_bytes <= q->max_bytes && q->n_packets < CLASS_PACKETS_MAX;
 }
 
+// A packet that has no class takes its limits' tokens at once, or has to go.
+static bool police(struct sched *s, uint32_t len_bytes, uint64_t now_tsc)
+{
+	uint64_t now = sched_clock(s->limits, now_tsc);
+	struct sched_queue q = {.n_limits = s->policed.n_limits};
+
+	for (unsigned int i = 0; i < q.n_limits; i++) {
+		q.limit[i] = (uint16_t)s->policed.limit[i];
+		if (sched_limit_opens_at(s, q.limit[i], false) > now)
+			return false;
+	}
+	sched_limits_take(s, &q, len_bytes, now);
+	return true;
+}
+
 static uint32_t node_get(struct sched *s, struct rte_mbuf *m, uint32_t len_bytes)
 {
 	uint32_t n = s->free_node;
@@ -143,6 +175,7 @@ uint16_t sched_dequeue(struct sched *s, struct rte_mbuf **out, uint16_t max, uin
 
 	sched_virtual_clock(s, now);
 	sched_wake(s, now);
+	sched_class_sweep(s, now);
 	s->n_sent = 0;
 	if (max > SCHED_BURST_MAX)
 		max = SCHED_BURST_MAX;
@@ -209,15 +242,12 @@ static void put_back(struct sched *s, uint16_t slot, struct rte_mbuf *m, uint32_
 	s->n_packets++;
 }
 
-bool sched_may_bypass(const struct sched *s, uint32_t class_slot)
+bool sched_may_bypass(const struct sched *s, uint32_t class)
 {
-	const struct sched_queue *q;
+	const struct sched_queue *q = &s->queue[slot_of(s, class)];
 
-	if (s->line.rate_bps != 0 || s->queue[SCHED_BEST_EFFORT].n_packets != 0)
+	if (s->line.rate_bps != 0 || s->queue[SCHED_BEST_EFFORT].n_packets != 0 || class == SCHED_POLICED)
 		return false;
-	if (class_slot >= s->n_slots)
-		return true; // best effort
-	q = &s->queue[class_slot];
 	return q->n_limits == 0 && q->n_packets == 0;
 }
 
@@ -242,11 +272,13 @@ uint64_t sched_next_tsc(const struct sched *s, uint64_t now_tsc)
 	return at > now ? at - now : 0;
 }
 
-void sched_class_stats(const struct sched *s, uint32_t class_slot, struct sched_class_stats *out)
+void sched_class_stats(const struct sched *s, uint32_t class, struct sched_class_stats *out)
 {
-	const struct sched_queue *q = &s->queue[class_slot];
+	const struct sched_queue *q = &s->queue[slot_of(s, class)];
 
-	assert(class_slot < SCHED_CLASSES_MAX);
+	*out = (struct sched_class_stats){0};
+	if (!sched_class_is_live(s, class))
+		return;
 	*out = (struct sched_class_stats){
 		.packets = q->sent_packets,
 		.bytes = q->sent_bytes,
@@ -255,4 +287,10 @@ void sched_class_stats(const struct sched *s, uint32_t class_slot, struct sched_
 		.backlog_packets = q->n_packets,
 		.backlog_bytes = q->n_bytes,
 	};
+}
+
+void sched_stats(const struct sched *s, struct sched_stats *out)
+{
+	*out = (struct sched_stats){
+		.n_classes = s->n_classes, .n_classes_max = SCHED_CLASSES_MAX, .pool_full = s->pool_full};
 }

@@ -8,7 +8,9 @@
 //   S2 a limit bounds the sum of all classes that name it, over all queues of the worker, by rate * t + burst.
 //   S3 work conserving: no idle link while a class that no limit stops has packets; excess is shared by weight.
 //   S4 never reorders packets of one class; loses packets only at a full class queue, counted by the caller.
-//   S5 a plan change loses neither packets nor tokens of classes and meters that stay.
+//   S5 a change of policy loses neither packets nor tokens of meters that stay. A class whose meter or node is gone
+//   goes
+//      on without it until it is empty.
 // Without a configured rate (0) the queue passes everything that no limit stops.
 //
 // Bounds behind them. S1: guarantees that sum to more than the port degrade in proportion; an idle class saves up
@@ -21,9 +23,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "sched_plan.h"
+#include "hft/err.h"
+#include "sched_log.h"
+#include "sched_set.h"
 
 #define SCHED_BURST_MAX 256
+#define SCHED_CLASSES_MAX 4096
+#define SCHED_BEST_EFFORT 0        // the class of the root without reservations and limits: always there
+#define SCHED_POLICED (UINT32_MAX) // not a class: sched_class
 
 struct rte_mbuf;
 struct sched;
@@ -44,6 +51,11 @@ struct sched_class_stats {
 	uint64_t backlog_packets, backlog_bytes; // now
 };
 
+struct sched_stats {
+	uint32_t n_classes, n_classes_max; // in use, of the pool; best effort is one
+	uint64_t pool_full;                // sets that got no class
+};
+
 // Both allocate (start-up only, about 0.2 and 1.5 MB + 16 B a packet, from the EAL's heap). NULL with err on failure.
 // mtu_bytes: the largest frame of any port. tsc_hz of the queues must be that of the limits.
 struct sched_limits *sched_limits_create(uint64_t tsc_hz, uint32_t mtu_bytes, int socket_id, struct err *err);
@@ -51,23 +63,31 @@ void sched_limits_destroy(struct sched_limits *limits);
 struct sched *sched_create(const struct sched_conf *conf, struct sched_limits *limits, struct err *err);
 void sched_destroy(struct sched *s); // frees queued packets
 
-// Takes a new plan: every queue of a worker adopts the same plan in the same turn, the limits first. No allocation. The
-// plan is copied: it need not outlive the call. Packets of classes that vanish are kept in order and sent as best
-// effort.
-void sched_limits_adopt(struct sched_limits *limits, const struct sched_plan *plan, uint64_t now_tsc);
-void sched_adopt(struct sched *s, const struct sched_plan *plan, uint64_t now_tsc);
+// Applies changes, in order, to the limits and to every queue that was created with them. No allocation; O(1) for each
+// change. Nodes and meters are those of sched_log.h; slots are below SCHED_METERS_MAX and SCHED_NODES_MAX.
+void sched_apply(struct sched_limits *limits, const struct sched_change *changes, uint32_t n, uint64_t now_tsc);
 
-// true: queued (the scheduler owns the mbuf); false: the class queue is full (the caller still owns it and counts it).
-// A slot that the adopted plan does not have is best effort.
-bool sched_enqueue(struct sched *s, struct rte_mbuf *m, uint32_t class_slot, uint64_t now_tsc);
+// Classes are made by packets: the class of this (sealed) set, from the queue's pool if it is new. What stays empty for
+// a second or two goes back to the pool. A set that names what is not there gets a class without it.
+// A pool without room counts it and gives SCHED_POLICED: the packet enqueued next is best effort of the root, and
+// dropped where a limit of its set is shut.
+uint32_t sched_class(struct sched *s, const struct sched_set *set, uint64_t now_tsc);
+// What sched_class gave still means that set: ask before using one that was kept from an earlier turn.
+bool sched_class_is_live(const struct sched *s, uint32_t class);
+
+// true: queued (the scheduler owns the mbuf); false: no room (the caller still owns it and counts it). class:
+// sched_class's; one that is not live is best effort. flow_hash: equal for packets whose order matters.
+bool sched_enqueue(struct sched *s, struct rte_mbuf *m, uint32_t class, uint32_t flow_hash, uint64_t now_tsc);
 // Up to max packets (never more than SCHED_BURST_MAX) that may leave now, in order. The caller owns them.
 uint16_t sched_dequeue(struct sched *s, struct rte_mbuf **out, uint16_t max, uint64_t now_tsc);
 // The last n packets of the last sched_dequeue, when they could not be sent after all (the transmit ring was full):
 // back to the front, in order, what they cost is given back. No drop.
 void sched_unsend(struct sched *s, struct rte_mbuf **m, uint16_t n);
 // A packet of this class may skip the scheduler now: nothing would hold it back and nothing would be overtaken.
-bool sched_may_bypass(const struct sched *s, uint32_t class_slot);
+bool sched_may_bypass(const struct sched *s, uint32_t class);
 uint32_t sched_backlog_packets(const struct sched *s);
 // Ticks from now until something may leave; 0: now; UINT64_MAX: empty, or nothing left but classes of a zero limit.
 uint64_t sched_next_tsc(const struct sched *s, uint64_t now_tsc);
-void sched_class_stats(const struct sched *s, uint32_t class_slot, struct sched_class_stats *out);
+// All zero for a class that is not live.
+void sched_class_stats(const struct sched *s, uint32_t class, struct sched_class_stats *out);
+void sched_stats(const struct sched *s, struct sched_stats *out);

@@ -21,6 +21,8 @@ struct sched_limits *sched_limits_create(uint64_t tsc_hz, uint32_t mtu_bytes, in
 	limits->mtu_bytes = mtu_bytes;
 	limits->grace_ticks = tsc_hz / LIMIT_GRACE_PER_S;
 	limits->now = SCHED_START_TSC;
+	for (uint32_t slot = 0; slot < SCHED_METERS_MAX; slot++)
+		sched_limit_del(limits, slot, limits->now);
 	return limits;
 }
 
@@ -38,27 +40,29 @@ static uint64_t limit_burst_ticks(const struct sched_limits *limits, uint64_t ra
 	return RTE_MAX(2 * frame, limits->tsc_hz / LIMIT_BURST_PER_S) - frame;
 }
 
-void sched_limits_adopt(struct sched_limits *limits, const struct sched_plan *plan, uint64_t now_tsc)
+void sched_limit_set(struct sched_limits *limits, const struct sched_change *c, uint64_t now)
 {
-	uint64_t now = sched_clock(limits, now_tsc);
+	struct sched_limit *l = &limits->limit[c->slot];
 
-	for (uint32_t i = 0; i < plan->n_meters; i++) {
-		const struct sched_meter *m = &plan->meters[i];
-		struct sched_limit *l = &limits->limit[m->slot];
-
-		if (l->uid == m->uid && l->bucket.rate_bps == m->rate_bps)
-			continue;
-		if (l->uid == m->uid) {
-			bucket_change(&l->bucket, m->rate_bps, limits->tsc_hz, limit_burst_ticks(limits, m->rate_bps),
-				      now);
-		} else {
-			bucket_init(&l->bucket, m->rate_bps, limits->tsc_hz, now);
-			l->bucket.burst_ticks = limit_burst_ticks(limits, m->rate_bps);
-			l->uid = m->uid;
-			l->owner = NULL;
-		}
-		l->kept_ticks = RTE_MIN(bucket_cost(&l->bucket, limits->mtu_bytes), l->bucket.burst_ticks / 2);
+	if (l->id == c->id) {
+		bucket_change(&l->bucket, c->rate_bps, limits->tsc_hz, limit_burst_ticks(limits, c->rate_bps), now);
+	} else {
+		bucket_init(&l->bucket, c->rate_bps, limits->tsc_hz, now);
+		l->bucket.burst_ticks = limit_burst_ticks(limits, c->rate_bps);
+		l->id = c->id;
+		l->owner = NULL;
 	}
+	l->kept_ticks = RTE_MIN(bucket_cost(&l->bucket, limits->mtu_bytes), l->bucket.burst_ticks / 2);
+}
+
+// Classes that still name it find it open for ever.
+void sched_limit_del(struct sched_limits *limits, uint32_t slot, uint64_t now)
+{
+	struct sched_limit *l = &limits->limit[slot];
+
+	l->bucket = (struct bucket){.full_at = now, .rate_bps = UINT64_MAX};
+	l->kept_ticks = 0;
+	l->id = 0;
 }
 
 uint64_t sched_clock(struct sched_limits *limits, uint64_t now_tsc)

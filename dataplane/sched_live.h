@@ -27,15 +27,18 @@
 #include "bucket.h"
 #include "sched.h"
 #include "sched_heap.h"
+#include "sched_slots.h"
 
 #define SCHED_NO_NODE UINT32_MAX
+#define SCHED_CHAINS (2 * SCHED_CLASSES_MAX)
+#define SCHED_SLOT_BITS 16           // of a class's name; above: the life of the slot
 #define SCHED_HERD 16                // classes stopped by one limit from which it opens late
 #define SCHED_START_TSC (1ULL << 57) // of the inner clock: bursts reach back from now, and must not pass 0
 
 struct sched_limit {
 	struct bucket bucket;
 	uint64_t kept_ticks;       // tokens that only a class that claimed the limit may use
-	uint64_t uid;              // 0: the slot was never used
+	uint64_t id;               // 0: no such limit
 	const struct sched *owner; // queue that sent last
 	int32_t turn_bytes;        // that are left of its turn
 	uint16_t n_waiting;        // queues with classes that wait for this limit
@@ -46,12 +49,13 @@ struct sched_limits {
 	uint64_t grace_ticks;           // tokens that a queue after its turn leaves to the others
 	uint32_t mtu_bytes;
 	bool started;
+	struct sched *queues; // created with these limits, linked by next_queue
 	struct sched_limit limit[SCHED_METERS_MAX];
 };
 
 struct sched_res {
 	struct bucket bucket; // virtual time
-	uint64_t uid;
+	uint64_t id;          // 0: no such reservation
 	uint32_t round;
 	uint16_t ring;         // head: class * ACTION_SET_MAX + index of this reservation in the class
 	uint16_t n_backlogged; // classes, active or asleep
@@ -65,7 +69,6 @@ enum sched_state {
 };
 
 struct sched_queue {         // one class
-	uint64_t uid;        // 0: the slot is free
 	uint32_t head, tail; // nodes
 	uint64_t n_bytes;
 	uint32_t n_packets, max_bytes, min_packets; // min_packets: room for so many whatever their length
@@ -75,7 +78,12 @@ struct sched_queue {         // one class
 	uint16_t asleep_on;
 	uint8_t n_reservations, n_limits;
 	uint8_t state; // enum sched_state
-	bool kept;     // by the plan being adopted
+	bool used;     // else the slot is free
+	bool touched;  // since the last look for idle ones
+	uint16_t life; // of the slot: tells a class from an earlier one
+	uint16_t next; // in its chain, or among the free
+	uint16_t node;
+	uint32_t hash;
 	uint64_t sent_packets, sent_bytes, dropped_packets, dropped_bytes;
 };
 
@@ -87,6 +95,11 @@ struct sched_share { // of a class in one of its reservations
 struct sched_claim { // of a class on the frame that a limit keeps
 	uint16_t by; // SCHED_NONE: nobody
 	bool paid;   // by a reservation
+};
+
+struct sched_share_node { // of the share tree
+	uint32_t parent;
+	uint32_t weight; // 0: no such node
 };
 
 struct sched_node { // a queued packet
@@ -103,6 +116,14 @@ struct sched_sent { // of the last dequeue, for sched_unsend
 
 struct sched {
 	struct sched_limits *limits;
+	struct sched *next_queue;
+	struct sched_set policed; // of the packet that comes next as SCHED_POLICED
+	uint64_t sweep_at, pool_full;
+	uint16_t sweep_slot, free_class;
+	uint32_t n_classes;
+	uint16_t chain[SCHED_CHAINS];       // by hash of the set
+	uint16_t n_users[SCHED_METERS_MAX]; // classes that name the meter
+	struct sched_share_node tree[SCHED_NODES_MAX];
 	uint64_t tsc_hz;
 	uint64_t virtual_now, last_now, lag_ticks;
 	struct bucket line; // rate 0: none
@@ -112,7 +133,6 @@ struct sched {
 	uint64_t round;   // of the excess: highest that was served
 	uint16_t n_turns; // given out; wraps
 	uint32_t n_sent;
-	uint32_t n_slots;                        // all slots in use are below
 	struct heap ready, future, opening, due; // reservations; reservations; limits; classes
 	struct sched_queue queue[SCHED_CLASSES_MAX];
 	struct link link[SCHED_CLASSES_MAX]; // in the excess ring or in a limit's list
@@ -152,5 +172,16 @@ void sched_charge(struct sched *s, uint16_t slot, uint16_t res, uint32_t bytes);
 // The opposite (its queue is already one longer).
 void sched_refund(struct sched *s, uint16_t slot, uint16_t res, uint32_t bytes);
 
-// sched_adopt.c
+void sched_limit_opens_anew(struct sched *s, uint16_t limit); // after a change of its bucket
+
+// sched_class.c
+void sched_class_init(struct sched *s);
+void sched_class_refresh(struct sched *s, uint16_t slot); // room and quantum as the policy is now
+void sched_class_sweep(struct sched *s, uint64_t now);    // idle ones go back to the pool
+// Classes that name this meter slot, which another request is about to get, become best effort.
+void sched_class_disown(struct sched *s, uint16_t meter, bool is_limit);
+
+// sched_apply.c
 uint32_t sched_queue_bytes(const struct sched *s, const struct sched_queue *q); // room of a class with its limits
+void sched_limit_set(struct sched_limits *limits, const struct sched_change *c, uint64_t now);
+void sched_limit_del(struct sched_limits *limits, uint32_t slot, uint64_t now);

@@ -23,6 +23,7 @@ void sched_activate(struct sched *s, uint16_t slot)
 
 	if (s->n_packets == 0)
 		s->round = FIRST_ROUND;
+	sched_class_refresh(s, slot);
 	q->deficit = q->quantum;
 	q->turn = turn_number(s, s->round + 1);
 	for (unsigned int i = 0; i < q->n_reservations; i++) {
@@ -144,6 +145,12 @@ void sched_wake(struct sched *s, uint64_t now)
 		else
 			wake_limit(s, limit);
 	}
+}
+
+void sched_limit_opens_anew(struct sched *s, uint16_t limit)
+{
+	if (s->limit_pos[limit] != SCHED_NONE)
+		heap_set(&s->opening, limit, sched_limit_opens_at(s, limit, s->urgent[limit]));
 }
 
 void sched_wake_all(struct sched *s)

@@ -2,60 +2,107 @@
 #include "snapshot.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 
 #include <rte_rcu_qsbr.h>
 
-// Working arrays of one build, one entry a row.
-struct scratch {
-	struct action *actions;
-	uint32_t *class_slot;
-	struct cls_verdict *verdict;
+// One build: what the rows mean, and the sets found so far by hash.
+struct build {
+	struct cls_verdict *verdict; // one a row
+	struct sched_set *sets;
+	uint32_t *bucket; // of sets: index + 1, 0: empty
+	uint32_t n_sets, mask;
 };
 
-static int fill(struct snapshot *s, const struct snapshot_input *in, struct sched_slots *slots, struct scratch *tmp,
+static int name_meters(const struct sched_slots *slots, const struct idset *ids, uint32_t *slot, struct err *err)
+{
+	if (ids->overflow || ids->n > ACTION_SET_MAX)
+		return err_set(err, E2BIG, "more than %d reservations or limits on one packet", ACTION_SET_MAX);
+	for (unsigned int i = 0; i < ids->n; i++) {
+		slot[i] = sched_slots_meter(slots, ids->id[i]);
+		if (slot[i] == SCHED_NO_SLOT)
+			return err_set(err, ENOENT, "a row names request %" PRIu64 ", which has no meter", ids->id[i]);
+	}
+	return ids->n;
+}
+
+static uint32_t find_set(struct build *b, const struct sched_set *set)
+{
+	uint32_t at = set->hash & b->mask;
+
+	while (b->bucket[at] != 0 && !sched_set_equal(&b->sets[b->bucket[at] - 1], set))
+		at = (at + 1) & b->mask;
+	if (b->bucket[at] == 0) {
+		b->sets[b->n_sets++] = *set;
+		b->bucket[at] = b->n_sets;
+	}
+	return b->bucket[at] - 1;
+}
+
+static int add_row(struct build *b, const struct sched_slots *slots, const struct action *a,
+		   struct cls_verdict *verdict, struct err *err)
+{
+	struct sched_set set = {.node = SCHED_NODE_ROOT};
+	int n_reservations = name_meters(slots, &a->reservations, set.reservation, err), n_limits;
+
+	if (n_reservations < 0)
+		return n_reservations;
+	n_limits = name_meters(slots, &a->limits, set.limit, err);
+	if (n_limits < 0)
+		return n_limits;
+	set.n_reservations = (uint8_t)n_reservations;
+	set.n_limits = (uint8_t)n_limits;
+	sched_set_seal(&set);
+	*verdict =
+		(struct cls_verdict){.class_slot = find_set(b, &set), .drop = a->access == ACCESS_DENY, .has_row = 1};
+	return 0;
+}
+
+static int fill(struct snapshot *s, const struct snapshot_input *in, const struct sched_slots *slots, struct build *b,
 		struct err *err)
 {
-	for (uint32_t i = 0; i < in->n_rows; i++)
-		tmp->actions[i] = in->rows[i]->action;
-	s->plan = sched_plan_build(slots, in->gen, tmp->actions, in->n_rows, in->meters, in->n_meters, tmp->class_slot,
-				   err);
-	if (s->plan == NULL)
-		return -1;
-	for (uint32_t i = 0; i < in->n_rows; i++)
-		tmp->verdict[i] = (struct cls_verdict){
-			.class_slot = tmp->class_slot[i],
-			.drop = tmp->actions[i].access == ACCESS_DENY,
-			.has_row = 1,
-		};
-	s->cls = cls_build(in->rows, tmp->verdict, in->n_rows, in->gen, in->simd_max_bits, err);
+	struct sched_set none = {.node = SCHED_NODE_ROOT};
+	int ret = 0;
+
+	sched_set_seal(&none);
+	find_set(b, &none); // SNAPSHOT_BEST_EFFORT
+	for (uint32_t i = 0; i < in->n_rows && ret == 0; i++)
+		ret = add_row(b, slots, &in->rows[i]->action, &b->verdict[i], err);
+	s->n_sets = b->n_sets;
+	if (ret < 0)
+		return ret;
+	s->cls = cls_build(in->rows, b->verdict, in->n_rows, in->gen, in->simd_max_bits, err);
 	return s->cls == NULL ? -1 : 0;
 }
 
-struct snapshot *snapshot_build(const struct snapshot_input *in, struct sched_slots *slots, struct err *err)
+struct snapshot *snapshot_build(const struct snapshot_input *in, const struct sched_slots *slots, struct err *err)
 {
-	size_t n = (size_t)in->n_rows + 1;
+	size_t n = (size_t)in->n_rows + 1, n_buckets = 2;
 	struct snapshot *s = calloc(1, sizeof(*s));
-	struct scratch tmp = {
-		.actions = calloc(n, sizeof(*tmp.actions)),
-		.class_slot = calloc(n, sizeof(*tmp.class_slot)),
-		.verdict = calloc(n, sizeof(*tmp.verdict)),
-	};
+	struct build b = {0};
 	int ret = -1;
 
-	if (s == NULL || tmp.actions == NULL || tmp.class_slot == NULL || tmp.verdict == NULL)
+	while (n_buckets < 2 * n)
+		n_buckets *= 2;
+	b.mask = (uint32_t)n_buckets - 1;
+	b.verdict = calloc(n, sizeof(*b.verdict));
+	b.sets = calloc(n, sizeof(*b.sets));
+	b.bucket = calloc(n_buckets, sizeof(*b.bucket));
+	if (s == NULL || b.verdict == NULL || b.sets == NULL || b.bucket == NULL) {
 		err_set(err, ENOMEM, "no memory for a snapshot of %u rows", in->n_rows);
-	else {
+		free(b.sets);
+	} else {
 		s->gen = in->gen;
-		ret = fill(s, in, slots, &tmp, err);
+		s->sets = b.sets;
+		ret = fill(s, in, slots, &b, err);
 	}
 	if (ret < 0) {
 		snapshot_destroy(s);
 		s = NULL;
 	}
-	free(tmp.actions);
-	free(tmp.class_slot);
-	free(tmp.verdict);
+	free(b.verdict);
+	free(b.bucket);
 	return s;
 }
 
@@ -64,7 +111,7 @@ void snapshot_destroy(struct snapshot *s)
 	if (s == NULL)
 		return;
 	cls_destroy(s->cls);
-	sched_plan_destroy(s->plan);
+	free(s->sets);
 	free(s);
 }
 
@@ -92,6 +139,15 @@ unsigned int snapshot_reap(struct snapshot_slot *slot)
 	STAILQ_FOREACH (s, &slot->retired, link)
 		n++;
 	return n;
+}
+
+uint32_t snapshot_oldest_gen(const struct snapshot_slot *slot)
+{
+	const struct snapshot *s = STAILQ_FIRST(&slot->retired);
+
+	if (s == NULL)
+		s = atomic_load_explicit(&slot->live, memory_order_relaxed);
+	return s == NULL ? 0 : s->gen;
 }
 
 void snapshot_slot_fini(struct snapshot_slot *slot)

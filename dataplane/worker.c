@@ -13,6 +13,7 @@
 
 #include <rte_cycles.h>
 #include <rte_ethdev.h>
+#include <rte_hash_crc.h>
 #include <rte_mbuf.h>
 #include <rte_random.h>
 #include <rte_rcu_qsbr.h>
@@ -21,6 +22,7 @@
 #include "fdb.h"
 #include "pkt.h"
 #include "sched.h"
+#include "sched_log.h"
 #include "snapshot.h"
 
 #define PREFETCH_AHEAD 3
@@ -30,6 +32,7 @@
 #define FDB_SWEEP_TICKS 512 // the whole table is swept in so many ticks
 #define IDLE_TURNS 200      // empty turns before the first sleep
 #define SLEEP_NS 50000
+#define CHANGES 64    // of policy, taken from the log at once
 #define WAKE_NS 20000 // a sleep may take so much longer than asked for; also the shortest worth taking
 
 struct port {
@@ -54,6 +57,7 @@ struct worker {
 	struct fdb *fdb;
 	struct rte_mempool *pool;
 	struct sched_limits *limits;
+	struct sched_log *log;
 	struct snapshot_slot *slot;
 	unsigned int qsbr_id;
 	_Atomic uint32_t n_addresses; // writer: worker
@@ -79,6 +83,7 @@ struct worker *worker_create(const struct worker_conf *conf, struct err *err)
 	w->tsc_hz = conf->tsc_hz;
 	w->pool = conf->pool;
 	w->limits = conf->limits;
+	w->log = conf->log;
 	w->slot = conf->slot;
 	w->qsbr_id = conf->qsbr_id;
 	for (uint16_t i = 0; i < conf->n_ports; i++) {
@@ -115,14 +120,21 @@ void worker_destroy(struct worker *w)
 	free(w);
 }
 
-static void adopt(struct worker *w, const struct snapshot *s, uint64_t now_tsc)
+static void adopt(struct worker *w, const struct snapshot *s)
 {
-	sched_limits_adopt(w->limits, s->plan, now_tsc);
-	for (uint16_t i = 0; i < w->n_ports; i++)
-		sched_adopt(w->port[i].sched, s->plan, now_tsc);
 	w->gen = s->gen;
 	w->adopted = true;
 	atomic_store_explicit(&w->slot->adopted_gen, s->gen, memory_order_release);
+}
+
+// After the snapshot pointer is loaded: whatever its rows name is in the log by then.
+static void follow_log(struct worker *w, uint64_t now_tsc)
+{
+	struct sched_change changes[CHANGES];
+	uint32_t n;
+
+	while (unlikely((n = sched_log_read(w->log, 0, changes, CHANGES)) > 0))
+		sched_apply(w->limits, changes, n, now_tsc);
 }
 
 static void drop(struct port *p, enum counter_id why, struct rte_mbuf *m)
@@ -164,24 +176,32 @@ static void flush_direct(struct port *p)
 	p->n_direct = 0;
 }
 
-static void output(struct port *p, struct rte_mbuf *m, uint32_t class_slot, uint64_t now_tsc)
+// What the scheduler must know of a packet.
+struct sched_key {
+	const struct sched_set *set; // NULL: best effort
+	uint32_t flow_hash;
+};
+
+static void output(struct port *p, struct rte_mbuf *m, const struct sched_key *key, uint64_t now_tsc)
 {
+	uint32_t class = key->set == NULL ? SCHED_BEST_EFFORT : sched_class(p->sched, key->set, now_tsc);
+
 	if (unlikely(!p->up)) {
 		drop(p, COUNTER_tx_down, m);
 	} else if (unlikely(rte_pktmbuf_pkt_len(m) > p->max_frame_bytes)) {
 		drop(p, COUNTER_tx_oversize, m);
-	} else if (sched_may_bypass(p->sched, class_slot)) {
+	} else if (sched_may_bypass(p->sched, class)) {
 		p->direct[p->n_direct++] = m;
 		if (p->n_direct == PKT_BURST)
 			flush_direct(p);
-	} else if (unlikely(!sched_enqueue(p->sched, m, class_slot, now_tsc))) {
+	} else if (unlikely(!sched_enqueue(p->sched, m, class, key->flow_hash, now_tsc))) {
 		drop(p, COUNTER_queue_full, m);
 	}
 }
 
 // Every other port that is up gets the frame: the last one itself, the others deep copies (AF_XDP cannot send indirect
 // buffers, and a device may still read the frame after another has rewritten its own).
-static void flood(struct worker *w, struct port *in, struct rte_mbuf *m, uint32_t class_slot, uint64_t now_tsc)
+static void flood(struct worker *w, struct port *in, struct rte_mbuf *m, const struct sched_key *key, uint64_t now_tsc)
 {
 	struct port *out[WORKER_PORTS_MAX];
 	unsigned int n = 0;
@@ -200,11 +220,11 @@ static void flood(struct worker *w, struct port *in, struct rte_mbuf *m, uint32_
 		struct rte_mbuf *copy = rte_pktmbuf_copy(m, w->pool, 0, UINT32_MAX);
 
 		if (likely(copy != NULL))
-			output(out[i], copy, class_slot, now_tsc);
+			output(out[i], copy, key, now_tsc);
 		else
 			counters_add(&out[i]->counters, COUNTER_no_mbuf, 1);
 	}
-	output(out[n - 1], m, class_slot, now_tsc);
+	output(out[n - 1], m, key, now_tsc);
 }
 
 static void learn(struct worker *w, struct port *in, const struct pkt *pkt)
@@ -220,8 +240,18 @@ static void learn(struct worker *w, struct port *in, const struct pkt *pkt)
 		counters_add(&in->counters, counter[how], 1);
 }
 
+// Addresses, protocol and ports; MAC addresses where there is no IP.
+static uint32_t flow_hash(const struct pkt *pkt)
+{
+	if (pkt->family == PKT_IP4)
+		return rte_hash_crc(&pkt->ip4, offsetof(struct pkt_key_ip4, vlan_be), 0);
+	if (pkt->family == PKT_IP6)
+		return rte_hash_crc(&pkt->ip6, offsetof(struct pkt_key_ip6, vlan_be), 0);
+	return rte_hash_crc_8byte(pkt->src_mac, rte_hash_crc_8byte(pkt->dst_mac, 0));
+}
+
 static void forward(struct worker *w, struct port *in, struct rte_mbuf *m, const struct pkt *pkt,
-		    const struct cls_verdict *verdict, uint64_t now_tsc)
+		    const struct cls_verdict *verdict, const struct snapshot *s, uint64_t now_tsc)
 {
 	static const enum counter_id unfit[] = {
 		[PKT_RUNT] = COUNTER_runt,
@@ -229,6 +259,7 @@ static void forward(struct worker *w, struct port *in, struct rte_mbuf *m, const
 		[PKT_BAD_SOURCE] = COUNTER_bad_source,
 		[PKT_LINK_LOCAL] = COUNTER_link_local,
 	};
+	struct sched_key key = {0};
 	uint16_t dst = FDB_PORT_NONE;
 
 	if (unlikely(pkt->verdict != PKT_OK)) {
@@ -240,14 +271,17 @@ static void forward(struct worker *w, struct port *in, struct rte_mbuf *m, const
 		drop(in, COUNTER_denied, m);
 		return;
 	}
+	if (verdict->class_slot != SNAPSHOT_BEST_EFFORT)
+		key.set = &s->sets[verdict->class_slot];
+	key.flow_hash = flow_hash(pkt);
 	if ((pkt->dst_mac >> 40 & 1) == 0)
 		dst = fdb_find(w->fdb, pkt->vlan, pkt->dst_mac, w->tick);
 	if (dst == FDB_PORT_NONE)
-		flood(w, in, m, verdict->class_slot, now_tsc);
+		flood(w, in, m, &key, now_tsc);
 	else if (&w->port[dst] == in)
 		drop(in, COUNTER_same_port, m);
 	else
-		output(&w->port[dst], m, verdict->class_slot, now_tsc);
+		output(&w->port[dst], m, &key, now_tsc);
 }
 
 static void discard(struct port *in, struct rte_mbuf **m, uint16_t n)
@@ -280,7 +314,7 @@ static uint16_t receive(struct worker *w, struct port *in, const struct snapshot
 	}
 	cls_run(s->cls, pkt, n, verdict);
 	for (uint16_t i = 0; i < n; i++)
-		forward(w, in, m[i], &pkt[i], &verdict[i], now_tsc);
+		forward(w, in, m[i], &pkt[i], &verdict[i], s, now_tsc);
 	return n;
 }
 
@@ -340,8 +374,9 @@ unsigned int worker_turn(struct worker *w, uint64_t now_tsc)
 	for (uint16_t i = 0; i < w->n_ports; i++)
 		follow_link(w, &w->port[i]);
 	if (likely(s != NULL)) {
+		follow_log(w, now_tsc);
 		if (unlikely(!w->adopted || s->gen != w->gen))
-			adopt(w, s, now_tsc);
+			adopt(w, s);
 		for (uint16_t i = 0; i < w->n_ports; i++)
 			n += receive(w, &w->port[i], s, now_tsc);
 	}

@@ -15,6 +15,7 @@
 struct rte_mempool;
 struct sched;
 struct sched_limits;
+struct sched_log;
 struct snapshot_slot;
 struct worker;
 
@@ -31,6 +32,7 @@ struct worker_conf {
 	uint64_t tsc_hz;
 	struct rte_mempool *pool; // for the copies of flooded frames; its buffers hold max_frame_bytes in one segment
 	struct sched_limits *limits; // shared by the ports' schedulers; borrowed
+	struct sched_log *log;       // of changes for the schedulers, read as reader 0; borrowed
 	struct snapshot_slot *slot;  // borrowed; slot->rcu has room for qsbr_id
 	unsigned int qsbr_id;        // of this worker in slot->rcu
 	bool poll_always;            // never sleep

@@ -38,11 +38,11 @@ struct net {
 	struct rte_ring *rx[NET_PORTS_MAX], *tx[NET_PORTS_MAX];
 	struct sched *sched[NET_PORTS_MAX];
 	struct sched_limits *limits;
+	struct sched_log *log;
 	struct sched_slots *slots;
 	struct rte_mempool *pool, *copies;
 	struct snapshot_slot slot;
 	struct snapshot *snapshot; // live
-	uint32_t *class_slot;      // of each row of the live snapshot
 	uint64_t now_tsc;
 };
 
@@ -54,42 +54,42 @@ struct net {
 
 static uint32_t net_next_gen = 1;
 
+struct net_meter {
+	uint64_t id, rate_bps;
+	bool is_limit;
+};
+
 // rows in decision order; meters are those their actions name. The old snapshot is freed: the worker must have had a
-// turn.
-static inline void net_publish(struct net *net, const struct row *rows, uint32_t n_rows,
-			       const struct sched_meter *meters, uint32_t n_meters)
+// turn. Meters stay until net_forget_meters.
+static inline void net_publish(struct net *net, const struct row *rows, uint32_t n_rows, const struct net_meter *meters,
+			       uint32_t n_meters)
 {
-	struct snapshot *s = calloc(1, sizeof(*s)), *old = net->snapshot;
 	const struct row **ptr = calloc(n_rows + 1, sizeof(*ptr));
-	struct action *actions = calloc(n_rows + 1, sizeof(*actions));
-	uint32_t *class_slot = calloc(n_rows + 1, sizeof(*class_slot));
-	struct cls_verdict *verdict = calloc(n_rows + 1, sizeof(*verdict));
+	struct snapshot_input in = {.rows = ptr, .n_rows = n_rows, .gen = net_next_gen++, .simd_max_bits = 512};
+	struct snapshot *s, *old = net->snapshot;
 	struct err err = {0};
 
-	for (uint32_t i = 0; i < n_rows; i++) {
-		ptr[i] = &rows[i];
-		actions[i] = rows[i].action;
-	}
-	s->gen = net_next_gen++;
-	s->plan = sched_plan_build(net->slots, s->gen, actions, n_rows, meters, n_meters, class_slot, &err);
-	net_check(s->plan != NULL, err.msg);
 	for (uint32_t i = 0; i < n_rows; i++)
-		verdict[i] = (struct cls_verdict){
-			.class_slot = class_slot[i], .drop = actions[i].access == ACCESS_DENY, .has_row = 1};
-	s->cls = cls_build(ptr, verdict, n_rows, s->gen, 512, &err);
-	net_check(s->cls != NULL, err.msg);
+		ptr[i] = &rows[i];
+	for (uint32_t i = 0; i < n_meters; i++)
+		net_check(sched_slots_meter_set(net->slots, meters[i].id, meters[i].is_limit, meters[i].rate_bps,
+						&err) >= 0,
+			  err.msg);
+	s = snapshot_build(&in, net->slots, &err);
+	net_check(s != NULL, err.msg);
 	atomic_store(&net->slot.live, s);
 	net->snapshot = s;
-	if (old != NULL) {
-		cls_destroy(old->cls);
-		sched_plan_destroy(old->plan);
-		free(old);
-	}
+	snapshot_destroy(old);
 	free(ptr);
-	free(actions);
-	free(net->class_slot);
-	net->class_slot = class_slot;
-	free(verdict);
+}
+
+// The live snapshot names none of them.
+static inline void net_forget_meters(struct net *net, const struct net_meter *meters, uint32_t n_meters)
+{
+	struct err err = {0};
+
+	for (uint32_t i = 0; i < n_meters; i++)
+		net_check(sched_slots_meter_del(net->slots, meters[i].id, &err) >= 0, err.msg);
 }
 
 // device: one per port, or NULL for rings. tsc_hz: NET_HZ, or the real one for worker_main. rate_bps of all ports, 0:
@@ -109,7 +109,9 @@ static inline void net_open_on(struct net *net, uint16_t n_ports, const char *co
 	assert_true(net->pool != NULL && net->copies != NULL && net->slot.rcu != NULL);
 	rte_rcu_qsbr_init(net->slot.rcu, 1);
 	STAILQ_INIT(&net->slot.retired);
-	net->slots = sched_slots_create(&err);
+	net->log = sched_log_create(1, &err);
+	net_check(net->log != NULL, err.msg);
+	net->slots = sched_slots_create(net->log, &err);
 	net_check(net->slots != NULL, err.msg);
 	net->limits = sched_limits_create(tsc_hz, NET_MAX_FRAME, SOCKET_ID_ANY, &err);
 	net_check(net->limits != NULL, err.msg);
@@ -139,6 +141,7 @@ static inline void net_open_on(struct net *net, uint16_t n_ports, const char *co
 	}
 	conf.pool = net->copies;
 	conf.limits = net->limits;
+	conf.log = net->log;
 	conf.slot = &net->slot;
 	net->w = worker_create(&conf, &err);
 	net_check(net->w != NULL, err.msg);
@@ -172,13 +175,9 @@ static inline void net_close(struct net *net)
 		rte_ring_free(net->tx[i]);
 	}
 	sched_limits_destroy(net->limits);
-	if (net->snapshot != NULL) {
-		cls_destroy(net->snapshot->cls);
-		sched_plan_destroy(net->snapshot->plan);
-		free(net->snapshot);
-	}
-	free(net->class_slot);
+	snapshot_destroy(net->snapshot);
 	sched_slots_destroy(net->slots);
+	sched_log_destroy(net->log);
 	rte_free(net->slot.rcu);
 	assert_int_equal(rte_mempool_in_use_count(net->pool), 0);
 	assert_int_equal(rte_mempool_in_use_count(net->copies), 0);

@@ -346,7 +346,7 @@ static void full_transmit_ring_drops_and_counts_what_no_scheduler_holds(void **s
 static void publish_limit(void)
 {
 	struct row row = row_between(IP(1), IP(2), 1);
-	struct sched_meter meter = {.id = 17, .rate_bps = 8000000};
+	struct net_meter meter = {.id = 17, .rate_bps = 8000000, .is_limit = true};
 
 	idset_add(&row.action.limits, 17);
 	net_publish(&net, &row, 1, &meter, 1);

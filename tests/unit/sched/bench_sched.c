@@ -11,6 +11,7 @@
 #include <rte_mbuf.h>
 
 #include "dataplane/sched.h"
+#include "dataplane/sched_slots.h"
 #include "sim.h"
 
 #define BURST 32
@@ -35,28 +36,42 @@ enum kind {
 
 static const char *const kind_name[] = {"excess only", "reserved", "limited", "reserved, one limit for all"};
 
-static void build(struct sched_plan *plan, uint32_t n, enum kind kind)
-{
-	plan->classes = calloc(n, sizeof(*plan->classes));
-	plan->meters = calloc(n + 1, sizeof(*plan->meters));
-	plan->n_classes = n;
-	for (uint32_t i = 0; i < n; i++) {
-		struct sched_class *c = &plan->classes[i];
+struct plan {
+	struct sched_set *sets; // of class 1 + i
+	struct sched_change *changes;
+	uint32_t n_changes;
+};
 
-		*c = (struct sched_class){.uid = i + 1, .slot = i + 1, .weight = 1};
+static void build(struct plan *plan, uint32_t n, enum kind kind)
+{
+	plan->sets = calloc(n, sizeof(*plan->sets));
+	plan->changes = calloc(n + 1, sizeof(*plan->changes));
+	for (uint32_t i = 0; i < n; i++) {
+		struct sched_set *c = &plan->sets[i];
+
 		if (kind == RESERVED || kind == MIXED)
-			c->reservation[c->n_reservations++] = (uint16_t)i;
-		if (kind == LIMITED)
-			c->limit[c->n_limits++] = (uint16_t)i;
+			c->reservation[c->n_reservations++] = i;
+		if (kind == LIMITED || kind == PLAIN)
+			c->limit[c->n_limits++] = i;
 		if (kind == MIXED)
 			c->limit[c->n_limits++] = SCHED_METERS_MAX - 1;
+		sched_set_seal(c);
 		// all together: 90 % of the line reserved; limits a little above the fair share
-		plan->meters[plan->n_meters++] = (struct sched_meter){
-			.uid = i + 1, .slot = i, .rate_bps = (kind == LIMITED ? 11000000000 : 9000000000) / n};
+		plan->changes[plan->n_changes++] =
+			(struct sched_change){.kind = SCHED_METER_SET,
+					      .id = i + 1,
+					      .slot = i,
+					      .is_limit = kind == LIMITED || kind == PLAIN,
+					      .rate_bps = kind == PLAIN     ? 400000000000
+							  : kind == LIMITED ? 11000000000 / n
+									    : 9000000000 / n};
 	}
 	if (kind == MIXED)
-		plan->meters[plan->n_meters++] =
-			(struct sched_meter){.uid = n + 1, .slot = SCHED_METERS_MAX - 1, .rate_bps = 9500000000};
+		plan->changes[plan->n_changes++] = (struct sched_change){.kind = SCHED_METER_SET,
+									 .id = n + 1,
+									 .slot = SCHED_METERS_MAX - 1,
+									 .is_limit = true,
+									 .rate_bps = 9500000000};
 }
 
 static void measure(uint32_t n, enum kind kind, uint32_t backlog)
@@ -66,17 +81,16 @@ static void measure(uint32_t n, enum kind kind, uint32_t backlog)
 	struct sched *s = sched_create(&conf, limits, NULL);
 	struct rte_mbuf *m = calloc((size_t)n * backlog + BURST, sizeof(*m)), *out[BURST];
 	uint64_t now = 1, start, adopt_ns, best = UINT64_MAX;
-	struct sched_plan plan = {0};
+	struct plan plan = {0};
 	uint32_t lcg = 1;
 
 	build(&plan, n, kind);
-	sched_limits_adopt(limits, &plan, now);
-	sched_adopt(s, &plan, now);
+	sched_apply(limits, plan.changes, plan.n_changes, now);
 	for (uint32_t i = 0; i < n * backlog + BURST; i++) {
 		m[i].pkt_len = 64;
 		m[i].port = (uint16_t)(1 + i % n);
 		if (i < n * backlog)
-			sched_enqueue(s, &m[i], m[i].port, now);
+			sched_enqueue(s, &m[i], sched_class(s, &plan.sets[m[i].port - 1], now), i, now);
 		else
 			out[i - n * backlog] = &m[i];
 	}
@@ -93,7 +107,7 @@ static void measure(uint32_t n, enum kind kind, uint32_t backlog)
 					lcg = lcg * 1664525 + 1013904223;
 					slot = 1 + (lcg >> 8) % n;
 				}
-				sched_enqueue(s, out[i], slot, now);
+				sched_enqueue(s, out[i], sched_class(s, &plan.sets[slot - 1], now), i, now);
 			}
 			now += 64 * 8 / 10 * BURST + 8; // what the line needs for a burst
 			got = sched_dequeue(s, out, BURST, now);
@@ -103,8 +117,7 @@ static void measure(uint32_t n, enum kind kind, uint32_t backlog)
 		best = ns < best ? ns : best;
 	}
 	start = clock_ns();
-	sched_limits_adopt(limits, &plan, now);
-	sched_adopt(s, &plan, now);
+	sched_apply(limits, plan.changes, plan.n_changes, now);
 	adopt_ns = clock_ns() - start;
 	printf("%5u classes, %-28s backlog %2u: %3lu.%02lu ns a packet, %5.1f Mpps; adoption %lu us\n", n,
 	       kind_name[kind], backlog, best / 100, best % 100, 1e5 / (double)best, adopt_ns / 1000);
@@ -112,8 +125,8 @@ static void measure(uint32_t n, enum kind kind, uint32_t backlog)
 		sched_dequeue(s, out, BURST, now += HZ);
 	sched_destroy(s);
 	sched_limits_destroy(limits);
-	free(plan.classes);
-	free(plan.meters);
+	free(plan.sets);
+	free(plan.changes);
 	free(m);
 }
 

@@ -71,32 +71,96 @@ uint64_t sim_tsc(const struct sim *sim)
 void sim_plan_init(struct sim_plan *p)
 {
 	*p = (struct sim_plan){0};
-	p->plan = (struct sched_plan){.gen = 1, .classes = p->classes, .meters = p->meters};
 }
 
 void sim_plan_meter(struct sim_plan *p, uint32_t slot, uint64_t uid, uint64_t rate_bps)
 {
-	p->meters[p->plan.n_meters++] = (struct sched_meter){.id = uid, .uid = uid, .rate_bps = rate_bps, .slot = slot};
+	p->meters[slot] = (struct sim_meter){.uid = uid, .rate_bps = rate_bps};
 }
 
-struct sched_class *sim_plan_class(struct sim_plan *p, uint32_t slot, uint32_t weight, const int *reservations,
-				   const int *limits)
+struct sim_class *sim_plan_class(struct sim_plan *p, uint32_t slot, uint32_t weight, const int *reservations,
+				 const int *limits)
 {
-	struct sched_class *c = &p->classes[p->plan.n_classes++];
+	struct sim_class *c = &p->classes[slot];
 
-	*c = (struct sched_class){.uid = 1000 + slot, .slot = slot, .weight = weight};
+	*c = (struct sim_class){.used = true, .weight = weight, .set.node = weight == 1 ? SCHED_NODE_ROOT : slot};
 	for (; reservations != NULL && *reservations >= 0; reservations++)
-		c->reservation[c->n_reservations++] = (uint16_t)*reservations;
+		c->set.reservation[c->set.n_reservations++] = (uint32_t)*reservations;
 	for (; limits != NULL && *limits >= 0; limits++)
-		c->limit[c->n_limits++] = (uint16_t)*limits;
+		c->set.limit[c->set.n_limits++] = (uint32_t)*limits;
+	if (c->set.n_reservations < ACTION_SET_MAX) // one that is not there: equal sets would be one class
+		c->set.reservation[c->set.n_reservations++] = 1000 + slot;
+	sched_set_seal(&c->set);
 	return c;
+}
+
+static bool plan_limits(const struct sim_plan *p, uint32_t meter)
+{
+	for (uint32_t slot = 0; slot < SIM_SLOTS; slot++) {
+		for (unsigned int i = 0; i < p->classes[slot].set.n_limits; i++) {
+			if (p->classes[slot].set.limit[i] == meter)
+				return true;
+		}
+	}
+	return false;
+}
+
+static void apply(struct sim *sim, struct sched_change c)
+{
+	sched_apply(sim->limits, &c, 1, sim_tsc(sim));
+}
+
+static void adopt_meter(struct sim *sim, const struct sim_plan *p, uint32_t slot)
+{
+	struct sim_meter *is = &sim->meters[slot];
+	const struct sim_meter *want = &p->meters[slot];
+	bool is_limit = plan_limits(p, slot);
+
+	if (is->uid != 0 && (is->uid != want->uid || sim->is_limit[slot] != is_limit))
+		apply(sim,
+		      (struct sched_change){
+			      .kind = SCHED_METER_DEL, .slot = slot, .id = is->uid, .is_limit = sim->is_limit[slot]});
+	if (want->uid != 0 &&
+	    (is->uid != want->uid || sim->is_limit[slot] != is_limit || is->rate_bps != want->rate_bps))
+		apply(sim, (struct sched_change){.kind = SCHED_METER_SET,
+						 .slot = slot,
+						 .id = want->uid,
+						 .is_limit = is_limit,
+						 .rate_bps = want->rate_bps});
+	*is = *want;
+	sim->is_limit[slot] = is_limit;
+}
+
+static void adopt_node(struct sim *sim, const struct sim_plan *p, uint32_t slot)
+{
+	uint32_t weight = p->classes[slot].used && p->classes[slot].weight > 1 ? p->classes[slot].weight : 0;
+
+	if (weight != 0 && weight != sim->node_weight[slot])
+		apply(sim, (struct sched_change){.kind = SCHED_NODE_SET, .slot = slot, .id = slot, .weight = weight});
+	if (weight == 0 && sim->node_weight[slot] != 0)
+		apply(sim, (struct sched_change){.kind = SCHED_NODE_DEL, .slot = slot, .id = slot});
+	sim->node_weight[slot] = weight;
 }
 
 void sim_adopt(struct sim *sim, const struct sim_plan *p)
 {
-	sched_limits_adopt(sim->limits, &p->plan, sim_tsc(sim));
-	for (unsigned int i = 0; i < sim->n_queues; i++)
-		sched_adopt(sim->queue[i], &p->plan, sim_tsc(sim));
+	for (uint32_t slot = 0; slot < SIM_SLOTS; slot++) {
+		adopt_meter(sim, p, slot);
+		adopt_node(sim, p, slot);
+	}
+	sim->plan = *p;
+}
+
+uint32_t sim_class(struct sim *sim, unsigned int queue, uint32_t slot)
+{
+	const struct sim_class *c = &sim->plan.classes[slot];
+
+	return c->used ? sched_class(sim->queue[queue], &c->set, sim_tsc(sim)) : SCHED_BEST_EFFORT;
+}
+
+void sim_stats(struct sim *sim, unsigned int queue, uint32_t slot, struct sched_class_stats *out)
+{
+	sched_class_stats(sim->queue[queue], sim_class(sim, queue, slot), out);
 }
 
 struct rte_mbuf *sim_packet(struct sim *sim, unsigned int queue, uint32_t slot, uint32_t len_bytes)
@@ -114,7 +178,7 @@ bool sim_send(struct sim *sim, unsigned int queue, uint32_t slot, uint32_t len_b
 {
 	struct rte_mbuf *m = sim_packet(sim, queue, slot, len_bytes);
 
-	if (sched_enqueue(sim->queue[queue], m, slot, sim_tsc(sim)))
+	if (sched_enqueue(sim->queue[queue], m, sim_class(sim, queue, slot), slot, sim_tsc(sim)))
 		return true;
 	sim->next_seq[queue][slot]--;
 	rte_pktmbuf_free(m);
@@ -128,7 +192,7 @@ static void refill(struct sim *sim, unsigned int queue, uint32_t slot)
 
 	if (!src->on)
 		return;
-	sched_class_stats(sim->queue[queue], slot, &st);
+	sim_stats(sim, queue, slot, &st);
 	for (uint64_t n = st.backlog_packets; n < src->keep; n++)
 		assert_true(sim_send(sim, queue, slot, src->len_bytes));
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A scheduler on a simulated clock: hand-made plans, sources that keep classes backlogged, what was sent by class and
-// millisecond. One per test; thread: the test's.
+// millisecond. A plan names its classes by slots of its own; the one that the scheduler gives is asked for at each
+// packet. One per test; thread: the test's.
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -16,10 +17,19 @@
 #define MBIT 1000000ULL
 #define MTU 1514U
 
+struct sim_meter {
+	uint64_t uid, rate_bps;
+};
+
+struct sim_class {
+	bool used;
+	uint32_t weight; // 1: directly in the root; else a node of its own
+	struct sched_set set;
+};
+
 struct sim_plan {
-	struct sched_class classes[SIM_SLOTS];
-	struct sched_meter meters[SIM_SLOTS];
-	struct sched_plan plan;
+	struct sim_class classes[SIM_SLOTS];
+	struct sim_meter meters[SIM_SLOTS]; // uid 0: none
 };
 
 struct sim_source { // keeps one class of one queue backlogged
@@ -39,6 +49,10 @@ struct sim {
 	uint32_t bin[SIM_SLOTS][SIM_BINS]; // bytes sent by class and ms, all queues
 	uint32_t next_seq[SIM_QUEUES][SIM_SLOTS], seen_seq[SIM_QUEUES][SIM_SLOTS];
 	uint64_t turns;
+	struct sim_plan plan;               // adopted
+	struct sim_meter meters[SIM_SLOTS]; // as the scheduler knows them
+	bool is_limit[SIM_SLOTS];
+	uint32_t node_weight[SIM_SLOTS];
 	uint32_t mbufs_before; // a failed test must not fail the next
 };
 
@@ -52,10 +66,13 @@ uint64_t sim_tsc(const struct sim *sim);
 
 void sim_plan_init(struct sim_plan *p);
 void sim_plan_meter(struct sim_plan *p, uint32_t slot, uint64_t uid, uint64_t rate_bps);
-// reservations and limits: meter slots, ended by -1; NULL: none. The class's uid is 1000 + slot.
-struct sched_class *sim_plan_class(struct sim_plan *p, uint32_t slot, uint32_t weight, const int *reservations,
-				   const int *limits);
+// reservations and limits: meter slots, ended by -1; NULL: none. No meter may be both.
+struct sim_class *sim_plan_class(struct sim_plan *p, uint32_t slot, uint32_t weight, const int *reservations,
+				 const int *limits);
+// The changes from the plan before.
 void sim_adopt(struct sim *sim, const struct sim_plan *p);
+uint32_t sim_class(struct sim *sim, unsigned int queue, uint32_t slot); // the scheduler's; best effort if not planned
+void sim_stats(struct sim *sim, unsigned int queue, uint32_t slot, struct sched_class_stats *out);
 
 struct rte_mbuf *sim_packet(struct sim *sim, unsigned int queue, uint32_t slot, uint32_t len_bytes);
 bool sim_send(struct sim *sim, unsigned int queue, uint32_t slot, uint32_t len_bytes); // false: dropped (and freed)

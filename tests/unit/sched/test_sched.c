@@ -401,14 +401,14 @@ static void full_queue_drops_only_its_own_class_and_counts_it(void **state)
 		n++;
 	assert_int_equal(n, 65); // 64 KB
 	assert_false(sim_send(sim, 0, 1, 1000));
-	sched_class_stats(sim->queue[0], 1, &st);
+	sim_stats(sim, 0, 1, &st);
 	assert_int_equal(st.dropped_packets, 2);
 	assert_int_equal(st.dropped_bytes, 2000);
 	assert_int_equal(st.backlog_packets, 65);
 	assert_int_equal(st.backlog_bytes, 65000);
 	assert_true(sim_send(sim, 0, FLOOD, 1000));
 	sim_drain(sim);
-	sched_class_stats(sim->queue[0], 1, &st);
+	sim_stats(sim, 0, 1, &st);
 	assert_int_equal(st.packets, 65);
 	assert_int_equal(st.bytes, 65000);
 	assert_int_equal(st.backlog_packets, 0);
@@ -466,22 +466,22 @@ static void unshaped_port_passes_all_at_once_but_limits(void **state)
 	sim_plan_class(&p, 1, 1, IDS(0), NULL);
 	sim_plan_class(&p, 2, 1, NULL, IDS(1));
 	sim_adopt(sim, &p);
-	assert_true(sched_may_bypass(sim->queue[0], 0));
-	assert_true(sched_may_bypass(sim->queue[0], 1));
-	assert_false(sched_may_bypass(sim->queue[0], 2));
+	assert_true(sched_may_bypass(sim->queue[0], sim_class(sim, 0, 0)));
+	assert_true(sched_may_bypass(sim->queue[0], sim_class(sim, 0, 1)));
+	assert_false(sched_may_bypass(sim->queue[0], sim_class(sim, 0, 2)));
 	assert_true(sched_may_bypass(sim->queue[0], 4000)); // no such class: best effort
 	for (unsigned int i = 0; i < 100; i++) {
 		for (uint32_t slot = 0; slot < 3; slot++)
 			sim_send(sim, 0, slot, MTU);
 	}
-	assert_false(sched_may_bypass(sim->queue[0], 0));
-	assert_false(sched_may_bypass(sim->queue[0], 1));
+	assert_false(sched_may_bypass(sim->queue[0], sim_class(sim, 0, 0)));
+	assert_false(sched_may_bypass(sim->queue[0], sim_class(sim, 0, 1)));
 	while (sim_take(sim, 0) > 0)
 		;
 	assert_int_equal(sim_bytes(sim, 0), 100 * MTU);
 	assert_int_equal(sim_bytes(sim, 1), 100 * MTU);
 	assert_true(sim_bytes(sim, 2) <= 2 * MTU);
-	assert_true(sched_may_bypass(sim->queue[0], 1));
+	assert_true(sched_may_bypass(sim->queue[0], sim_class(sim, 0, 1)));
 	sim_drain(sim);
 	sim_destroy(sim);
 }
@@ -490,7 +490,7 @@ static void shaped_port_is_never_bypassed(void **state)
 {
 	struct sim *sim = sim_create(MBIT, 1, SIM_HZ);
 
-	assert_false(sched_may_bypass(sim->queue[0], 0));
+	assert_false(sched_may_bypass(sim->queue[0], sim_class(sim, 0, 0)));
 	assert_true(sched_next_tsc(sim->queue[0], sim_tsc(sim)) == UINT64_MAX);
 	assert_true(sim_send(sim, 0, 0, 100));
 	assert_int_equal(sched_next_tsc(sim->queue[0], sim_tsc(sim)), 0);

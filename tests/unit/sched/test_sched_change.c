@@ -19,11 +19,11 @@ static void assert_near(double is, double want, double tolerance)
 		fail_msg("%f is not %f +- %f", is, want, tolerance);
 }
 
-static uint64_t backlog(const struct sim *sim, uint32_t slot)
+static uint64_t backlog(struct sim *sim, uint32_t slot)
 {
 	struct sched_class_stats st;
 
-	sched_class_stats(sim->queue[0], slot, &st);
+	sim_stats(sim, 0, slot, &st);
 	return st.backlog_packets;
 }
 
@@ -56,12 +56,12 @@ static void adopting_the_same_plan_changes_nothing(void **state)
 		assert_near((double)bytes[1][slot], (double)bytes[0][slot], 2 * MTU);
 }
 
-static void removed_class_drains_in_order_behind_best_effort_even_past_its_room(void **state)
+static void class_whose_meters_go_drains_without_them_in_order(void **state)
 {
 	struct sim *sim = sim_create(100 * MBIT, 1, SIM_HZ);
 	struct sched_class_stats st;
 	struct sim_plan p;
-	unsigned int n = 0;
+	uint32_t class;
 
 	sim_plan_init(&p);
 	sim_plan_meter(&p, 0, 1, 100 * MBIT);
@@ -69,22 +69,21 @@ static void removed_class_drains_in_order_behind_best_effort_even_past_its_room(
 	sim_plan_class(&p, 1, 1, IDS(0), NULL);
 	sim_plan_class(&p, 2, 1, NULL, IDS(1));
 	sim_adopt(sim, &p);
-	for (; n < 60; n++)
+	for (unsigned int n = 0; n < 60; n++)
 		assert_true(sim_send(sim, 0, 2, 1000));
-	while (sim_send(sim, 0, FLOOD, 1000))
-		n++;
 	assert_true(sim_send(sim, 0, 1, 1000));
-	sim_run(sim, SIM_MS);
+	sim_run(sim, 3000 * SIM_MS);
 	assert_int_equal(backlog(sim, 2), 60);
+	class = sim_class(sim, 0, 2);
 	sim_plan_init(&p);
 	sim_adopt(sim, &p);
-	assert_int_equal(backlog(sim, 2), 0);
-	assert_int_equal(sched_backlog_packets(sim->queue[0]), backlog(sim, FLOOD));
-	assert_true(sim_send(sim, 0, 2, 1000) == false); // no such class now: best effort, and that is full
-	sim_drain(sim);                                  // checks the order
-	assert_int_equal(sim_bytes(sim, 0) + sim_bytes(sim, 1) + sim_bytes(sim, 2), (n + 1) * 1000);
-	sched_class_stats(sim->queue[0], FLOOD, &st);
-	assert_int_equal(st.dropped_packets, 2);
+	sched_class_stats(sim->queue[0], class, &st);
+	assert_int_equal(st.backlog_packets, 60);
+	sim_run(sim, 10 * SIM_MS); // checks the order
+	assert_int_equal(sim_bytes(sim, 2), 60000);
+	assert_int_equal(sim_bytes(sim, 1), 1000);
+	sim_run(sim, 3000 * SIM_MS);
+	sim_take(sim, 0);
 	sim_destroy(sim);
 }
 
@@ -103,10 +102,10 @@ static void new_owner_of_a_slot_inherits_nothing(void **state)
 	sim_run(sim, SIM_MS); // the limit's tokens are used up
 	sim_plan_init(&p);
 	sim_plan_meter(&p, 0, 2, 8000);
-	sim_plan_class(&p, 1, 1, NULL, IDS(0))->uid = 77;
+	sim_plan_class(&p, 1, 1, NULL, IDS(0));
 	sim_adopt(sim, &p);
 	assert_int_equal(backlog(sim, 1), 0);
-	sched_class_stats(sim->queue[0], 1, &st);
+	sim_stats(sim, 0, 1, &st);
 	assert_int_equal(st.packets, 0);
 	sim_run(sim, 100 * SIM_MS); // the old packets leave as best effort
 	assert_int_equal(sched_backlog_packets(sim->queue[0]), 0);
@@ -168,28 +167,6 @@ static void changed_reservation_counts_from_now(void **state)
 	sim_destroy(sim);
 }
 
-static void class_whose_meters_change_under_one_uid_keeps_its_packets(void **state)
-{
-	struct sim *sim = sim_create(100 * MBIT, 1, SIM_HZ);
-	const uint64_t ns = 1000 * SIM_MS;
-	struct sim_plan p;
-
-	sim_plan_init(&p);
-	sim_plan_meter(&p, 0, 1, 90 * MBIT);
-	sim_plan_class(&p, 1, 1, IDS(0), NULL);
-	sim_adopt(sim, &p);
-	sim_backlog(sim, 0, 1, MTU);
-	sim_backlog(sim, 0, FLOOD, MTU);
-	sim_plan_init(&p);
-	sim_plan_meter(&p, 5, 2, 40 * MBIT);
-	sim_plan_class(&p, 1, 1, IDS(5), NULL);
-	sim_adopt(sim, &p);
-	assert_int_equal(backlog(sim, 1), 40);
-	sim_run(sim, ns);
-	assert_near(sim_mbit(sim, 1, 0, ns), 70, 1);
-	sim_destroy(sim);
-}
-
 // Plans come and go at random under load; sim_take checks order and loss, sim_destroy that no mbuf is left.
 static void random_plans_lose_and_reorder_nothing(void **state)
 {
@@ -204,22 +181,20 @@ static void random_plans_lose_and_reorder_nothing(void **state)
 		struct sim_plan p;
 
 		sim_plan_init(&p);
-		for (uint32_t slot = 0; slot < 8; slot++)
+		for (uint32_t slot = 0; slot < 20; slot++)
 			sim_plan_meter(&p, slot, slot + 1, (uint64_t)(rand() % 50) * MBIT / (rand() % 2 ? 1 : 100));
 		for (uint32_t slot = 1; slot < 12; slot++) {
-			if (rand() % 3 != 0) // a set of meters for each uid, as sched_plan_build does it
-				sim_plan_class(&p, slot, 1, slot % 3 ? IDS(slot % 8 == 2 ? 3 : (int)slot % 8, 2) : NULL,
-					       slot % 4 ? IDS((int)slot % 5, 5) : NULL);
+			if (rand() % 3 != 0)
+				sim_plan_class(&p, slot, 1 + (uint32_t)rand() % 3,
+					       slot % 3 ? IDS(slot % 8 == 2 ? 3 : (int)slot % 8, 2) : NULL,
+					       slot % 4 ? IDS(10 + (int)slot % 5, 15) : NULL);
 		}
 		sim_adopt(sim, &p);
 		for (unsigned int n = 0; n < 200; n++) {
 			uint32_t slot = (uint32_t)rand() % 12;
 			unsigned int q = (unsigned int)rand() % 2;
-			bool known = slot == 0;
 
-			for (uint32_t c = 0; c < p.plan.n_classes; c++)
-				known |= p.classes[c].slot == slot;
-			if (known) // else packets of one slot could be in two queues
+			if (slot == 0 || p.classes[slot].used) // else packets of one slot could be in two queues
 				sim_send(sim, q, slot, 64 + (uint32_t)rand() % 1450);
 		}
 		// A class must be empty in best effort before its slot comes back, or the order cannot be judged by
@@ -235,6 +210,94 @@ static void random_plans_lose_and_reorder_nothing(void **state)
 			sim_run(sim, 10 * SIM_MS);
 		}
 	}
+	sim_destroy(sim);
+}
+
+static void idle_classes_go_back_to_the_pool_and_their_names_are_old(void **state)
+{
+	struct sim *sim = sim_create(100 * MBIT, 1, SIM_HZ);
+	struct sched_stats stats;
+	struct sim_plan p;
+	uint32_t class;
+
+	sim_plan_init(&p);
+	sim_plan_meter(&p, 0, 1, 8000);
+	for (uint32_t slot = 1; slot < 20; slot++)
+		sim_plan_class(&p, slot, slot, NULL, slot == 1 ? IDS(0) : NULL);
+	sim_adopt(sim, &p);
+	for (uint32_t slot = 1; slot < 20; slot++) {
+		for (unsigned int n = 0; n < 6; n++)
+			sim_send(sim, 0, slot, 1000);
+	}
+	class = sim_class(sim, 0, 2);
+	assert_true(sched_class_is_live(sim->queue[0], class));
+	sched_stats(sim->queue[0], &stats);
+	assert_int_equal(stats.n_classes, 20);
+	for (unsigned int i = 0; i < 2500; i++) {
+		sim->now += SIM_MS;
+		sim_take(sim, 0);
+	}
+	sched_stats(sim->queue[0], &stats);
+	assert_int_equal(stats.n_classes, 2); // best effort, and the one that its limit still holds
+	assert_false(sched_class_is_live(sim->queue[0], class));
+	assert_true(sim_class(sim, 0, 2) != class);
+	sim_drain(sim);
+	sim_destroy(sim);
+}
+
+static void empty_pool_polices_what_is_limited_and_counts_it(void **state)
+{
+	struct sim *sim = sim_create(1000 * MBIT, 1, SIM_HZ);
+	struct sched_set set = {.n_limits = 1, .limit = {1}, .node = 0};
+	struct sched_stats stats;
+	struct sim_plan p;
+	uint64_t sent = 0;
+
+	sim_plan_init(&p);
+	sim_plan_meter(&p, 0, 1, 0);
+	sim_plan_meter(&p, 1, 2, 8 * MBIT);
+	sim_plan_class(&p, 1, 1, NULL, IDS(0));
+	sim_plan_class(&p, 2, 1, NULL, IDS(1));
+	sim_adopt(sim, &p);
+	for (uint32_t i = 0;; i++) { // classes that nothing may leave
+		struct sched_set held = {.n_limits = 1,
+					 .limit = {0},
+					 .node = i / 4000,
+					 .n_reservations = 1,
+					 .reservation = {2 + i % 4000}};
+		struct rte_mbuf *m;
+
+		sched_set_seal(&held);
+		m = sim_packet(sim, 0, 3, 64);
+		if (sched_class(sim->queue[0], &held, sim_tsc(sim)) == SCHED_POLICED) {
+			rte_pktmbuf_free(m);
+			break;
+		}
+		assert_true(sched_enqueue(sim->queue[0], m, sched_class(sim->queue[0], &held, sim_tsc(sim)), 0,
+					  sim_tsc(sim)));
+	}
+	sim->next_seq[0][3] = 0;
+	sched_set_seal(&set);
+	for (unsigned int i = 0; i < 1000; i++) {
+		struct rte_mbuf *m = sim_packet(sim, 0, 2, 1000);
+
+		assert_int_equal(sched_class(sim->queue[0], &set, sim_tsc(sim)), SCHED_POLICED);
+		if (sched_enqueue(sim->queue[0], m, SCHED_POLICED, 0, sim_tsc(sim))) {
+			sent += 1000;
+		} else {
+			sim->next_seq[0][2]--;
+			rte_pktmbuf_free(m);
+		}
+		sim->now += SIM_MS / 10;
+		sim_take(sim, 0);
+	}
+	assert_near((double)sent, 100000 + 5000, 2 * MTU); // 8 Mb/s for 100 ms, and the burst
+	sched_stats(sim->queue[0], &stats);
+	assert_true(stats.pool_full >= 1001);
+	assert_int_equal(stats.n_classes, stats.n_classes_max);
+	p.meters[0].rate_bps = 1000 * MBIT;
+	sim_adopt(sim, &p);
+	sim_drain(sim);
 	sim_destroy(sim);
 }
 
@@ -318,7 +381,7 @@ static void unsend_after_an_adoption_still_loses_nothing(void **state)
 	sim_plan_init(&p);
 	sim_adopt(sim, &p);
 	sched_unsend(sim->queue[0], out, n);
-	assert_int_equal(backlog(sim, FLOOD), 8); // their class is no more
+	assert_int_equal(sched_backlog_packets(sim->queue[0]), 8);
 	assert_int_equal(sim_take(sim, 0), 8);
 	sim_destroy(sim);
 }
@@ -424,8 +487,9 @@ static void zero_limit_stops_and_zero_reservation_promises_nothing(void **state)
 
 	sim_plan_init(&p);
 	sim_plan_meter(&p, 0, 1, 0);
+	sim_plan_meter(&p, 1, 2, 0);
 	sim_plan_class(&p, 1, 1, NULL, IDS(0));
-	sim_plan_class(&p, 2, 1, IDS(0), NULL);
+	sim_plan_class(&p, 2, 1, IDS(1), NULL);
 	sim_adopt(sim, &p);
 	sim_send(sim, 0, 1, 100);
 	sim_run(sim, SIM_HZ);
@@ -463,12 +527,13 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(adopting_the_same_plan_changes_nothing),
-		cmocka_unit_test(removed_class_drains_in_order_behind_best_effort_even_past_its_room),
+		cmocka_unit_test(class_whose_meters_go_drains_without_them_in_order),
 		cmocka_unit_test(new_owner_of_a_slot_inherits_nothing),
 		cmocka_unit_test(changed_rate_counts_from_now_and_gives_no_second_burst),
 		cmocka_unit_test(changed_reservation_counts_from_now),
-		cmocka_unit_test(class_whose_meters_change_under_one_uid_keeps_its_packets),
 		cmocka_unit_test(random_plans_lose_and_reorder_nothing),
+		cmocka_unit_test(idle_classes_go_back_to_the_pool_and_their_names_are_old),
+		cmocka_unit_test(empty_pool_polices_what_is_limited_and_counts_it),
 		cmocka_unit_test(unsent_packets_come_first_again_and_cost_once),
 		cmocka_unit_test(nothing_sent_downstream_for_long_then_all_in_order),
 		cmocka_unit_test(unsend_after_an_adoption_still_loses_nothing),
