@@ -281,6 +281,8 @@ static bool all_sent(const struct session *x)
 // closing over unread input would make the client's kernel drop the answers too.
 static void finish(struct session *x)
 {
+	if (x->ssl != NULL)
+		SSL_shutdown(x->ssl);
 	if (x->eof) {
 		session_destroy(x);
 		return;
@@ -288,8 +290,6 @@ static void finish(struct session *x)
 	x->lingering = true;
 	evbuffer_drain(bufferevent_get_input(x->bev), SIZE_MAX);
 	bufferevent_enable(x->bev, EV_READ);
-	if (x->ssl != NULL)
-		SSL_shutdown(x->ssl);
 	shutdown(bufferevent_getfd(x->bev), SHUT_WR);
 	event_add(x->pause, &linger_time);
 }

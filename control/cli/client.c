@@ -6,64 +6,65 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
 
-#include "control/auth.h"
+#include "conn.h"
 
 #define GREETING "Login: "
+#define READ_SIZE 65536
 
 struct client {
-	FILE *in;
-	int fd;
-	bool greeted;
-	char *line;
-	size_t cap;
-	const char *socket;
+	struct conn conn;
+	char user[3 * PRINCIPAL_NAME_MAX];
+	char *text; // received: [at, len) is not handed out yet
+	size_t at, len, cap;
 	void (*on_event)(void *ctx, const json_t *event, const char *line);
 	void *event_ctx;
 };
 
-static int connect_unix(const char *path, struct err *err)
+// Some more bytes. -1: the end, or an error.
+static int fill(struct client *c, struct err *err)
 {
-	struct sockaddr_un addr = {.sun_family = AF_UNIX};
-	int fd;
+	ssize_t n;
 
-	if (strlen(path) >= sizeof(addr.sun_path))
-		return err_set(err, ENAMETOOLONG, "%s: the path of a socket has at most %zu bytes", path,
-			       sizeof(addr.sun_path) - 1);
-	strcpy(addr.sun_path, path);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0 || connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0) {
-		int code = errno;
-
-		if (fd >= 0)
-			close(fd);
-		return err_set(err, code, "cannot connect to %s: %s%s", path, strerror(code),
-			       code == ENOENT || code == ECONNREFUSED ? " (does pane-switchd run? --socket says where)"
-								      : "");
+	if (c->at > 0) {
+		memmove(c->text, c->text + c->at, c->len - c->at);
+		c->len -= c->at;
+		c->at = 0;
 	}
-	return fd;
+	if (c->cap - c->len < READ_SIZE) {
+		size_t cap = 2 * c->cap + 2 * READ_SIZE;
+		char *text = realloc(c->text, cap);
+
+		if (text == NULL)
+			return err_set(err, ENOMEM, "out of memory");
+		c->text = text;
+		c->cap = cap;
+	}
+	n = conn_receive(&c->conn, c->text + c->len, c->cap - c->len - 1, err);
+	if (n == 0)
+		return err_set(err, EPROTO, "%s: the server closed the session", c->conn.name);
+	if (n < 0)
+		return -1;
+	c->len += (size_t)n;
+	return 0;
 }
 
-static int connect_tcp(const char *text, struct err *err)
+// The next line, without its newline, valid until the next call. NULL: there is none.
+static char *next_line(struct client *c, struct err *err)
 {
-	struct sockaddr_storage addr;
-	socklen_t len;
-	int fd;
+	size_t seen = 0;
+	char *end, *line;
 
-	if (auth_listen_parse(text, &addr, &len, err) < 0)
-		return -EINVAL;
-	fd = socket(addr.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0 || connect(fd, (struct sockaddr *)&addr, len) < 0) {
-		int code = errno;
-
-		if (fd >= 0)
-			close(fd);
-		return err_set(err, code, "cannot connect to %s: %s", text, strerror(code));
+	while ((end = c->len > c->at + seen ? memchr(c->text + c->at + seen, '\n', c->len - c->at - seen) : NULL) ==
+	       NULL) {
+		seen = c->len - c->at;
+		if (fill(c, err) < 0)
+			return NULL;
 	}
-	return fd;
+	line = c->text + c->at;
+	*end = '\0';
+	c->at = (size_t)(end - c->text) + 1;
+	return line;
 }
 
 // The answer to a statement of the login. 0, or -EPROTO with what the server said.
@@ -84,63 +85,74 @@ static int expect_ok(struct client *c, struct err *err)
 	return ret;
 }
 
-struct client *client_open(const char *socket, const char *user, struct err *err)
+// The server speaks first; with TLS it is then that it has judged the certificate.
+static int expect_greeting(struct client *c, struct err *err)
+{
+	const char *line;
+
+	while (c->len < strlen(GREETING) && (c->len == 0 || memcmp(c->text, GREETING, c->len) == 0))
+		if (fill(c, err) < 0)
+			return -EPROTO;
+	if (memcmp(c->text, GREETING, strlen(GREETING)) == 0) {
+		c->at = strlen(GREETING);
+		return 0;
+	}
+	line = next_line(c, err);
+	return line == NULL ? -EPROTO : err_set(err, EPROTO, "%s: the server said: %.300s", c->conn.name, line);
+}
+
+static int log_in(struct client *c, struct err *err)
+{
+	char login[sizeof(c->user) + 2];
+	int len = snprintf(login, sizeof(login), "%s.", c->user);
+
+	if (expect_greeting(c, err) < 0 || client_send(c, "mode json.", 10, err) < 0 ||
+	    client_send(c, login, (size_t)len, err) < 0 || expect_ok(c, err) < 0 || expect_ok(c, err) < 0)
+		return -EPROTO;
+	return 0;
+}
+
+struct client *client_open(const struct client_conf *conf, const char *user, struct err *err)
 {
 	struct client *c = calloc(1, sizeof(*c));
-	char login[256];
-	int len = snprintf(login, sizeof(login), "%s.", user);
+	struct principal own = {"", "", ""};
+	int ret;
 
 	if (c == NULL) {
 		err_set(err, ENOMEM, "out of memory");
 		return NULL;
 	}
-	c->socket = socket;
-	c->fd = strchr(socket, '/') == NULL && strchr(socket, ':') != NULL ? connect_tcp(socket, err)
-									   : connect_unix(socket, err);
-	if (c->fd >= 0)
-		c->in = fdopen(dup(c->fd), "r");
-	if (c->fd < 0 || c->in == NULL || len >= (int)sizeof(login) || client_send(c, "mode json.", 10, err) < 0 ||
-	    client_send(c, login, (size_t)len, err) < 0 || expect_ok(c, err) < 0 || expect_ok(c, err) < 0) {
+	ret = conf->tls != NULL ? conn_open_tls(&c->conn, conf->tls, &conf->files, user == NULL ? &own : NULL, err)
+				: conn_open(&c->conn, conf->socket, err);
+	if (user == NULL)
+		principal_format(&own, c->user, sizeof(c->user));
+	else if (ret == 0 && (size_t)snprintf(c->user, sizeof(c->user), "%s", user) >= sizeof(c->user))
+		ret = err_set(err, EINVAL, "%.64s...: no user has such a long name", user);
+	if (ret < 0 || log_in(c, err) < 0) {
 		client_close(c);
 		return NULL;
 	}
 	return c;
 }
 
+const char *client_user(const struct client *c)
+{
+	return c->user;
+}
+
 void client_close(struct client *c)
 {
 	if (c == NULL)
 		return;
-	if (c->in != NULL)
-		fclose(c->in);
-	if (c->fd >= 0)
-		close(c->fd);
-	free(c->line);
+	conn_close(&c->conn);
+	free(c->text);
 	free(c);
-}
-
-static int send_all(struct client *c, const char *data, size_t len, struct err *err)
-{
-	while (len > 0) {
-		ssize_t n = send(c->fd, data, len, MSG_NOSIGNAL);
-
-		// The server may have said why before it closed: the reader finds out.
-		if (n < 0 && (errno == EPIPE || errno == ECONNRESET))
-			return 0;
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return err_set(err, EIO, "%s: %s", c->socket, strerror(errno));
-		data += n;
-		len -= (size_t)n;
-	}
-	return 0;
 }
 
 int client_send(struct client *c, const char *statement, size_t len, struct err *err)
 {
 	// A blank after the dot tells the server that it ends the statement.
-	if (send_all(c, statement, len, err) < 0 || send_all(c, "\n", 1, err) < 0)
+	if (conn_send(&c->conn, statement, len, err) < 0 || conn_send(&c->conn, "\n", 1, err) < 0)
 		return -EIO;
 	return 0;
 }
@@ -154,25 +166,16 @@ void client_on_event(struct client *c, void (*fn)(void *ctx, const json_t *event
 // An answer or an event.
 static json_t *receive_line(struct client *c, const char **line, struct err *err)
 {
-	ssize_t len = getline(&c->line, &c->cap, c->in);
-	char *text = c->line;
+	char *text = next_line(c, err);
 	json_t *answer;
 
-	if (len < 0) {
-		err_set(err, EPROTO, "%s: the server closed the session", c->socket);
+	if (text == NULL)
 		return NULL;
-	}
-	if (len > 0 && text[len - 1] == '\n')
-		text[len - 1] = '\0';
-	if (!c->greeted && strncmp(text, GREETING, strlen(GREETING)) == 0)
-		text += strlen(GREETING);
-	c->greeted = true;
 	*line = text;
 	answer = json_loads(text, 0, NULL);
 	if (!json_is_object(answer)) {
 		json_decref(answer);
-		// e.g. a session refused before a mode could be chosen
-		err_set(err, EPROTO, "%s: the server said: %.300s", c->socket, text);
+		err_set(err, EPROTO, "%s: the server said: %.300s", c->conn.name, text);
 		return NULL;
 	}
 	return answer;
@@ -189,4 +192,27 @@ json_t *client_receive(struct client *c, const char **line, struct err *err)
 			c->on_event(c->event_ctx, answer, *line);
 		json_decref(answer);
 	}
+}
+
+int client_fd(const struct client *c)
+{
+	return c->conn.fd;
+}
+
+int client_take_events(struct client *c, struct err *err)
+{
+	const char *line;
+
+	if (fill(c, err) < 0)
+		return -1;
+	while (memchr(c->text + c->at, '\n', c->len - c->at) != NULL) {
+		json_t *event = receive_line(c, &line, err);
+
+		if (event == NULL)
+			return -1;
+		if (c->on_event != NULL && json_object_get(event, "event") != NULL)
+			c->on_event(c->event_ctx, event, line);
+		json_decref(event);
+	}
+	return 0;
 }

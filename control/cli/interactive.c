@@ -94,14 +94,14 @@ static void history_path(char *buf, size_t size)
 	snprintf(buf, size, "%s/.panectl_history", dir != NULL ? dir : ".");
 }
 
-static bool terminal_init(struct terminal *t, const char *user, const struct interactive *with)
+static bool terminal_init(struct terminal *t, const struct interactive *with)
 {
 	char path[4096];
 	HistEvent event;
 
 	memset(t, 0, sizeof(*t));
 	t->with = with;
-	snprintf(t->prompt, sizeof(t->prompt), "%s> ", user);
+	snprintf(t->prompt, sizeof(t->prompt), "%s> ", client_user(with->client));
 	t->el = el_init("panectl", stdin, stdout, stderr);
 	t->history = history_init();
 	if (t->el == NULL || t->history == NULL)
@@ -154,14 +154,14 @@ static int ask_complete(struct terminal *t)
 	return 0;
 }
 
-int interactive_run(const char *user, const struct interactive *with)
+int interactive_run(const struct interactive *with)
 {
 	struct terminal t;
 	HistEvent event;
 	const char *line;
 	int count, ret = 0;
 
-	if (!terminal_init(&t, user, with)) {
+	if (!terminal_init(&t, with)) {
 		fprintf(stderr, "panectl: no line editing on this terminal\n");
 		ret = -1;
 	}

@@ -4,13 +4,15 @@
 #include <jansson.h>
 #include <stddef.h>
 
+#include "client.h"
 #include "complete.h"
 
 struct interactive {
 	int (*ask)(void *ctx, const char *statement, size_t len);
 	json_t *(*names)(void *ctx, enum complete_what what); // to complete with; new reference, NULL when unknown
 	void *ctx;
+	struct client *client; // whose events are shown while nothing is typed, and whose user the prompt names
 };
 
 // Reads statements, which may go over several lines, until end of input or until ask returns non-zero; returns that.
-int interactive_run(const char *user, const struct interactive *with);
+int interactive_run(const struct interactive *with);

@@ -4,7 +4,6 @@
 #include <getopt.h>
 #include <langinfo.h>
 #include <locale.h>
-#include <poll.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -14,51 +13,37 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "client.h"
 #include "control/check.h"
-#include "control/cmd_parse.h"
 #include "control/cmd_table.h"
 #include "draw.h"
-#include "interactive.h"
 #include "script.h"
 #include "show.h"
+#include "statements.h"
 
 #define NAME_CHARS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_$-"
 
-enum status {
-	STATUS_ACCEPTED = 0,
-	STATUS_REFUSED = 1,
-	STATUS_USAGE = 2,
-	STATUS_FAILED = 3,
-};
-
-struct session {
-	struct client *client;
-	bool json, refused, progress;
-	size_t n_sent, n_answered;
-	size_t under_way; // bytes sent, not answered yet: an upper bound
-};
-
-struct options {
-	const char *socket, *user;
-	bool json;
-};
-
 static const char usage[] =
-	"usage: panectl [--socket PATH] [--user NAME] [--json] ['STATEMENT.' ...]\n"
-	"       panectl schedule SHARE | tree | events | script FILE | check FILE... | help [VERB]\n"
+	"usage: panectl [WHERE] [--user NAME] [--json] ['STATEMENT.' ...]\n"
+	"       panectl [WHERE] schedule SHARE | tree | events | script FILE | check FILE... | help [VERB]\n"
 	"\n"
 	"Statements say what the network shall do: panectl help. A final dot that is missing is added. Without "
 	"statements\n"
 	"they are read from the terminal (TAB completes, ^D leaves) or, one after the other, from standard input.\n"
 	"\n"
-	"  --socket PATH  of the switch, or ADDRESS:PORT of its loopback TCP socket  (default $PANE_SOCKET or\n"
-	"                 /run/pane/control.sock)\n"
-	"  --user NAME    speak as NAME, NAME@HOST or NAME@HOST/APPLICATION (default $PANE_USER or your OS user's "
-	"name)\n"
-	"  --json         print the answers as they come, one JSON object a line\n"
+	"WHERE the switch is:\n"
+	"  --socket PATH    its socket, or ADDRESS:PORT of its loopback TCP socket  [PANE_SOCKET]\n"
+	"                   (default /run/pane/control.sock)\n"
+	"  --tls HOST:PORT  on another host, over TLS  [PANE_TLS]; then it needs, as PEM files:\n"
+	"  --cert FILE      a certificate of yours  [PANE_CERT]\n"
+	"  --key FILE       its key  [PANE_KEY]\n"
+	"  --ca FILE        the authority that the switch's certificate is of  [PANE_CA]\n"
+	"\n"
+	"  --user NAME      speak as NAME, NAME@HOST or NAME@HOST/APPLICATION  [PANE_USER]\n"
+	"                   (default: your OS user's name; with --tls, whom the certificate stands for)\n"
+	"  --json           print the answers as they come, one JSON object a line\n"
 	"  --version, --help\n"
 	"\n"
+	"The environment variable in brackets stands for the option; the option wins.\n"
 	"Exit status: 0 accepted (check: as expected), 1 refused (check: differences), 2 bad command line, or a file\n"
 	"cannot be read, 3 no connection or no session.\n";
 
@@ -95,228 +80,6 @@ static int usage_error(const char *fmt, const char *what)
 	fprintf(stderr, fmt, what);
 	fprintf(stderr, " (see --help)\n");
 	return STATUS_USAGE;
-}
-
-static int failed(const struct err *err)
-{
-	fflush(stdout);
-	fprintf(stderr, "panectl: %s\n", err->msg);
-	return STATUS_FAILED;
-}
-
-static int receive(struct session *s)
-{
-	const char *line;
-	struct err err;
-	json_t *answer = client_receive(s->client, &line, &err);
-
-	if (answer == NULL)
-		return failed(&err);
-	s->n_answered++;
-	if (s->n_answered == s->n_sent)
-		s->under_way = 0;
-	if (!json_is_true(json_object_get(answer, "ok")))
-		s->refused = true;
-	if (s->json)
-		puts(line);
-	else
-		show_answer(answer, stdout);
-	json_decref(answer);
-	if (s->progress && s->n_answered % 1000 == 0)
-		fprintf(stderr, "\r%zu statements", s->n_answered);
-	return 0;
-}
-
-static int receive_all(struct session *s)
-{
-	int ret = 0;
-
-	while (ret == 0 && s->n_answered < s->n_sent)
-		ret = receive(s);
-	return ret;
-}
-
-// Sends without waiting for the answer, as long as not too much is under way.
-static int submit(struct session *s, const char *statement, size_t len)
-{
-	struct err err;
-	int ret = 0;
-
-	if (len >= 5 && memcmp(statement, "mode", 4) == 0 && strchr(" \t\r\n", statement[4]) != NULL) {
-		fprintf(stderr, "panectl: the mode is panectl's own business; --json shows the answers as they come\n");
-		s->refused = true;
-		return 0;
-	}
-	while (ret == 0 && s->under_way > 0 && s->under_way + len > CLIENT_WINDOW_BYTES)
-		ret = receive_all(s);
-	if (ret != 0)
-		return ret;
-	if (client_send(s->client, statement, len, &err) < 0)
-		return failed(&err);
-	s->n_sent++;
-	s->under_way += len + 1;
-	return 0;
-}
-
-static int ask(void *ctx, const char *statement, size_t len)
-{
-	struct session *s = ctx;
-	int ret = submit(s, statement, len);
-
-	if (ret == 0)
-		ret = receive_all(s);
-	fflush(stdout);
-	if (ret == 0 && len >= 4 && memcmp(statement, "quit", 4) == 0)
-		ret = -1;
-	return ret;
-}
-
-// All statements of a text that is complete but for, perhaps, the last dot.
-static int submit_text(struct session *s, const char *text, size_t len)
-{
-	char *copy = malloc(len + 3);
-	size_t at = 0, skip, n, total = len;
-	int ret = 0;
-
-	if (copy == NULL)
-		return failed(&(struct err){.msg = "out of memory"});
-	memcpy(copy, text, len);
-	memcpy(copy + len, "\n.", 3);
-	while (ret == 0) {
-		n = cmd_split(copy + at, total - at, true, &skip);
-		if (n == 0 && skip < total - at && total == len) {
-			total = len + 2; // a statement is left: with the dot it is whole
-			continue;
-		}
-		if (n == 0 && skip < total - at) {
-			fprintf(stderr, "panectl: a comment has no end\n");
-			s->refused = true;
-		}
-		if (n == 0)
-			break;
-		ret = submit(s, copy + at + skip, n);
-		at += skip + n;
-	}
-	free(copy);
-	return ret;
-}
-
-// Standard input, statement by statement. Answers are fetched whenever the input pauses.
-static int run_script(struct session *s)
-{
-	size_t len = 0, cap = 1 << 16;
-	char *text = malloc(cap);
-	int ret = text == NULL ? failed(&(struct err){.msg = "out of memory"}) : 0;
-
-	while (ret == 0) {
-		struct pollfd in = {.fd = STDIN_FILENO, .events = POLLIN};
-		size_t at = 0, skip, n;
-		ssize_t got;
-
-		if (poll(&in, 1, 0) == 0) {
-			ret = receive_all(s);
-			fflush(stdout);
-			if (ret != 0)
-				break;
-		}
-		if (len == cap) {
-			char *bigger = realloc(text, cap * 2);
-
-			if (bigger == NULL) {
-				ret = failed(&(struct err){.msg = "out of memory"});
-				break;
-			}
-			text = bigger;
-			cap *= 2;
-		}
-		got = read(STDIN_FILENO, text + len, cap - len);
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got <= 0)
-			break;
-		len += (size_t)got;
-		while (ret == 0 && (n = cmd_split(text + at, len - at, false, &skip)) > 0) {
-			ret = submit(s, text + at + skip, n);
-			at += skip + n;
-		}
-		memmove(text, text + at, len - at);
-		len -= at;
-	}
-	if (ret == 0 && len > 0)
-		ret = submit_text(s, text, len);
-	free(text);
-	return ret;
-}
-
-static void print_event(void *ctx, const json_t *event, const char *line)
-{
-	const struct session *s = ctx;
-
-	if (s->json)
-		puts(line);
-	else
-		show_event(event, stdout);
-	fflush(stdout);
-}
-
-// One statement, nothing else under way. The answer (caller: json_decref), NULL with err.
-static json_t *ask_once(struct client *client, const char *statement, const char **line, struct err *err)
-{
-	return client_send(client, statement, strlen(statement), err) < 0 ? NULL : client_receive(client, line, err);
-}
-
-static json_t *names(void *ctx, enum complete_what what)
-{
-	struct session *s = ctx;
-	struct err err;
-	const char *line;
-	json_t *answer = ask_once(s->client, "ListShares.", &line, &err), *shares, *share, *found;
-	size_t i;
-
-	shares = json_object_get(answer, "shares");
-	if (what == COMPLETE_USER) {
-		found = complete_users(shares);
-	} else {
-		found = json_array();
-		json_array_foreach(shares, i, share)
-		{
-			json_array_append(found, json_object_get(share, "name"));
-		}
-	}
-	json_decref(answer);
-	return found;
-}
-
-static int run_statements(const struct options *o, char **args, int n_args)
-{
-	struct session s = {.json = o->json};
-	struct err err;
-	int ret = 0;
-
-	s.client = client_open(o->socket, o->user, &err);
-	if (s.client == NULL)
-		return failed(&err);
-	if (n_args == 0 && isatty(STDIN_FILENO)) {
-		const struct interactive with = {ask, names, &s};
-
-		client_on_event(s.client, print_event, &s);
-		ret = interactive_run(o->user, &with);
-		if (ret < 0)
-			ret = 0;
-	} else if (n_args == 0) {
-		s.progress = isatty(STDERR_FILENO) && !isatty(STDOUT_FILENO);
-		ret = run_script(&s);
-	}
-	for (int i = 0; i < n_args && ret == 0; i++)
-		ret = submit_text(&s, args[i], strlen(args[i]));
-	if (ret == 0)
-		ret = receive_all(&s);
-	if (s.progress && s.n_answered >= 1000)
-		fprintf(stderr, "\r%zu statements\n", s.n_answered);
-	client_close(s.client);
-	if (ret == 0 && s.refused)
-		ret = STATUS_REFUSED;
-	return ret;
 }
 
 // Takes the flags of a command out of its arguments: --json, and where they are asked for --width N and --offline.
@@ -362,20 +125,20 @@ static unsigned int terminal_width(void)
 static int draw(const struct options *o, const char *statement, unsigned int width, const char *share)
 {
 	struct draw d = {.width = width, .out = stdout};
-	struct session s = {.json = o->json};
+	struct talk s = {.json = o->json};
 	const char *line;
 	json_t *answer;
 	struct err err;
 
 	setlocale(LC_CTYPE, "");
 	d.utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
-	s.client = client_open(o->socket, o->user, &err);
+	s.client = client_open(&o->at, o->user, &err);
 	if (s.client == NULL)
-		return failed(&err);
-	answer = ask_once(s.client, statement, &line, &err);
+		return panectl_failed(&err);
+	answer = panectl_ask(s.client, statement, &line, &err);
 	if (answer == NULL) {
 		client_close(s.client);
-		return failed(&err);
+		return panectl_failed(&err);
 	}
 	s.refused = !json_is_true(json_object_get(answer, "ok"));
 	if (o->json)
@@ -420,7 +183,7 @@ static int run_tree(const struct options *given, char **args, int n_args)
 static int run_events(const struct options *given, char **args, int n_args)
 {
 	struct options o = *given;
-	struct session s = {0};
+	struct talk s = {0};
 	const char *line;
 	struct err err;
 
@@ -428,19 +191,19 @@ static int run_events(const struct options *given, char **args, int n_args)
 	if (n_args != 0)
 		return n_args < 0 ? STATUS_USAGE : usage_error("events: %s is too much", args[0]);
 	s.json = o.json;
-	s.client = client_open(o.socket, o.user, &err);
+	s.client = client_open(&o.at, o.user, &err);
 	if (s.client == NULL)
-		return failed(&err);
-	client_on_event(s.client, print_event, &s);
+		return panectl_failed(&err);
+	client_on_event(s.client, panectl_print_event, &s);
 	json_decref(client_receive(s.client, &line, &err)); // no answer is owed: it ends when the session does
 	client_close(s.client);
-	return failed(&err);
+	return panectl_failed(&err);
 }
 
 static int run_play(const struct options *given, char **args, int n_args)
 {
 	struct options o = *given;
-	struct script_conf conf = {.socket = o.socket};
+	struct script_conf conf = {.at = o.at};
 	struct err err = {0};
 	size_t n_refused;
 	int rc;
@@ -454,7 +217,7 @@ static int run_play(const struct options *given, char **args, int n_args)
 	conf.json = o.json;
 	rc = script_run(&conf, &n_refused, &err);
 	if (rc != 0) {
-		failed(&err);
+		panectl_failed(&err);
 		return !conf.offline && rc != -EINVAL && access(conf.path, R_OK) == 0 ? STATUS_FAILED : STATUS_USAGE;
 	}
 	return n_refused > 0 ? STATUS_REFUSED : STATUS_ACCEPTED;
@@ -520,40 +283,78 @@ static int run_check(const struct options *o, char **files, int n_files)
 	return status;
 }
 
-static const char *default_user(void)
+static const char *env_or(const char *name, const char *value)
 {
-	const char *env = getenv("PANE_USER");
-	const struct passwd *pw = getpwuid(geteuid());
+	const char *env = getenv(name);
 
-	if (env != NULL && env[0] != '\0')
-		return env;
-	return pw != NULL ? pw->pw_name : "nobody";
+	return env != NULL && env[0] != '\0' ? env : value;
 }
 
-int main(int argc, char **argv)
+static struct options default_options(void)
+{
+	return (struct options){
+		.at = {.socket = env_or("PANE_SOCKET", "/run/pane/control.sock"),
+		       .tls = env_or("PANE_TLS", NULL),
+		       .files = {.cert = env_or("PANE_CERT", NULL),
+				 .key = env_or("PANE_KEY", NULL),
+				 .ca = env_or("PANE_CA", NULL)}},
+		.user = env_or("PANE_USER", NULL),
+	};
+}
+
+// -1: go on; otherwise the exit status.
+static int check_options(struct options *o)
+{
+	const struct tls_files *f = &o->at.files;
+	const struct passwd *pw;
+
+	if (o->at.tls != NULL && (f->cert == NULL || f->key == NULL || f->ca == NULL))
+		return usage_error("--tls needs %s, too", f->cert == NULL  ? "--cert"
+							  : f->key == NULL ? "--key"
+									   : "--ca");
+	if (o->user == NULL && o->at.tls == NULL) {
+		pw = getpwuid(geteuid());
+		o->user = pw != NULL ? pw->pw_name : "nobody";
+	}
+	return -1;
+}
+
+static int parse_options(int argc, char **argv, struct options *o)
 {
 	static const struct option flags[] = {
 		{"socket", required_argument, NULL, 's'}, {"user", required_argument, NULL, 'u'},
+		{"tls", required_argument, NULL, 't'},    {"cert", required_argument, NULL, 'c'},
+		{"key", required_argument, NULL, 'k'},    {"ca", required_argument, NULL, 'a'},
 		{"json", no_argument, NULL, 'j'},         {"version", no_argument, NULL, 'V'},
 		{"help", no_argument, NULL, 'h'},         {0},
 	};
-	const char *env = getenv("PANE_SOCKET");
-	struct options o = {.socket = env != NULL && env[0] != '\0' ? env : "/run/pane/control.sock",
-			    .user = default_user()};
 	int flag;
 
-	signal(SIGPIPE, SIG_IGN);
+	*o = default_options();
 	opterr = 0;
 	while ((flag = getopt_long(argc, argv, "+:hs:u:j", flags, NULL)) != -1) {
 		switch (flag) {
 		case 's':
-			o.socket = optarg;
+			o->at.socket = optarg;
+			o->at.tls = NULL;
+			break;
+		case 't':
+			o->at.tls = optarg;
+			break;
+		case 'c':
+			o->at.files.cert = optarg;
+			break;
+		case 'k':
+			o->at.files.key = optarg;
+			break;
+		case 'a':
+			o->at.files.ca = optarg;
 			break;
 		case 'u':
-			o.user = optarg;
+			o->user = optarg;
 			break;
 		case 'j':
-			o.json = true;
+			o->json = true;
 			break;
 		case 'V':
 			printf("panectl %s\n", PANE_VERSION);
@@ -568,9 +369,20 @@ int main(int argc, char **argv)
 					   optopt != 0 ? (char[]){'-', (char)optopt, '\0'} : argv[optind - 1]);
 		}
 	}
+	return check_options(o);
+}
+
+int main(int argc, char **argv)
+{
+	struct options o;
+	int status = parse_options(argc, argv, &o);
+
+	signal(SIGPIPE, SIG_IGN);
+	if (status >= 0)
+		return status;
 	for (size_t i = 0; optind < argc && i < N_COMMANDS; i++) {
 		if (strcmp(argv[optind], commands[i].name) == 0)
 			return commands[i].run(&o, argv + optind + 1, argc - optind - 1);
 	}
-	return run_statements(&o, argv + optind, argc - optind);
+	return statements_run(&o, argv + optind, argc - optind);
 }

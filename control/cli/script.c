@@ -117,7 +117,7 @@ static int switch_to(struct player *p, const struct principal *speaker)
 		client_close(s->client);
 	}
 	memcpy(s->name, name, sizeof(name));
-	s->client = client_open(p->conf->socket, name, p->err);
+	s->client = client_open(&p->conf->at, name, p->err);
 	p->current = s;
 	return s->client == NULL ? -p->err->code : 0;
 }

@@ -5,12 +5,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "client.h"
 #include "hft/err.h"
 
 struct script_conf {
 	const char *path;
 	bool offline, json;
-	const char *socket; // of the switch
+	struct client_conf at; // the switch
 };
 
 // Prints an answer a statement, in order. *n_refused: how many were refused. 0; -EINVAL, -ENOENT ... for the file,

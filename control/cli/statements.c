@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "statements.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "control/cmd_parse.h"
+#include "interactive.h"
+#include "show.h"
+
+int panectl_failed(const struct err *err)
+{
+	fflush(stdout);
+	fprintf(stderr, "panectl: %s\n", err->msg);
+	return STATUS_FAILED;
+}
+
+static int receive(struct talk *s)
+{
+	const char *line;
+	struct err err;
+	json_t *answer = client_receive(s->client, &line, &err);
+
+	if (answer == NULL)
+		return panectl_failed(&err);
+	s->n_answered++;
+	if (s->n_answered == s->n_sent)
+		s->under_way = 0;
+	if (!json_is_true(json_object_get(answer, "ok")))
+		s->refused = true;
+	if (s->json)
+		puts(line);
+	else
+		show_answer(answer, stdout);
+	json_decref(answer);
+	if (s->progress && s->n_answered % 1000 == 0)
+		fprintf(stderr, "\r%zu statements", s->n_answered);
+	return 0;
+}
+
+static int receive_all(struct talk *s)
+{
+	int ret = 0;
+
+	while (ret == 0 && s->n_answered < s->n_sent)
+		ret = receive(s);
+	return ret;
+}
+
+// Sends without waiting for the answer, as long as not too much is under way.
+static int submit(struct talk *s, const char *statement, size_t len)
+{
+	struct err err;
+	int ret = 0;
+
+	if (len >= 5 && memcmp(statement, "mode", 4) == 0 && strchr(" \t\r\n", statement[4]) != NULL) {
+		fprintf(stderr, "panectl: the mode is panectl's own business; --json shows the answers as they come\n");
+		s->refused = true;
+		return 0;
+	}
+	while (ret == 0 && s->under_way > 0 && s->under_way + len > CLIENT_WINDOW_BYTES)
+		ret = receive_all(s);
+	if (ret != 0)
+		return ret;
+	if (client_send(s->client, statement, len, &err) < 0)
+		return panectl_failed(&err);
+	s->n_sent++;
+	s->under_way += len + 1;
+	return 0;
+}
+
+static int ask(void *ctx, const char *statement, size_t len)
+{
+	struct talk *s = ctx;
+	int ret = submit(s, statement, len);
+
+	if (ret == 0)
+		ret = receive_all(s);
+	fflush(stdout);
+	if (ret == 0 && len >= 4 && memcmp(statement, "quit", 4) == 0)
+		ret = -1;
+	return ret;
+}
+
+// All statements of a text that is complete but for, perhaps, the last dot.
+static int submit_text(struct talk *s, const char *text, size_t len)
+{
+	char *copy = malloc(len + 3);
+	size_t at = 0, skip, n, total = len;
+	int ret = 0;
+
+	if (copy == NULL)
+		return panectl_failed(&(struct err){.msg = "out of memory"});
+	memcpy(copy, text, len);
+	memcpy(copy + len, "\n.", 3);
+	while (ret == 0) {
+		n = cmd_split(copy + at, total - at, true, &skip);
+		if (n == 0 && skip < total - at && total == len) {
+			total = len + 2; // a statement is left: with the dot it is whole
+			continue;
+		}
+		if (n == 0 && skip < total - at) {
+			fprintf(stderr, "panectl: a comment has no end\n");
+			s->refused = true;
+		}
+		if (n == 0)
+			break;
+		ret = submit(s, copy + at + skip, n);
+		at += skip + n;
+	}
+	free(copy);
+	return ret;
+}
+
+// Standard input, statement by statement. Answers are fetched whenever the input pauses.
+static int run_script(struct talk *s)
+{
+	size_t len = 0, cap = 1 << 16;
+	char *text = malloc(cap);
+	int ret = text == NULL ? panectl_failed(&(struct err){.msg = "out of memory"}) : 0;
+
+	while (ret == 0) {
+		struct pollfd in = {.fd = STDIN_FILENO, .events = POLLIN};
+		size_t at = 0, skip, n;
+		ssize_t got;
+
+		if (poll(&in, 1, 0) == 0) {
+			ret = receive_all(s);
+			fflush(stdout);
+			if (ret != 0)
+				break;
+		}
+		if (len == cap) {
+			char *bigger = realloc(text, cap * 2);
+
+			if (bigger == NULL) {
+				ret = panectl_failed(&(struct err){.msg = "out of memory"});
+				break;
+			}
+			text = bigger;
+			cap *= 2;
+		}
+		got = read(STDIN_FILENO, text + len, cap - len);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got <= 0)
+			break;
+		len += (size_t)got;
+		while (ret == 0 && (n = cmd_split(text + at, len - at, false, &skip)) > 0) {
+			ret = submit(s, text + at + skip, n);
+			at += skip + n;
+		}
+		memmove(text, text + at, len - at);
+		len -= at;
+	}
+	if (ret == 0 && len > 0)
+		ret = submit_text(s, text, len);
+	free(text);
+	return ret;
+}
+
+void panectl_print_event(void *ctx, const json_t *event, const char *line)
+{
+	const struct talk *s = ctx;
+
+	if (s->json)
+		puts(line);
+	else
+		show_event(event, stdout);
+	fflush(stdout);
+}
+
+json_t *panectl_ask(struct client *client, const char *statement, const char **line, struct err *err)
+{
+	return client_send(client, statement, strlen(statement), err) < 0 ? NULL : client_receive(client, line, err);
+}
+
+static json_t *names(void *ctx, enum complete_what what)
+{
+	struct talk *s = ctx;
+	struct err err;
+	const char *line;
+	json_t *answer = panectl_ask(s->client, "ListShares.", &line, &err), *shares, *share, *found;
+	size_t i;
+
+	shares = json_object_get(answer, "shares");
+	if (what == COMPLETE_USER) {
+		found = complete_users(shares);
+	} else {
+		found = json_array();
+		json_array_foreach(shares, i, share)
+		{
+			json_array_append(found, json_object_get(share, "name"));
+		}
+	}
+	json_decref(answer);
+	return found;
+}
+
+int statements_run(const struct options *o, char **args, int n_args)
+{
+	struct talk s = {.json = o->json};
+	bool at_terminal = n_args == 0 && isatty(STDIN_FILENO);
+	struct err err;
+	int ret = 0;
+
+	s.client = client_open(&o->at, o->user, &err);
+	if (s.client == NULL)
+		return panectl_failed(&err);
+	if (at_terminal) {
+		const struct interactive with = {.ask = ask, .names = names, .ctx = &s, .client = s.client};
+
+		client_on_event(s.client, panectl_print_event, &s);
+		ret = interactive_run(&with);
+		s.refused = false; // who sits there has seen it
+		if (ret < 0)
+			ret = 0;
+	} else if (n_args == 0) {
+		s.progress = isatty(STDERR_FILENO) && !isatty(STDOUT_FILENO);
+		ret = run_script(&s);
+	}
+	for (int i = 0; i < n_args && ret == 0; i++)
+		ret = submit_text(&s, args[i], strlen(args[i]));
+	if (ret == 0)
+		ret = receive_all(&s);
+	if (s.progress && s.n_answered >= 1000)
+		fprintf(stderr, "\r%zu statements\n", s.n_answered);
+	client_close(s.client);
+	if (ret == 0 && s.refused)
+		ret = STATUS_REFUSED;
+	return ret;
+}
