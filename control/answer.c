@@ -114,3 +114,34 @@ json_t *answer_boxes_json(const struct users *users, const struct match *match)
 	}
 	return all;
 }
+
+#define OUTSIDE_TOLD_MAX 20
+
+int answer_not_contained(struct reply *reply, const struct users *users, const struct match *flows,
+			 const struct match *outer, const char *share)
+{
+	struct match outside;
+	char *first = NULL;
+
+	match_init(&outside);
+	// What is too large to be found is refused without it.
+	if (match_subtract(&outside, flows, outer) == 0 && outside.n_boxes > 0)
+		first = answer_group(users, &outside.boxes[0]);
+	reply_refuse(reply, REPLY_NOT_CONTAINED, "the flow group is not contained in that of share %s%s%s%s", share,
+		     first == NULL ? "" : ": outside lies ", first == NULL ? "" : first,
+		     outside.n_boxes > 1 ? ", and more" : "");
+	if (first != NULL) {
+		json_t *all = json_array();
+
+		for (uint32_t i = 0; i < outside.n_boxes && i < OUTSIDE_TOLD_MAX; i++) {
+			char *group = answer_group(users, &outside.boxes[i]);
+
+			json_array_append_new(all, json_string(group == NULL ? "" : group));
+			free(group);
+		}
+		answer_put(reply, "outside", all);
+	}
+	free(first);
+	match_fini(&outside);
+	return -1;
+}

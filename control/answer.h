@@ -26,3 +26,6 @@ void answer_put(struct reply *reply, const char *key, json_t *value);
 char *answer_group(const struct users *users, const struct box *box);
 // Array of {"group", "start", "end"}, one for each box.
 json_t *answer_boxes_json(const struct users *users, const struct match *match);
+// Refuses a group that is not contained in that of a share (outer): not_contained, and which part lies outside. -1.
+int answer_not_contained(struct reply *reply, const struct users *users, const struct match *flows,
+			 const struct match *outer, const char *share);

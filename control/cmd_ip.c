@@ -15,7 +15,7 @@ static int add(struct lex *l, struct token t, struct span128 addr, uint32_t kind
 	return ip_list_add(out, &ip) == 0 ? 0 : lex_refuse(l, REPLY_LIMIT, t.at, "out of memory");
 }
 
-static int parse_ip(struct lex *l, const struct cmd_names *names, struct ip_list **out)
+int cmd_ip_parse(struct lex *l, const struct cmd_names *names, struct ip_list **out)
 {
 	struct token t = lex_word(l, LEX_TEXT);
 	char name[NAME_MAX_LEN];
@@ -42,7 +42,7 @@ static int parse_ip(struct lex *l, const struct cmd_names *names, struct ip_list
 static int parse_ips(struct lex *l, const struct cmd_names *names, struct ip_list **out)
 {
 	do {
-		if (parse_ip(l, names, out) < 0)
+		if (cmd_ip_parse(l, names, out) < 0)
 			return -1;
 	} while (lex_accept(l, ","));
 	return 0;

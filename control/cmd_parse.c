@@ -10,6 +10,7 @@
 #include "cmd_privilege.h"
 #include "cmd_table.h"
 #include "cmd_value.h"
+#include "traffic.h"
 
 struct parser {
 	struct lex lex;
@@ -115,9 +116,14 @@ static int principal(struct parser *p)
 		return lex_expected(&p->lex, REPLY_BAD_VALUE, t, "a shorter principal");
 	memcpy(text, t.text, t.len);
 	text[t.len] = '\0';
-	if (principal_parse(text, &p->out->principal, &err) < 0)
-		return lex_expected(&p->lex, REPLY_SYNTAX, t,
-				    "a principal: USER, USER@HOST, USER/APP or USER@HOST/APP");
+	if (principal_parse(text, &p->out->principal, &err) < 0) {
+		lex_refuse(&p->lex, REPLY_SYNTAX, t.at,
+			   "expected a principal: USER, USER@HOST, USER/APP or USER@HOST/APP; "
+			   "%s",
+			   err.msg);
+		json_object_set_new(p->lex.reply->body, "expected", json_string("a principal"));
+		return -1;
+	}
 	return 0;
 }
 
@@ -252,17 +258,9 @@ static int time_value(struct parser *p, bool is_end, struct time_spec *out)
 	return lex_expected(&p->lex, rc == -EINVAL ? REPLY_SYNTAX : REPLY_BAD_TIME, t, what);
 }
 
-// `[strict|partial] on SHARE [from T1] [to T2].`
-static int request_tail(struct parser *p)
+// `[from T1] [to T2].`
+static int times(struct parser *p)
 {
-	if (lex_accept_word(&p->lex, "strict"))
-		p->out->strictness = STRICT_STRICT;
-	else if (lex_accept_word(&p->lex, "partial"))
-		p->out->strictness = STRICT_PARTIAL;
-	if (keyword(p, "on", p->out->strictness == STRICT_DEFAULT ? "\"strict\", \"partial\" or \"on\"" : "\"on\"") <
-		    0 ||
-	    name(p, "the name of a share", p->out->share) < 0)
-		return -1;
 	if (lex_accept_word(&p->lex, "from") && time_value(p, false, &p->out->from) < 0)
 		return -1;
 	if (lex_accept_word(&p->lex, "to"))
@@ -270,6 +268,24 @@ static int request_tail(struct parser *p)
 	return lex_end(&p->lex, p->out->from.kind == TIME_DEFAULT
 					? "\"from\", \"to\" or the end of the statement (\".\")"
 					: "\"to\" or the end of the statement (\".\")");
+}
+
+static int on_share_and_times(struct parser *p, const char *what)
+{
+	if (keyword(p, "on", what) < 0 || name(p, "the name of a share", p->out->share) < 0)
+		return -1;
+	return times(p);
+}
+
+// `[strict|partial] on SHARE [from T1] [to T2].`
+static int request_tail(struct parser *p)
+{
+	if (lex_accept_word(&p->lex, "strict"))
+		p->out->strictness = STRICT_STRICT;
+	else if (lex_accept_word(&p->lex, "partial"))
+		p->out->strictness = STRICT_PARTIAL;
+	return on_share_and_times(p, p->out->strictness == STRICT_DEFAULT ? "\"strict\", \"partial\" or \"on\""
+									  : "\"on\"");
 }
 
 static int parse_access(struct parser *p)
@@ -299,6 +315,157 @@ static int parse_addresses(struct parser *p)
 	return request_tail(p);
 }
 
+static int word_of(struct parser *p, const char *const words[2], const char *what)
+{
+	for (int i = 0; i < 2; i++)
+		if (lex_accept_word(&p->lex, words[i]))
+			return i;
+	return expected(p, what);
+}
+
+// A positive quantity of a hint.
+static int hint_quantity(struct parser *p, int (*value)(const char *, size_t, uint64_t *), const char *what,
+			 uint64_t *out)
+{
+	struct token t = lex_word(&p->lex, LEX_TEXT);
+	int rc;
+
+	if (t.len == 0)
+		t = lex_peek(&p->lex);
+	rc = value(t.text, t.len, out);
+	if (rc == 0 && *out > 0)
+		return 0;
+	if (rc == -EINVAL && (t.len == 0 || t.text[0] < '0' || t.text[0] > '9'))
+		return lex_expected(&p->lex, REPLY_SYNTAX, t, what);
+	return lex_expected(&p->lex, REPLY_BAD_VALUE, t, what);
+}
+
+static int duration_value(const char *text, size_t len, uint64_t *out)
+{
+	int64_t ns;
+	int rc = value_duration(text, len, &ns);
+
+	if (rc == 0)
+		*out = (uint64_t)ns;
+	return rc;
+}
+
+static int hint_value(struct parser *p, enum hint_param which, struct hint *out)
+{
+	static const char *const predictabilities[] = {"bursty", "steady"}, *const classes[] = {"interactive",
+												"background"};
+	uint64_t ns = 0;
+	int n;
+
+	switch (which) {
+	case HINT_DURATION:
+		if (hint_quantity(p, duration_value, "a time over zero, such as 10min", &ns) < 0)
+			return -1;
+		out->duration_ns = (int64_t)ns;
+		return 0;
+	case HINT_SIZE:
+		return hint_quantity(p, value_size, "a size over zero in bytes, such as 10MB or 4GiB",
+				     &out->size_bytes);
+	case HINT_DEADLINE:
+		return time_value(p, false, &out->deadline);
+	case HINT_PREDICTABILITY:
+		n = word_of(p, predictabilities, "bursty or steady");
+		out->predictability = n == 1 ? PREDICT_STEADY : PREDICT_BURSTY;
+		return n < 0 ? -1 : 0;
+	case HINT_CLASS:
+		n = word_of(p, classes, "background or interactive");
+		out->class = n == 1 ? CLASS_BACKGROUND : CLASS_INTERACTIVE;
+		return n < 0 ? -1 : 0;
+	case HINT_N:
+		break;
+	}
+	return expected(p, "a parameter: duration, size, deadline, predictability or class");
+}
+
+// `duration = 10min, size = 2GB on SHARE [from T1] [to T2].`
+static int parse_hint(struct parser *p)
+{
+	static const char *const names[] = {"duration", "size", "deadline", "predictability", "class"};
+	bool comma = false;
+
+	if (flows(p) < 0)
+		return -1;
+	for (;;) {
+		size_t pos = p->lex.pos;
+		struct token t = lex_peek(&p->lex);
+		enum hint_param which = 0;
+
+		// No parameter is called `on`.
+		if (!comma && p->out->hint.given != 0 && token_is(t, "on"))
+			break;
+		p->lex.pos = pos;
+		while (which < HINT_N && !lex_accept_word(&p->lex, names[which]))
+			which++;
+		if (which == HINT_N)
+			return expected(p, p->out->hint.given != 0 && !comma
+						   ? "a further parameter or \"on\""
+						   : "a parameter: duration, size, deadline, predictability or class");
+		if ((p->out->hint.given & 1u << which) != 0)
+			return lex_refuse(&p->lex, REPLY_BAD_VALUE, t.at, "%s is given twice", names[which]);
+		if (!lex_accept(&p->lex, "="))
+			return expected(p, "\"=\"");
+		if (hint_value(p, which, &p->out->hint) < 0)
+			return -1;
+		p->out->hint.given |= 1u << which;
+		comma = lex_accept(&p->lex, ",");
+	}
+	return on_share_and_times(p, "\"on\"");
+}
+
+static int parse_traffic(struct parser *p)
+{
+	static const char what[] = "a time over zero and at most 24h, such as 10min";
+	uint64_t ns = 0;
+	struct token t;
+
+	if (flows(p) < 0 || keyword(p, "on", "\"on\"") < 0 || name(p, "the name of a share", p->out->share) < 0)
+		return -1;
+	if (!lex_accept_word(&p->lex, "last"))
+		return lex_end(&p->lex, "\"last\" or the end of the statement (\".\")");
+	t = lex_peek(&p->lex);
+	if (hint_quantity(p, duration_value, what, &ns) < 0)
+		return -1;
+	if (ns > TRAFFIC_LAST_MAX_NS)
+		return lex_expected(&p->lex, REPLY_BAD_VALUE, t, what);
+	p->out->last_ns = (int64_t)ns;
+	return end(p);
+}
+
+static int parse_between(struct parser *p)
+{
+	if (cmd_ip_parse(&p->lex, p->names, &p->out->addresses) < 0 ||
+	    cmd_ip_parse(&p->lex, p->names, &p->out->addresses) < 0)
+		return -1;
+	return end(p);
+}
+
+static int parse_where(struct parser *p)
+{
+	return cmd_ip_parse(&p->lex, p->names, &p->out->addresses) < 0 ? -1 : end(p);
+}
+
+// The name of a port as the configuration has it.
+static int parse_hosts(struct parser *p)
+{
+	if (!lex_accept_word(&p->lex, "behind"))
+		return lex_end(&p->lex, "\"behind\" or the end of the statement (\".\")");
+	return name(p, "the name of a port", p->out->name) < 0 ? -1 : end(p);
+}
+
+static int parse_explain(struct parser *p)
+{
+	if (flows(p) < 0)
+		return -1;
+	if (!lex_accept_word(&p->lex, "at"))
+		return lex_end(&p->lex, "\"at\" or the end of the statement (\".\")");
+	return time_value(p, false, &p->out->to) < 0 ? -1 : end(p);
+}
+
 static int (*const parse_verb[])(struct parser *) = {
 	[VERB_ADD_USER] = parse_add_user,
 	[VERB_NEW_SHARE] = parse_new_share,
@@ -315,13 +482,21 @@ static int (*const parse_verb[])(struct parser *) = {
 	[VERB_RATELIMIT] = parse_rate_request,
 	[VERB_WAYPOINT] = parse_addresses,
 	[VERB_AVOID] = parse_addresses,
+	[VERB_HINT] = parse_hint,
 	[VERB_CANCEL] = parse_cancel,
 	[VERB_RENEW] = parse_renew,
 	[VERB_GET_SCHEDULE] = parse_share_only,
 	[VERB_LIST_SHARES] = end,
 	[VERB_LIST_SHARES_BY_FLOW_GROUP] = parse_by_flow_group,
 	[VERB_LIST_REQUESTS] = parse_list_requests,
+	[VERB_TRAFFIC] = parse_traffic,
+	[VERB_TRAFFIC_BETWEEN] = parse_between,
 	[VERB_PORTS] = end,
+	[VERB_LINKS] = end,
+	[VERB_HOSTS] = parse_hosts,
+	[VERB_QUEUES] = end,
+	[VERB_WHERE] = parse_where,
+	[VERB_EXPLAIN] = parse_explain,
 	[VERB_TIME] = end,
 	[VERB_HELP] = parse_help,
 	[VERB_TICK] = parse_tick,

@@ -207,7 +207,11 @@ static int parse_one(struct lex *l, const struct cmd_names *cmd_names, struct pr
 		which = PRIV_RESERVE_MIN;
 	}
 	if ((out->given & 1u << which) != 0)
-		return lex_refuse(l, REPLY_BAD_PRIVILEGE, start.at, "this privilege is given twice");
+		return lex_refuse(l, REPLY_BAD_PRIVILEGE, start.at, "the privilege %.*s%s is given twice",
+				  (int)start.len, start.text,
+				  which == PRIV_RESERVE_MAX   ? " <="
+				  : which == PRIV_RESERVE_MIN ? " >="
+							      : "");
 	out->given |= 1u << which;
 	return parse_value(l, cmd_names, which, out);
 }

@@ -24,6 +24,20 @@ static const struct unit amount_units[] = {
 	{"", 1000000}, {"b", 1}, {"kb", 1000}, {"Mb", 1000000}, {"Gb", 1000000000}, {"Tb", 1000000000000}, {NULL, 0},
 };
 
+static const struct unit size_units[] = {
+	{"", 1},
+	{"B", 1},
+	{"kB", 1000},
+	{"MB", 1000000},
+	{"GB", 1000000000},
+	{"TB", 1000000000000},
+	{"KiB", 1024},
+	{"MiB", 1048576},
+	{"GiB", 1073741824},
+	{"TiB", 1099511627776},
+	{NULL, 0},
+};
+
 static const struct unit time_units[] = {
 	{"", NS_PER_S},         {"s", NS_PER_S},         {"min", 60 * NS_PER_S},
 	{"h", 3600 * NS_PER_S}, {"d", 86400 * NS_PER_S}, {NULL, 0},
@@ -95,6 +109,11 @@ int cmd_parse_rate(const char *text, uint64_t *bps)
 int value_amount(const char *text, size_t len, uint64_t *bits)
 {
 	return quantity(text, len, amount_units, bits);
+}
+
+int value_size(const char *text, size_t len, uint64_t *bytes)
+{
+	return quantity(text, len, size_units, bytes);
 }
 
 // A number of up to nine decimals and a unit of time: whole nanoseconds, at most 2^63-1.

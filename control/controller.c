@@ -191,9 +191,9 @@ static bool is_request(const char *statement, size_t len)
 	while (n < len && isalpha((unsigned char)statement[n]))
 		n++;
 	info = cmd_table_find(statement, n);
-	return info != NULL &&
-	       (info->verb == VERB_ALLOW || info->verb == VERB_DENY || info->verb == VERB_RESERVE ||
-		info->verb == VERB_RATELIMIT || info->verb == VERB_WAYPOINT || info->verb == VERB_AVOID);
+	return info != NULL && (info->verb == VERB_ALLOW || info->verb == VERB_DENY || info->verb == VERB_RESERVE ||
+				info->verb == VERB_RATELIMIT || info->verb == VERB_WAYPOINT ||
+				info->verb == VERB_AVOID || info->verb == VERB_HINT);
 }
 
 static int replay(void *ctx, int64_t time_ns, const struct principal *speaker, const char *statement, size_t len)

@@ -99,8 +99,7 @@ static int new_share(struct state *s, const struct principal *speaker, const str
 	if (share_find(&s->shares, st->name) != NULL)
 		return reply_refuse(reply, REPLY_DUP_SHARE, "there is a share %s already", st->name);
 	if (!match_subset(&st->flows, &parent->flows))
-		return reply_refuse(reply, REPLY_NOT_CONTAINED, "the flow group is not contained in that of share %s",
-				    parent->name);
+		return answer_not_contained(reply, &s->users, &st->flows, &parent->flows, parent->name);
 	if (privileges_resolve(&parent->privileges, &st->privileges, &privileges, &err) < 0)
 		return reply_refuse(reply, REPLY_BAD_PRIVILEGE, "%s", err.msg);
 	memcpy(creator.user, speaker->user, sizeof(creator.user));
@@ -185,6 +184,8 @@ static int drop_share(struct state *s, const struct principal *speaker, const st
 		return reply_refuse(reply, REPLY_NOT_PRINCIPAL, "%s is no principal of share %s, the parent of %s",
 				    speaker->user, share->parent->name, share->name);
 	request_end_below(s, share);
+	for (const struct share *gone = share; gone != NULL; gone = share_next(share, gone, true))
+		traffic_forget_share(&s->traffic, gone);
 	parent = share->parent;
 	had_weight = share_has_weight(share);
 	for (const struct share *gone = share; gone != NULL; gone = share_next(share, gone, true)) {
@@ -236,6 +237,28 @@ static struct user *bound_user(struct state *s, const struct principal *speaker,
 	return user;
 }
 
+static int refuse_bound(const struct state *s, const struct user *user, const struct match *where, struct reply *reply)
+{
+	const struct user *owner = users_owner(&s->users, user, where);
+	char *text = answer_group(&s->users, &where->boxes[0]);
+
+	reply_refuse(reply, REPLY_BOUND, "user %s has an address that %s overlaps",
+		     owner == NULL ? "another" : owner->name, text == NULL ? "it" : text);
+	free(text);
+	return -1;
+}
+
+static int refuse_unbound(const struct state *s, const struct user *user, const struct statement *st,
+			  struct reply *reply)
+{
+	char *text = st->has_binding ? answer_group(&s->users, &st->binding.boxes[0]) : NULL;
+
+	reply_refuse(reply, REPLY_NO_BINDING, "user %s has %s%s", user->name,
+		     text == NULL ? "no address" : "no such address: ", text == NULL ? "" : text);
+	free(text);
+	return -1;
+}
+
 static int bind_user(struct state *s, const struct principal *speaker, const struct statement *st, struct reply *reply)
 {
 	struct user *user = bound_user(s, speaker, st, reply);
@@ -245,7 +268,7 @@ static int bind_user(struct state *s, const struct principal *speaker, const str
 		return -1;
 	rc = users_bind(&s->users, user, &st->binding);
 	if (rc == -EEXIST)
-		return reply_refuse(reply, REPLY_BOUND, "another user has this address");
+		return refuse_bound(s, user, &st->binding, reply);
 	if (rc < 0)
 		return refuse_memory(reply);
 	reply->mutated = rc == 0;
@@ -262,7 +285,7 @@ static int unbind_user(struct state *s, const struct principal *speaker, const s
 	if (user == NULL)
 		return -1;
 	if (users_unbind(user, st->has_binding ? &st->binding : NULL) < 0)
-		return reply_refuse(reply, REPLY_NO_BINDING, "user %s has no such address", user->name);
+		return refuse_unbound(s, user, st, reply);
 	reply->mutated = true;
 	note_user(s, user);
 	return 0;
@@ -342,13 +365,21 @@ static handler_fn *const handlers[] = {
 	[VERB_RATELIMIT] = request_admit,
 	[VERB_WAYPOINT] = request_admit,
 	[VERB_AVOID] = request_admit,
+	[VERB_HINT] = request_admit,
 	[VERB_CANCEL] = cancel,
 	[VERB_RENEW] = request_renew,
 	[VERB_GET_SCHEDULE] = query_schedule,
 	[VERB_LIST_SHARES] = query_shares,
 	[VERB_LIST_SHARES_BY_FLOW_GROUP] = query_shares_by_group,
 	[VERB_LIST_REQUESTS] = query_requests,
+	[VERB_TRAFFIC] = query_traffic,
+	[VERB_TRAFFIC_BETWEEN] = query_between,
 	[VERB_PORTS] = query_ports,
+	[VERB_LINKS] = query_links,
+	[VERB_HOSTS] = query_hosts,
+	[VERB_QUEUES] = query_queues,
+	[VERB_WHERE] = query_where,
+	[VERB_EXPLAIN] = query_explain,
 	[VERB_TIME] = query_time,
 	[VERB_HELP] = query_help,
 	[VERB_TICK] = tick,
@@ -366,6 +397,8 @@ struct engine *engine_create(const struct engine_conf *conf, struct nib *nib, in
 	e->state.offline = conf->offline;
 	e->state.now_ns = conf->offline ? 0 : now_ns;
 	request_book_init(&e->state.requests);
+	TAILQ_INIT(&e->state.hints);
+	traffic_init(&e->state.traffic);
 	TAILQ_INIT(&e->state.naming_users);
 	if (users_init(&e->state.users) < 0 || share_tree_init(&e->state.shares, e->state.now_ns) < 0) {
 		engine_destroy(e);
@@ -379,6 +412,7 @@ void engine_destroy(struct engine *e)
 	if (e == NULL)
 		return;
 	delta_fini(&e->state.delta);
+	traffic_fini(&e->state.traffic);
 	start_queue_fini(&e->state.starts);
 	request_book_fini(&e->state.requests);
 	share_tree_fini(&e->state.shares);
@@ -462,6 +496,14 @@ bool engine_changed(const struct engine *e)
 	const struct delta *d = &e->state.delta;
 
 	return !d->on || d->all || d->n_requests > 0 || d->n_shares > 0;
+}
+
+void engine_count(struct engine *e, uint64_t id, uint64_t packets, uint64_t bytes, int64_t now_ns)
+{
+	struct state *s = &e->state;
+
+	traffic_count(&s->traffic, id, request_find(&s->requests, id), packets, bytes,
+		      now_ns > s->now_ns ? now_ns : s->now_ns);
 }
 
 void engine_skip_number(struct engine *e)

@@ -47,13 +47,15 @@ void event_started(struct state *s, const struct request *r)
 void event_ended(struct state *s, const struct request *r)
 {
 	const char *user = listener(s, r);
-	bool over = r->end_ns <= s->now_ns;
+	bool over = r->end_ns <= s->now_ns, gave_way = r->hint != NULL && r->hint->gave_way_to != 0;
 	json_t *event;
 
 	if (user == NULL)
 		return;
 	event = event_make("ended", r, over ? r->end_ns : s->now_ns);
-	json_object_set_new(event, "why", json_string(over ? "over" : "cancelled"));
+	json_object_set_new(event, "why", json_string(over ? "over" : gave_way ? "conflict" : "cancelled"));
+	if (!over && gave_way)
+		json_object_set_new(event, "by", json_integer((json_int_t)r->hint->gave_way_to));
 	tell(s, user, event);
 }
 

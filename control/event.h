@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // What happens to accepted requests without their holder asking (SPEC 7): told as JSON objects,
 // {"event":"started"|"ended"|"overridden","id":17,"verb":"deny","share":"net0","at":"160",...}. Started is for requests
-// that began later than they were accepted; ended has "why": "over" or "cancelled"; overridden has "by" (the number of
-// the request that now decides) and "groups" (where). Thread: control only.
+// that began later than they were accepted; ended has "why": "over", "cancelled", or "conflict" (a hint that gave way
+// to the request "by"); overridden has "by" (the number of the request that now decides) and "groups" (where). Thread:
+// control only.
 #pragma once
 #include <jansson.h>
 #include <stdbool.h>

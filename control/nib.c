@@ -17,6 +17,9 @@ struct nib_host {
 
 struct nib {
 	struct nib_host *hosts; // a handful from the configuration: searched linearly
+	struct nib_seen *seen;  // found through the slots: an open hash table of index + 1, 0: free
+	uint32_t *slots;        // two for each entry
+	size_t n_seen;
 	struct nib_port *ports; // ascending by port number
 	size_t n_hosts, n_ports;
 };
@@ -31,6 +34,8 @@ void nib_destroy(struct nib *nib)
 	if (nib == NULL)
 		return;
 	free(nib->hosts);
+	free(nib->seen);
+	free(nib->slots);
 	free(nib->ports);
 	free(nib);
 }
@@ -104,6 +109,83 @@ bool nib_host_find(const struct nib *nib, const char *name, struct span128 *addr
 	return true;
 }
 
+const char *nib_host_at(const struct nib *nib, size_t i, struct span128 *addr, uint32_t *kinds)
+{
+	if (i >= nib->n_hosts)
+		return NULL;
+	*addr = nib->hosts[i].addr;
+	*kinds = nib->hosts[i].kinds;
+	return nib->hosts[i].name;
+}
+
+#define N_SLOTS (2 * NIB_SEEN_MAX)
+
+static bool same_seen(const struct nib_seen *a, const struct nib_seen *b)
+{
+	return a->mac == b->mac && a->vlan == b->vlan && a->has_ip == b->has_ip &&
+	       (!a->has_ip || (a->ip6 == b->ip6 && a->ip == b->ip));
+}
+
+// The slot of this address, or the free one where it belongs.
+static uint32_t *seen_slot(const struct nib *nib, const struct nib_seen *seen)
+{
+	uint64_t h = seen->mac * UINT64_C(0x9e3779b97f4a7c15) ^ seen->vlan;
+
+	if (seen->has_ip)
+		h = (h ^ (uint64_t)(seen->ip >> 64) ^ (uint64_t)seen->ip) * UINT64_C(0x9e3779b97f4a7c15);
+	for (size_t i = (h ^ h >> 32) % N_SLOTS;; i = (i + 1) % N_SLOTS)
+		if (nib->slots[i] == 0 || same_seen(&nib->seen[nib->slots[i] - 1], seen))
+			return &nib->slots[i];
+}
+
+void nib_seen_set(struct nib *nib, const struct nib_seen *seen)
+{
+	uint32_t *slot;
+
+	if (nib->slots == NULL) {
+		nib->slots = calloc(N_SLOTS, sizeof(*nib->slots));
+		nib->seen = calloc(NIB_SEEN_MAX, sizeof(*nib->seen)); // touched as it is used
+		if (nib->slots == NULL || nib->seen == NULL) {
+			free(nib->slots);
+			free(nib->seen);
+			nib->slots = NULL;
+			nib->seen = NULL;
+			return; // seen again, told again
+		}
+	}
+	slot = seen_slot(nib, seen);
+	if (*slot == 0 && nib->n_seen == NIB_SEEN_MAX)
+		return;
+	if (*slot == 0)
+		*slot = (uint32_t)++nib->n_seen;
+	nib->seen[*slot - 1] = *seen;
+}
+
+void nib_seen_forget(struct nib *nib, uint64_t mac, uint16_t vlan)
+{
+	size_t kept = 0, before = nib->n_seen;
+
+	for (size_t i = 0; i < before; i++)
+		if (nib->seen[i].mac != mac || nib->seen[i].vlan != vlan)
+			nib->seen[kept++] = nib->seen[i];
+	if (kept == before)
+		return;
+	memset(nib->slots, 0, N_SLOTS * sizeof(*nib->slots));
+	nib->n_seen = kept;
+	for (size_t i = 0; i < kept; i++)
+		*seen_slot(nib, &nib->seen[i]) = (uint32_t)i + 1;
+}
+
+size_t nib_n_seen(const struct nib *nib)
+{
+	return nib->n_seen;
+}
+
+const struct nib_seen *nib_seen_at(const struct nib *nib, size_t i)
+{
+	return i < nib->n_seen ? &nib->seen[i] : NULL;
+}
+
 static struct nib_port *port_get(const struct nib *nib, uint16_t port)
 {
 	for (size_t i = 0; i < nib->n_ports; i++)
@@ -126,6 +208,11 @@ static struct nib_port *port_add(struct nib *nib, uint16_t port)
 	nib->n_ports++;
 	memset(&ports[at], 0, sizeof(*ports));
 	return &ports[at];
+}
+
+const struct nib_port *nib_port_find(const struct nib *nib, uint16_t port)
+{
+	return port_get(nib, port);
 }
 
 void nib_port_set(struct nib *nib, const struct nib_port *port)

@@ -22,6 +22,18 @@ struct nib_port {
 	uint64_t counter[64]; // order of dataplane/counters.def
 };
 
+#define NIB_SEEN_MAX 65536
+
+// An address that the dataplane has seen as a source. A host with several IP addresses is seen once for each.
+struct nib_seen {
+	uint64_t mac;
+	uint16_t vlan; // 0: untagged
+	uint16_t port;
+	bool has_ip, ip6;
+	u128 ip;         // as in hft/match.h
+	int64_t last_ns; // when, ns since the epoch
+};
+
 struct nib *nib_create(void);
 void nib_destroy(struct nib *nib);
 
@@ -29,6 +41,17 @@ void nib_destroy(struct nib *nib);
 int nib_host_add(struct nib *nib, const char *name, const char *address, struct err *err);
 // true and the address as a one-address span plus its kinds (MATCH_KINDS_V4 or _V6).
 bool nib_host_find(const struct nib *nib, const char *name, struct span128 *addr, uint32_t *kinds);
+
+// Named hosts in the order of addition; NULL after the last one. kinds as above.
+const char *nib_host_at(const struct nib *nib, size_t i, struct span128 *addr, uint32_t *kinds);
+
+// What was seen: by (mac, vlan, ip) one entry, the latest port and time. Over NIB_SEEN_MAX new ones are not kept.
+void nib_seen_set(struct nib *nib, const struct nib_seen *seen);
+void nib_seen_forget(struct nib *nib, uint64_t mac, uint16_t vlan); // all addresses of one interface
+size_t nib_n_seen(const struct nib *nib);
+const struct nib_seen *nib_seen_at(const struct nib *nib, size_t i); // in no order
+
+const struct nib_port *nib_port_find(const struct nib *nib, uint16_t port); // NULL: unknown
 
 void nib_port_set(struct nib *nib, const struct nib_port *port); // add or update, counters kept
 void nib_port_counters(struct nib *nib, uint16_t port, const uint64_t *value, uint16_t n);

@@ -161,7 +161,7 @@ int policy_atom(const struct state *s, const struct request *r, struct atom *out
 	int rc;
 
 	*out = (struct atom){.id = r->id, .access = r->access, .rate_bps = r->rate_bps};
-	if (r->verb == VERB_RESERVE)
+	if (r->verb == VERB_RESERVE || r->verb == VERB_HINT)
 		out->part = ATOM_RESERVE;
 	else if (r->verb == VERB_RATELIMIT)
 		out->part = ATOM_LIMIT;
@@ -172,6 +172,8 @@ int policy_atom(const struct state *s, const struct request *r, struct atom *out
 	match_init(&out->match);
 	if (out->part == ATOM_PATH && out->access == ACCESS_NONE)
 		return 0;
+	if (r->verb == VERB_HINT && r->rate_bps == 0)
+		return 0; // not realised
 	rc = policy_expand(&s->users, &r->flows, &out->match);
 	if (rc < 0)
 		match_fini(&out->match);

@@ -8,44 +8,10 @@
 
 #include "answer.h"
 #include "cmd_table.h"
-
-static const struct {
-	const char *name;
-} counters[] = {
-#define COUNTER(name, unit, help) {#name},
-#define COUNTER_DROP_RX COUNTER
-#define COUNTER_DROP_TX COUNTER
-#define COUNTER_DEVICE COUNTER
-#include "dataplane/counters.def"
-#undef COUNTER
-#undef COUNTER_DROP_RX
-#undef COUNTER_DROP_TX
-#undef COUNTER_DEVICE
-};
-
-#define N_COUNTERS (sizeof(counters) / sizeof(counters[0]))
-
-// The share through which the speaker may look into this one, or NULL with a refusal.
-static const struct share *query_through(const struct state *s, const struct principal *speaker,
-					 const struct share *share, struct reply *reply)
-{
-	bool registered = state_registered(s, speaker);
-	const struct share *at = share_speaks_above(share, speaker, registered);
-
-	if (at == NULL) {
-		reply_refuse(reply, REPLY_NOT_PRINCIPAL, "%s is no principal of share %s nor of one above",
-			     speaker->user, share->name);
-		return NULL;
-	}
-	while (at != NULL && !at->privileges.query)
-		at = share_speaks_above(at->parent, speaker, registered);
-	if (at == NULL)
-		reply_refuse(reply, REPLY_NO_PRIVILEGE, "share %s has query = False", share->name);
-	return at;
-}
+#include "view.h"
 
 static const struct share *query_share(const struct state *s, const struct principal *speaker, const char *name,
-				       struct reply *reply)
+				       uint32_t bits, struct reply *reply)
 {
 	const struct share *share = share_find(&s->shares, name);
 
@@ -53,7 +19,7 @@ static const struct share *query_share(const struct state *s, const struct princ
 		reply_refuse(reply, REPLY_NO_SHARE, "there is no share %s", name);
 		return NULL;
 	}
-	return query_through(s, speaker, share, reply) == NULL ? NULL : share;
+	return view_share(s, speaker, share, bits, reply) == NULL ? NULL : share;
 }
 
 static int schedule_item(void *ctx, const struct timeline_point *point)
@@ -72,7 +38,7 @@ static int schedule_item(void *ctx, const struct timeline_point *point)
 
 int query_schedule(struct state *s, const struct principal *speaker, const struct statement *st, struct reply *reply)
 {
-	const struct share *share = query_share(s, speaker, st->name, reply);
+	const struct share *share = query_share(s, speaker, st->name, VIEW_SCHEDULE, reply);
 
 	if (share == NULL)
 		return -1;
@@ -108,17 +74,6 @@ static uint64_t reserved_now(const struct state *s, const struct share *share)
 	return sum;
 }
 
-// A share through which the speaker may look into this one lets schedules be seen.
-static bool sees_schedule(const struct state *s, const struct principal *speaker, bool registered,
-			  const struct share *share)
-{
-	for (; share != NULL; share = share->parent)
-		if (share->privileges.query && (share->privileges.view & VIEW_SCHEDULE) != 0 &&
-		    share_speaks(share, speaker, registered))
-			return true;
-	return false;
-}
-
 static json_t *share_details(const struct state *s, const struct share *share, bool speaks, bool schedule)
 {
 	json_t *item = json_object(), *principals = json_array();
@@ -140,8 +95,6 @@ static json_t *share_details(const struct state *s, const struct share *share, b
 	return item;
 }
 
-static bool may_see(const struct state *s, const struct principal *speaker, bool registered, const struct share *share);
-
 // The items are the shares that the speaker speaks for. "shares" has them and those below them that may be seen.
 int query_shares(struct state *s, const struct principal *speaker, const struct statement *st, struct reply *reply)
 {
@@ -156,9 +109,10 @@ int query_shares(struct state *s, const struct principal *speaker, const struct 
 
 		if (speaks)
 			reply_item(reply, json_string(share->name), share->name);
-		if (may_see(s, speaker, registered, share))
-			json_array_append_new(
-				details, share_details(s, share, speaks, sees_schedule(s, speaker, registered, share)));
+		if (view_through(s, speaker, share, 0) != NULL)
+			json_array_append_new(details,
+					      share_details(s, share, speaks,
+							    view_through(s, speaker, share, VIEW_SCHEDULE) != NULL));
 	}
 	answer_put(reply, "shares", details);
 	return 0;
@@ -189,10 +143,14 @@ static void request_item(const struct state *s, const struct request *r, json_t 
 	json_object_set_new(item, "share", json_string(r->share->name));
 	json_object_set_new(item, "start", answer_time_json(r->start_ns));
 	json_object_set_new(item, "end", answer_time_json(r->end_ns));
-	if (r->verb == VERB_RESERVE || r->verb == VERB_RATELIMIT)
+	if (r->verb == VERB_RESERVE || r->verb == VERB_RATELIMIT || (r->verb == VERB_HINT && r->rate_bps > 0))
 		json_object_set_new(item, "rate", answer_number_json(r->rate_bps));
 	if (r->addresses != NULL)
 		json_object_set_new(item, "addresses", ip_list_json(r->addresses));
+	if (r->hint != NULL) {
+		json_object_set_new(item, "hint", hint_json(r->hint));
+		json_object_set_new(item, "realised", json_boolean(r->rate_bps > 0));
+	}
 	json_t *groups = json_array();
 	for (uint32_t i = 0; i < r->flows.n_boxes; i++) {
 		char *group = answer_group(&s->users, &r->flows.boxes[i]);
@@ -206,22 +164,13 @@ static void request_item(const struct state *s, const struct request *r, json_t 
 	reply_item(reply, json_integer((json_int_t)r->id), text);
 }
 
-static bool may_see(const struct state *s, const struct principal *speaker, bool registered, const struct share *share)
-{
-	for (; share != NULL; share = share->parent)
-		if (share->privileges.query && share_speaks(share, speaker, registered))
-			return true;
-	return false;
-}
-
 int query_requests(struct state *s, const struct principal *speaker, const struct statement *st, struct reply *reply)
 {
-	bool registered = state_registered(s, speaker);
 	const struct share *share = NULL;
 	json_t *details;
 
 	if (st->name[0] != '\0') {
-		share = query_share(s, speaker, st->name, reply);
+		share = query_share(s, speaker, st->name, 0, reply);
 		if (share == NULL)
 			return -1;
 	}
@@ -229,38 +178,9 @@ int query_requests(struct state *s, const struct principal *speaker, const struc
 	details = json_array();
 	for (const struct request *r = request_from(&s->requests, 1); r != NULL;
 	     r = request_from(&s->requests, r->id + 1))
-		if (share != NULL ? r->share == share : may_see(s, speaker, registered, r->share))
+		if (share != NULL ? r->share == share : view_through(s, speaker, r->share, 0) != NULL)
 			request_item(s, r, details, reply);
 	answer_put(reply, "requests", details);
-	return 0;
-}
-
-int query_ports(struct state *s, const struct principal *speaker, const struct statement *st, struct reply *reply)
-{
-	reply->is_list = true;
-	for (size_t p = 0; p < nib_n_ports(s->nib); p++) {
-		const struct nib_port *port = nib_port_at(s->nib, p);
-		json_t *item = json_object(), *values = json_object();
-		char text[2048];
-		size_t len;
-
-		len = (size_t)snprintf(text, sizeof(text), "%s %s %s %s", port->name, port->device,
-				       port->up ? "up" : "down",
-				       port->rate_bps == 0 ? "no-rate" : answer_number(port->rate_bps).text);
-		for (size_t i = 0; i < port->n_counters && i < N_COUNTERS; i++) {
-			json_object_set_new(values, counters[i].name, json_integer((json_int_t)port->counter[i]));
-			if (len < sizeof(text))
-				len += (size_t)snprintf(text + len, sizeof(text) - len, " %s=%" PRIu64,
-							counters[i].name, port->counter[i]);
-		}
-		json_object_set_new(item, "name", json_string(port->name));
-		json_object_set_new(item, "device", json_string(port->device));
-		json_object_set_new(item, "up", json_boolean(port->up));
-		json_object_set_new(item, "rate",
-				    port->rate_bps == 0 ? json_null() : answer_number_json(port->rate_bps));
-		json_object_set_new(item, "counters", values);
-		reply_item(reply, item, text);
-	}
 	return 0;
 }
 

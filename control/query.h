@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Statements that only read (SPEC 6): one handler each, called by the engine's table. Thread: control only.
-// A share may be looked into by its principals and by those of the shares above it, where that share has `query`.
+// Statements that only read (SPEC 6): one handler each, called by the engine's table. What may be seen is view.h's
+// business. Thread: control only.
 #pragma once
 #include "state.h"
 
@@ -10,6 +10,16 @@ int query_shares(struct state *s, const struct principal *speaker, const struct 
 int query_shares_by_group(struct state *s, const struct principal *speaker, const struct statement *st,
 			  struct reply *reply);
 int query_requests(struct state *s, const struct principal *speaker, const struct statement *st, struct reply *reply);
+// Sums of what requests count (traffic.h), in traffic_query.c.
+int query_traffic(struct state *s, const struct principal *speaker, const struct statement *st, struct reply *reply);
+int query_between(struct state *s, const struct principal *speaker, const struct statement *st, struct reply *reply);
+// What happens to a packet, in explain.c.
+int query_explain(struct state *s, const struct principal *speaker, const struct statement *st, struct reply *reply);
+// What the network told of itself (nib.h), in query_net.c.
+int query_links(struct state *s, const struct principal *speaker, const struct statement *st, struct reply *reply);
+int query_hosts(struct state *s, const struct principal *speaker, const struct statement *st, struct reply *reply);
+int query_queues(struct state *s, const struct principal *speaker, const struct statement *st, struct reply *reply);
+int query_where(struct state *s, const struct principal *speaker, const struct statement *st, struct reply *reply);
 int query_ports(struct state *s, const struct principal *speaker, const struct statement *st, struct reply *reply);
 int query_time(struct state *s, const struct principal *speaker, const struct statement *st, struct reply *reply);
 int query_help(struct state *s, const struct principal *speaker, const struct statement *st, struct reply *reply);

@@ -10,6 +10,7 @@
 
 #include "answer.h"
 #include "earliest.h"
+#include "hint.h"
 #include "overlap.h"
 #include "policy.h"
 #include "route.h"
@@ -27,6 +28,8 @@ struct candidate {
 	struct match flows;         // with its interval
 	struct conflicts conflicts; // of a partial one
 	struct match not_in_force;  // their union
+	int64_t deadline_ns;        // of a hint
+	const char *why_not;        // a hint is not realised
 };
 
 static void count_access(struct share *share, enum access access, bool add)
@@ -41,6 +44,7 @@ static void request_end(struct state *s, struct request *r)
 	struct user *holder = r->holder == 0 ? NULL : s->users.all[r->holder - 1];
 
 	event_ended(s, r);
+	hint_gone(s, r);
 	request_book_remove(&s->requests, r);
 	if (r->start_ns > s->now_ns)
 		start_queue_gone(&s->starts, &s->requests);
@@ -70,8 +74,8 @@ static bool within_limit(const struct candidate *c, int64_t limit_ns)
 	return limit_ns == DURATION_UNLIMITED || (limit_ns > 0 && length_of(c) <= limit_ns);
 }
 
-static int resolve_time(const struct state *s, const struct time_spec *spec, int64_t unspecified, int64_t *out,
-			struct reply *reply)
+int request_time(const struct state *s, const struct time_spec *spec, int64_t unspecified, int64_t *out,
+		 struct reply *reply)
 {
 	switch (spec->kind) {
 	case TIME_DEFAULT:
@@ -91,7 +95,9 @@ static int resolve_time(const struct state *s, const struct time_spec *spec, int
 	}
 	// The largest value stands for ever.
 	if (__builtin_add_overflow(s->now_ns, spec->ns, out) || *out == INT64_MAX)
-		return reply_refuse(reply, REPLY_BAD_VALUE, "a time lies beyond 2^63-1 ns");
+		return reply_refuse(reply, REPLY_BAD_VALUE,
+				    "now and %s more is a time beyond 2^63-1 ns since the epoch",
+				    answer_duration(spec->ns).text);
 	return 0;
 }
 
@@ -134,6 +140,9 @@ static int check_privilege(const struct candidate *c, const struct statement *st
 	case VERB_WAYPOINT:
 	case VERB_AVOID:
 		return check_addresses(c, st, reply);
+	case VERB_HINT:
+		return p->hint ? 0
+			       : reply_refuse(reply, REPLY_NO_PRIVILEGE, "share %s has hint = False", c->share->name);
 	default:
 		break;
 	}
@@ -157,12 +166,16 @@ static int check_times(const struct state *s, const struct candidate *c, struct 
 	return 0;
 }
 
-static int refuse_full(const struct share *share, uint64_t rate_bps, const struct timeline_clash *clash,
-		       struct reply *reply)
+// Share and instant are what a refusal owes (SPEC 4); how much is free, only a view with the schedule shows.
+static int refuse_full(const struct candidate *c, const struct share *share, uint64_t rate_bps,
+		       const struct timeline_clash *clash, struct reply *reply)
 {
 	struct quantity asked = answer_rate(rate_bps), at = answer_time(clash->at_ns);
 
-	if (clash->reason == TIMELINE_OVER_MAX)
+	if ((c->share->privileges.view & VIEW_SCHEDULE) == 0 || !c->share->privileges.query)
+		reply_refuse(reply, REPLY_SCHEDULE_FULL, "share %s: %s asked, full at t=%s", share->name, asked.text,
+			     at.text);
+	else if (clash->reason == TIMELINE_OVER_MAX)
 		reply_refuse(reply, REPLY_SCHEDULE_FULL, "share %s: %s asked, %s free at t=%s", share->name, asked.text,
 			     answer_rate(clash->free_bps).text, at.text);
 	else if (clash->reason == TIMELINE_UNDER_MIN)
@@ -192,12 +205,12 @@ static int check_schedule(const struct state *s, struct candidate *c, struct rep
 			c->rate_bps = timeline_max_rate(share->timeline, c->start_ns, c->end_ns, c->rate_bps);
 		if (c->rate_bps == 0) {
 			timeline_fits(share->timeline, c->start_ns, c->end_ns, 1, &clash);
-			return refuse_full(share, asked, &clash, reply);
+			return refuse_full(c, share, asked, &clash, reply);
 		}
 	}
 	for (share = c->share; share != NULL; share = share->parent)
 		if (!timeline_fits(share->timeline, c->start_ns, c->end_ns, c->rate_bps, &clash))
-			return refuse_full(share, c->rate_bps, &clash, reply);
+			return refuse_full(c, share, c->rate_bps, &clash, reply);
 	return 0;
 }
 
@@ -298,13 +311,20 @@ static enum access access_of(const struct candidate *c, enum verb verb)
 	return within_limit(c, c->share->privileges.allow_ns) ? ACCESS_ALLOW : ACCESS_NONE;
 }
 
-// The checks that need the group with its time, which is set here.
-static int check_group(const struct state *s, struct candidate *c, const struct statement *st, struct reply *reply)
+static int set_group(struct candidate *c, const struct statement *st, struct reply *reply)
 {
 	if (match_copy(&c->flows, &st->flows) < 0)
 		return out_of_memory(reply);
 	for (uint32_t i = 0; i < c->flows.n_boxes; i++)
 		box_set_time(&c->flows.boxes[i], c->start_ns, c->end_ns);
+	return 0;
+}
+
+// The checks that need the group with its time, which is set here.
+static int check_group(const struct state *s, struct candidate *c, const struct statement *st, struct reply *reply)
+{
+	if (set_group(c, st, reply) < 0)
+		return -1;
 	if (check_strictness(s, c, reply) < 0 || check_overlap(s, c, st, reply) < 0)
 		return -1;
 	return check_route(s, c, st, reply);
@@ -335,6 +355,8 @@ static int candidate_check(const struct state *s, struct candidate *c, const str
 {
 	if (check_privilege(c, st, reply) < 0 || check_times(s, c, reply) < 0)
 		return -1;
+	if (st->verb == VERB_HINT)
+		return set_group(c, st, reply);
 	c->access = access_of(c, st->verb);
 	if (st->verb == VERB_RESERVE && check_schedule(s, c, reply) < 0)
 		return tell_earliest(s, c, st, reply);
@@ -350,6 +372,15 @@ static int check_network(const struct state *s, struct reply *reply)
 	return reply_refuse(reply, REPLY_NETWORK, "not now: the network cannot take more: %s", s->network_why);
 }
 
+static void tell_hint(const struct request *r, const char *why_not, struct reply *reply)
+{
+	answer_put(reply, "realised", json_boolean(r->rate_bps > 0));
+	if (r->rate_bps > 0)
+		answer_put(reply, "rate", answer_number_json(r->rate_bps));
+	else
+		answer_put(reply, "why_not", json_string(why_not));
+}
+
 static int candidate_commit(struct state *s, struct candidate *c, const struct principal *speaker,
 			    const struct statement *st, struct reply *reply)
 {
@@ -362,6 +393,13 @@ static int candidate_commit(struct state *s, struct candidate *c, const struct p
 		return reply_refuse(reply, REPLY_LIMIT, "%s has %u requests that are not over, the most one may have",
 				    holder->name, holder->n_open);
 	r = calloc(1, sizeof(*r));
+	if (r != NULL && st->verb == VERB_HINT) {
+		r->hint = hint_part_create(&st->hint, c->deadline_ns);
+		if (r->hint == NULL) {
+			request_destroy(r);
+			return out_of_memory(reply);
+		}
+	}
 	rc = r == NULL || start_queue_prepare(&s->starts) < 0 ? -ENOMEM : request_book_prepare(&s->requests);
 
 	if (rc == 0)
@@ -397,17 +435,55 @@ static int candidate_commit(struct state *s, struct candidate *c, const struct p
 	route_count(r, true);
 	flow_index_add(r->share->index, r);
 	event_overridden(s, r);
+	if (r->verb == VERB_HINT)
+		hint_stand(s, r);
+	else if (r->verb == VERB_RESERVE)
+		hints_give_way(s, r);
 	s->policy_gen++;
 	reply->mutated = true;
 	answer_put(reply, "id", json_integer((json_int_t)r->id));
 	answer_put(reply, "start", answer_time_json(r->start_ns));
 	answer_put(reply, "end", answer_time_json(r->end_ns));
+	if (st->verb == VERB_HINT)
+		tell_hint(r, c->why_not, reply);
 	if (c->partial) {
 		if (st->verb == VERB_RESERVE)
 			answer_put(reply, "granted", answer_number_json(r->rate_bps));
 		answer_put(reply, "not_in_force", answer_boxes_json(&s->users, &c->not_in_force));
 	}
 	return 0;
+}
+
+// From and to. A hint lasts until its deadline, else as long as it says, unless `to` says how long.
+static int candidate_times(const struct state *s, struct candidate *c, const struct statement *st, struct reply *reply)
+{
+	const struct hint *h = &st->hint;
+	int64_t end_ns = INT64_MAX;
+
+	if (request_time(s, &st->from, s->now_ns, &c->start_ns, reply) < 0)
+		return -1;
+	if ((h->given & 1u << HINT_DEADLINE) != 0) {
+		if (st->to.kind != TIME_DEFAULT)
+			return reply_refuse(reply, REPLY_BAD_TIME,
+					    "a hint with a deadline lasts until then: leave \"to\" out");
+		if (request_time(s, &h->deadline, 0, &end_ns, reply) < 0)
+			return -1;
+		c->deadline_ns = end_ns;
+	} else if ((h->given & 1u << HINT_DURATION) != 0 &&
+		   __builtin_add_overflow(c->start_ns, h->duration_ns, &end_ns)) {
+		end_ns = INT64_MAX;
+	}
+	return request_time(s, &st->to, end_ns, &c->end_ns, reply);
+}
+
+// A hint is accepted in any case; what it needs is looked for last.
+static void realise_hint(struct state *s, struct candidate *c, const struct statement *st)
+{
+	c->rate_bps = hint_rate_bps(&st->hint, c->start_ns, c->deadline_ns);
+	c->why_not = c->rate_bps == 0 ? "it says nothing that the switch can act upon"
+				      : hint_obstacle(s, c->share, &c->flows, c->start_ns, c->end_ns, c->rate_bps);
+	if (c->why_not != NULL)
+		c->rate_bps = 0;
 }
 
 int request_admit(struct state *s, const struct principal *speaker, const struct statement *st, struct reply *reply)
@@ -426,14 +502,15 @@ int request_admit(struct state *s, const struct principal *speaker, const struct
 		reply_refuse(reply, REPLY_NOT_PRINCIPAL, "%s is no principal of share %s", speaker->user,
 			     c.share->name);
 	else if (!match_subset(&st->flows, &c.share->flows))
-		reply_refuse(reply, REPLY_NOT_CONTAINED, "the flow group is not contained in that of share %s",
-			     c.share->name);
+		answer_not_contained(reply, &s->users, &st->flows, &c.share->flows, c.share->name);
 	else if ((st->verb == VERB_RESERVE || st->verb == VERB_RATELIMIT) && st->rate_bps == 0)
 		reply_refuse(reply, REPLY_BAD_VALUE, "a rate must be over zero");
-	else if (resolve_time(s, &st->from, s->now_ns, &c.start_ns, reply) == 0 &&
-		 resolve_time(s, &st->to, INT64_MAX, &c.end_ns, reply) == 0 && candidate_check(s, &c, st, reply) == 0 &&
-		 check_network(s, reply) == 0)
-		rc = candidate_commit(s, &c, speaker, st, reply);
+	else if (candidate_times(s, &c, st, reply) == 0 && candidate_check(s, &c, st, reply) == 0) {
+		if (st->verb == VERB_HINT)
+			realise_hint(s, &c, st);
+		if (st->verb == VERB_HINT || check_network(s, reply) == 0)
+			rc = candidate_commit(s, &c, speaker, st, reply);
+	}
 	match_fini(&c.flows);
 	match_fini(&c.not_in_force);
 	conflicts_fini(&c.conflicts);
@@ -457,7 +534,7 @@ static struct request *standing(const struct state *s, const struct principal *s
 }
 
 // Ends a request that is not over, and its drains with it.
-static void withdraw(struct state *s, struct request *r)
+void request_withdraw(struct state *s, struct request *r)
 {
 	int64_t start_ns = r->start_ns;
 
@@ -477,7 +554,7 @@ void request_end_below(struct state *s, struct share *top)
 {
 	for (const struct share *share = top; share != NULL; share = share_next(top, share, true))
 		while (!TAILQ_EMPTY(&share->requests))
-			withdraw(s, TAILQ_FIRST(&share->requests));
+			request_withdraw(s, TAILQ_FIRST(&share->requests));
 	s->policy_gen++;
 }
 
@@ -515,6 +592,8 @@ static void renew_commit(struct state *s, struct request *r, const struct candid
 	request_book_move_end(&s->requests, r, c->end_ns);
 	added.flows = c->flows;
 	event_overridden(s, &added);
+	if (r->verb == VERB_RESERVE)
+		hints_give_way(s, r);
 	delta_request(&s->delta, r->id);
 	s->policy_gen++;
 }
@@ -547,13 +626,16 @@ int request_renew(struct state *s, const struct principal *speaker, const struct
 
 	if (r == NULL)
 		return -1;
+	if (r->verb == VERB_HINT)
+		return reply_refuse(reply, REPLY_BAD_VALUE,
+				    "request %" PRIu64 " is a hint, which lasts as long as it said", r->id);
 	c.share = r->share;
 	c.rate_bps = r->rate_bps;
 	c.start_ns = r->start_ns;
 	match_init(&c.flows);
 	match_init(&c.not_in_force);
 	conflicts_init(&c.conflicts);
-	if (resolve_time(s, &st->to, INT64_MAX, &c.end_ns, reply) == 0 && renew_check(s, r, &c, reply) == 0)
+	if (request_time(s, &st->to, INT64_MAX, &c.end_ns, reply) == 0 && renew_check(s, r, &c, reply) == 0)
 		rc = renew_prepare(r) < 0 ? out_of_memory(reply) : 0;
 	if (rc == 0) {
 		renew_commit(s, r, &c);
@@ -576,7 +658,7 @@ int request_cancel(struct state *s, const struct principal *speaker, uint64_t id
 
 	if (r == NULL)
 		return -1;
-	withdraw(s, r);
+	request_withdraw(s, r);
 	s->policy_gen++;
 	reply->mutated = true;
 	return 0;

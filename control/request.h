@@ -13,17 +13,19 @@
 #include "share.h"
 #include "statement.h"
 
+struct hint_part;
 struct state;
 
 struct request {
 	uint64_t id; // from 1, never used twice
 	struct share *share;
-	enum verb verb;     // VERB_ALLOW, VERB_DENY, VERB_RESERVE, VERB_RATELIMIT, VERB_WAYPOINT, VERB_AVOID
+	enum verb verb;     // VERB_ALLOW, VERB_DENY, VERB_RESERVE, VERB_RATELIMIT, VERB_WAYPOINT, VERB_AVOID, VERB_HINT
 	enum access access; // what its atom carries
-	uint64_t rate_bps;  // as granted
+	uint64_t rate_bps;  // as granted; of a hint: reserved for it, 0 when it is not realised
 	int64_t start_ns, end_ns;
 	bool partial;
 	struct ip_list *addresses; // of a waypoint, in order, or the set of an avoid
+	struct hint_part *hint;    // of a hint
 	int64_t *renewed_ns;       // the ends it had before: each stretch is a drain of its own
 	uint32_t n_renewed;
 	uint32_t holder;            // number of the user who asked
@@ -60,8 +62,13 @@ void request_book_remove(struct request_book *book, struct request *r);
 void request_book_move_end(struct request_book *book, struct request *r, int64_t end_ns); // later than it was
 void request_destroy(struct request *r);
 
-// The statement's verb is one of the six. Accepted: the reply's body says id, start, end and what was granted.
+// The statement's verb is one of the seven. Accepted: the reply's body says id, start, end and what was granted.
 int request_admit(struct state *s, const struct principal *speaker, const struct statement *st, struct reply *reply);
+// The instant a statement names; unspecified: when it names none. 0, or -1 refused.
+int request_time(const struct state *s, const struct time_spec *spec, int64_t unspecified, int64_t *out,
+		 struct reply *reply);
+// Ends a request that is not over, and its drains with it.
+void request_withdraw(struct state *s, struct request *r);
 int request_cancel(struct state *s, const struct principal *speaker, uint64_t id, struct reply *reply);
 // Prolongs: st->number to st->to. The reply as of request_admit.
 int request_renew(struct state *s, const struct principal *speaker, const struct statement *st, struct reply *reply);

@@ -18,6 +18,7 @@ void request_destroy(struct request *r)
 		return;
 	match_fini(&r->flows);
 	ip_list_unref(r->addresses);
+	free(r->hint);
 	free(r->renewed_ns);
 	free(r->entries);
 	free(r);

@@ -23,13 +23,19 @@ static int part_copy(const char *what, const char *allowed, const char *text, si
 	return 0;
 }
 
-// One address has one text, so that principals compare as strings.
-static void host_canonical(char host[PRINCIPAL_NAME_MAX])
+// One address has one text, so that principals compare as strings. What looks like an address must be one.
+static int host_canonical(char host[PRINCIPAL_NAME_MAX], struct err *err)
 {
 	unsigned char addr[16];
 
 	if (inet_pton(AF_INET6, host, addr) == 1)
 		inet_ntop(AF_INET6, addr, host, PRINCIPAL_NAME_MAX);
+	else if (strchr(host, ':') != NULL)
+		return err_set(err, EINVAL, "a principal's host %s is no IPv6 address", host);
+	else if (strspn(host, "0123456789.") == strlen(host) && strchr(host, '.') != NULL &&
+		 inet_pton(AF_INET, host, addr) != 1)
+		return err_set(err, EINVAL, "a principal's host %s is no IPv4 address", host);
+	return 0;
 }
 
 int principal_parse(const char *text, struct principal *out, struct err *err)
@@ -45,7 +51,8 @@ int principal_parse(const char *text, struct principal *out, struct err *err)
 
 		if (part_copy("host", HOST_CHARS, rest, host_len, out->host, err) < 0)
 			return -EINVAL;
-		host_canonical(out->host);
+		if (host_canonical(out->host, err) < 0)
+			return -EINVAL;
 		rest += host_len;
 	}
 	if (*rest == '/' && part_copy("application", WORD_CHARS, rest + 1, strlen(rest + 1), out->app, err) < 0)

@@ -7,10 +7,12 @@
 
 #include "delta.h"
 #include "event.h"
+#include "hint.h"
 #include "nib.h"
 #include "request.h"
 #include "share.h"
 #include "start_queue.h"
+#include "traffic.h"
 #include "user.h"
 
 struct state {
@@ -23,6 +25,8 @@ struct state {
 	struct share_tree shares;
 	struct request_book requests;
 	struct start_queue starts;
+	struct hint_list hints; // realised
+	struct traffic traffic;
 	struct request_list naming_users; // requests whose groups test users: what they match depends on bindings
 	struct delta delta;
 	struct event_sink events; // fn NULL: nobody listens

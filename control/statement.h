@@ -27,14 +27,22 @@ enum verb {
 	VERB_RATELIMIT,
 	VERB_WAYPOINT,
 	VERB_AVOID,
+	VERB_HINT,
 	VERB_CANCEL,
 	VERB_RENEW,
 	VERB_GET_SCHEDULE,
 	VERB_LIST_SHARES,
 	VERB_LIST_SHARES_BY_FLOW_GROUP,
 	VERB_LIST_REQUESTS,
-	VERB_PORTS, // `ports.`
-	VERB_TIME,  // `time.`
+	VERB_TRAFFIC,         // `traffic(FG) on S [last 1h].`
+	VERB_TRAFFIC_BETWEEN, // `TrafficBetween IP IP.`
+	VERB_PORTS,           // `ports.`
+	VERB_LINKS,
+	VERB_HOSTS, // `hosts.` / `hosts behind PORT.`
+	VERB_QUEUES,
+	VERB_WHERE,   // `where IP.`
+	VERB_EXPLAIN, // `explain(PACKET FIELDS) [at TIME].`
+	VERB_TIME,    // `time.`
 	VERB_HELP,
 	VERB_TICK,
 	VERB_MODE, // `mode json.` / `mode classic.`
@@ -104,19 +112,50 @@ enum strictness {
 	STRICT_PARTIAL,
 };
 
+enum predictability {
+	PREDICT_BURSTY,
+	PREDICT_STEADY,
+};
+
+enum traffic_class {
+	CLASS_INTERACTIVE,
+	CLASS_BACKGROUND, // only from bandwidth that nobody else wants
+};
+
+// Which parameters a hint names. A bit in `given` for each.
+enum hint_param {
+	HINT_DURATION,
+	HINT_SIZE,
+	HINT_DEADLINE,
+	HINT_PREDICTABILITY,
+	HINT_CLASS,
+	HINT_N,
+};
+
+struct hint {
+	uint32_t given; // 1 << enum hint_param
+	int64_t duration_ns;
+	uint64_t size_bytes;
+	struct time_spec deadline;
+	enum predictability predictability;
+	enum traffic_class class;
+};
+
 struct statement {
 	enum verb verb;
 	char name[NAME_MAX_LEN];    // user, new or dropped share, share of GetSchedule/ListRequests ("" if not given),
-				    // mode, help topic
+				    // port of `hosts behind`, mode, help topic
 	char share[NAME_MAX_LEN];   // `on SHARE`, parent of NewShare, granted share
 	struct principal principal; // Grant ... to P, Revoke ... from P
 	struct match flows;         // flow group; without time
 	struct privileges privileges;
 	uint64_t rate_bps;         // reserve, ratelimit
-	struct ip_list *addresses; // waypoint: in order; avoid: a set; a reference
+	struct ip_list *addresses; // waypoint, TrafficBetween, where: in order; avoid: a set; a reference
 	uint64_t number;           // cancel N, renew N, Tick N
 	enum strictness strictness;
-	struct time_spec from, to;
+	struct time_spec from, to; // explain: to is its time
+	struct hint hint;
+	int64_t last_ns;      // of traffic; 0: not given
 	struct match binding; // Bind/Unbind ADDRESS as a flow group on the source side
 	bool has_binding;
 };

@@ -95,6 +95,16 @@ static bool same_kind_of_address(const struct match *a, const struct match *b)
 	return a_any == b_any;
 }
 
+const struct user *users_owner(const struct users *users, const struct user *but, const struct match *where)
+{
+	for (uint32_t i = 0; i < users->n; i++)
+		for (uint32_t b = 0; b < users->all[i]->n_bindings; b++)
+			if (users->all[i] != but && same_kind_of_address(&users->all[i]->bindings[b], where) &&
+			    match_overlaps(&users->all[i]->bindings[b], where))
+				return users->all[i];
+	return NULL;
+}
+
 int users_bind(struct users *users, struct user *user, const struct match *where)
 {
 	struct match copy;

@@ -38,5 +38,7 @@ void users_drop(struct user *user);                                      // and 
 
 // Binds an address. 1: the user had it already, nothing changed; 0: done; -EEXIST: another user has it; -ENOMEM.
 int users_bind(struct users *users, struct user *user, const struct match *where);
+// Another user than `but` whose binding excludes this one, or NULL.
+const struct user *users_owner(const struct users *users, const struct user *but, const struct match *where);
 // Takes one address away, or all (where NULL). -ENOENT: the user has no such binding.
 int users_unbind(struct user *user, const struct match *where);
