@@ -522,6 +522,16 @@ int engine_policy(const struct engine *e, int64_t now_ns, struct tree *tree)
 	return policy_build(&e->state, now_ns, tree);
 }
 
+int engine_save(const struct engine *e, struct checkpoint *out)
+{
+	return checkpoint_save(&e->state, out);
+}
+
+int engine_load(struct engine *e, const uint8_t *bytes, size_t n, struct err *err)
+{
+	return checkpoint_load(&e->state, bytes, n, err);
+}
+
 bool engine_user_exists(const struct engine *e, const char *name)
 {
 	return users_find(&e->state.users, name) != NULL;

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "checkpoint.h"
 #include "delta.h"
 #include "event.h"
 #include "hft/err.h"
@@ -65,5 +66,9 @@ void engine_count(struct engine *e, uint64_t id, uint64_t packets, uint64_t byte
 
 // A number that was given out in an earlier life is not given out again: the next request gets the one after it.
 void engine_skip_number(struct engine *e);
+
+// All that the engine remembers, for another one: see checkpoint.h. Load: into one that engine_create has just made.
+int engine_save(const struct engine *e, struct checkpoint *out);
+int engine_load(struct engine *e, const uint8_t *bytes, size_t n, struct err *err);
 
 bool engine_user_exists(const struct engine *e, const char *name);

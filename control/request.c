@@ -32,32 +32,6 @@ struct candidate {
 	const char *why_not;        // a hint is not realised
 };
 
-static void count_access(struct share *share, enum access access, bool add)
-{
-	for (; share != NULL; share = share->parent)
-		share->n_access[access] += add ? 1u : -1u;
-}
-
-// Takes an accepted request out. Its drain, if it still has one, is the caller's business.
-static void request_end(struct state *s, struct request *r)
-{
-	struct user *holder = r->holder == 0 ? NULL : s->users.all[r->holder - 1];
-
-	event_ended(s, r);
-	hint_gone(s, r);
-	request_book_remove(&s->requests, r);
-	if (r->start_ns > s->now_ns)
-		start_queue_gone(&s->starts, &s->requests);
-	if (holder != NULL)
-		holder->n_open--;
-	TAILQ_REMOVE(&r->share->requests, r, link);
-	policy_follow(s, r, false);
-	count_access(r->share, r->access, false);
-	route_count(r, false);
-	flow_index_remove(r->share->index, r);
-	request_destroy(r);
-}
-
 static int out_of_memory(struct reply *reply)
 {
 	return reply_refuse(reply, REPLY_LIMIT, "out of memory");
@@ -393,19 +367,21 @@ static int candidate_commit(struct state *s, struct candidate *c, const struct p
 		return reply_refuse(reply, REPLY_LIMIT, "%s has %u requests that are not over, the most one may have",
 				    holder->name, holder->n_open);
 	r = calloc(1, sizeof(*r));
-	if (r != NULL && st->verb == VERB_HINT) {
+	if (r == NULL)
+		return out_of_memory(reply);
+	r->share = c->share;
+	r->verb = st->verb;
+	r->access = c->access;
+	r->rate_bps = c->rate_bps;
+	r->partial = c->partial;
+	r->start_ns = c->start_ns;
+	r->end_ns = c->end_ns;
+	r->holder = holder == NULL ? 0 : holder->number;
+	r->addresses = ip_list_ref(st->addresses);
+	match_move(&r->flows, &c->flows);
+	if (st->verb == VERB_HINT)
 		r->hint = hint_part_create(&st->hint, c->deadline_ns);
-		if (r->hint == NULL) {
-			request_destroy(r);
-			return out_of_memory(reply);
-		}
-	}
-	rc = r == NULL || start_queue_prepare(&s->starts) < 0 ? -ENOMEM : request_book_prepare(&s->requests);
-
-	if (rc == 0)
-		r->entries = flow_index_prepare(c->share->index, c->flows.n_boxes);
-	if (rc == 0 && r->entries == NULL)
-		rc = -ENOMEM;
+	rc = st->verb == VERB_HINT && r->hint == NULL ? -ENOMEM : request_prepare(s, r);
 	for (share = c->share; share != NULL && rc == 0 && st->verb == VERB_RESERVE; share = share->parent)
 		rc = timeline_prepare(share->timeline);
 	if (rc < 0) {
@@ -414,30 +390,9 @@ static int candidate_commit(struct state *s, struct candidate *c, const struct p
 	}
 	for (share = c->share; share != NULL && st->verb == VERB_RESERVE; share = share->parent)
 		timeline_add(share->timeline, c->start_ns, c->end_ns, c->rate_bps);
-	r->share = c->share;
-	r->verb = st->verb;
-	r->access = c->access;
-	r->rate_bps = c->rate_bps;
-	r->partial = c->partial;
-	r->addresses = ip_list_ref(st->addresses);
-	r->start_ns = c->start_ns;
-	r->end_ns = c->end_ns;
-	r->holder = holder == NULL ? 0 : holder->number;
-	match_move(&r->flows, &c->flows);
-	request_book_add(&s->requests, r);
-	if (r->start_ns > s->now_ns)
-		start_queue_add(&s->starts, r->start_ns, r->id);
-	if (holder != NULL)
-		holder->n_open++;
-	TAILQ_INSERT_TAIL(&r->share->requests, r, link);
-	policy_follow(s, r, true);
-	count_access(r->share, r->access, true);
-	route_count(r, true);
-	flow_index_add(r->share->index, r);
+	request_stand(s, r);
 	event_overridden(s, r);
-	if (r->verb == VERB_HINT)
-		hint_stand(s, r);
-	else if (r->verb == VERB_RESERVE)
+	if (r->verb == VERB_RESERVE)
 		hints_give_way(s, r);
 	s->policy_gen++;
 	reply->mutated = true;
@@ -533,31 +488,6 @@ static struct request *standing(const struct state *s, const struct principal *s
 	return NULL;
 }
 
-// Ends a request that is not over, and its drains with it.
-void request_withdraw(struct state *s, struct request *r)
-{
-	int64_t start_ns = r->start_ns;
-
-	for (uint32_t i = 0; i <= r->n_renewed && r->verb == VERB_RESERVE; i++) {
-		int64_t end_ns = i < r->n_renewed ? r->renewed_ns[i] : r->end_ns;
-
-		for (struct share *share = r->share; share != NULL && end_ns > s->now_ns; share = share->parent) {
-			timeline_advance(share->timeline, s->now_ns);
-			timeline_remove(share->timeline, start_ns, end_ns, r->rate_bps);
-		}
-		start_ns = end_ns;
-	}
-	request_end(s, r);
-}
-
-void request_end_below(struct state *s, struct share *top)
-{
-	for (const struct share *share = top; share != NULL; share = share_next(top, share, true))
-		while (!TAILQ_EMPTY(&share->requests))
-			request_withdraw(s, TAILQ_FIRST(&share->requests));
-	s->policy_gen++;
-}
-
 // Nothing is changed yet, and nothing can fail any more.
 static int renew_prepare(struct request *r)
 {
@@ -584,9 +514,9 @@ static void renew_commit(struct state *s, struct request *r, const struct candid
 			timeline_add(share->timeline, c->start_ns, c->end_ns, r->rate_bps);
 		r->renewed_ns[r->n_renewed++] = r->end_ns;
 	}
-	count_access(r->share, r->access, false);
+	request_count_access(r, false);
 	r->access = added.access = c->access;
-	count_access(r->share, r->access, true);
+	request_count_access(r, true);
 	for (uint32_t i = 0; i < r->flows.n_boxes; i++)
 		box_set_time(&r->flows.boxes[i], r->start_ns, c->end_ns);
 	request_book_move_end(&s->requests, r, c->end_ns);
@@ -662,17 +592,4 @@ int request_cancel(struct state *s, const struct principal *speaker, uint64_t id
 	s->policy_gen++;
 	reply->mutated = true;
 	return 0;
-}
-
-void request_expire(struct state *s, int64_t now_ns)
-{
-	struct request_book *book = &s->requests;
-
-	while (book->n_by_end > 0 && book->by_end[0]->end_ns <= now_ns)
-		request_end(s, book->by_end[0]);
-}
-
-int64_t request_next_end(const struct state *s)
-{
-	return s->requests.n_by_end == 0 ? INT64_MAX : s->requests.by_end[0]->end_ns;
 }

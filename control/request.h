@@ -67,11 +67,20 @@ int request_admit(struct state *s, const struct principal *speaker, const struct
 // The instant a statement names; unspecified: when it names none. 0, or -1 refused.
 int request_time(const struct state *s, const struct time_spec *spec, int64_t unspecified, int64_t *out,
 		 struct reply *reply);
-// Ends a request that is not over, and its drains with it.
-void request_withdraw(struct state *s, struct request *r);
 int request_cancel(struct state *s, const struct principal *speaker, uint64_t id, struct reply *reply);
 // Prolongs: st->number to st->to. The reply as of request_admit.
 int request_renew(struct state *s, const struct principal *speaker, const struct statement *st, struct reply *reply);
+
+// Coming and going. Room for one that has its share and group, everywhere but in the schedules: 0 or -ENOMEM.
+int request_prepare(struct state *s, struct request *r);
+// Takes it in; room has been prepared. Its drain is the caller's business.
+void request_stand(struct state *s, struct request *r);
+void request_count_access(const struct request *r, bool add); // at its share and above
+// Ends a request that is not over, and its drains with it.
+void request_withdraw(struct state *s, struct request *r);
+// One that was accepted in an earlier life stands again, with all its fields set; it gets the next number. 0; -ENOMEM
+// or -EINVAL (its drains go beyond a share's maximum): it is still the caller's, and the schedules are of no more use.
+int request_restore(struct state *s, struct request *r);
 // Ends all requests of the share and those below it.
 void request_end_below(struct state *s, struct share *top);
 // Ends what ended at or before now_ns.

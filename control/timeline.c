@@ -387,6 +387,30 @@ void timeline_remove(struct timeline *tl, int64_t start_ns, int64_t end_ns, uint
 	step_tree_undo(&tl->steps, tl->base_drain, start_ns, end_ns, (int64_t)rate_bps);
 }
 
+u128 timeline_tokens(const struct timeline *tl)
+{
+	return (u128)tl->base_tokens;
+}
+
+int timeline_start(struct timeline *tl, int64_t now_ns, u128 tokens)
+{
+	assert(tl->steps.root == NULL && tl->base_drain == 0);
+	if (tokens > (u128)tl->steps.capacity)
+		return -EINVAL;
+	tl->base_ns = now_ns;
+	tl->base_tokens = (step_tokens)tokens;
+	return 0;
+}
+
+bool timeline_sustains(const struct timeline *tl)
+{
+	struct overlay nothing = {tl->base_ns, INT64_MAX, 0, INT64_MAX};
+	struct step_cursor cursor;
+	uint64_t looked = 0;
+
+	return unlimited(tl) || !throttled(tl) || run_over(tl, &nothing, &cursor, true, &looked);
+}
+
 static struct timeline_point point_of(const struct timeline *tl, const struct step_cursor *cursor)
 {
 	return (struct timeline_point){cursor->at_ns, tl->conf.max_bps - (uint64_t)cursor->drain,

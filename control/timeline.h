@@ -10,6 +10,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "hft/match.h"
+
 #define TIMELINE_UNLIMITED UINT64_MAX
 
 struct timeline; // opaque; the invariant is in timeline.c
@@ -73,6 +75,12 @@ int timeline_prepare(struct timeline *tl);
 void timeline_add(struct timeline *tl, int64_t start_ns, int64_t end_ns, uint64_t rate_bps);
 // Ends a drain that was added and whose end is after the last advance: from then on it counts no more. Never fails.
 void timeline_remove(struct timeline *tl, int64_t start_ns, int64_t end_ns, uint64_t rate_bps);
+
+// What a timeline is made of again: its tokens at the last advance in bit*ns/s (0 without limit), and, on a new one to
+// which nothing was added, the instant and the tokens from which it goes on. -EINVAL: more tokens than its capacity.
+u128 timeline_tokens(const struct timeline *tl);
+int timeline_start(struct timeline *tl, int64_t now_ns, u128 tokens);
+bool timeline_sustains(const struct timeline *tl); // what was added never runs out of tokens
 
 // From the last advance on: that instant, then each instant at which the free bandwidth changes. fn returning non-zero
 // stops, and that value is returned; otherwise 0.

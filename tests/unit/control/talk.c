@@ -110,14 +110,14 @@ static void dump_share(FILE *f, const struct share *share, int64_t now_ns)
 	char name[256];
 
 	fprintf(f,
-		"share %s on %s %" PRId64 " %" PRId64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64
+		"share %u %s on %s %" PRId64 " %" PRId64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64
 		" %d%d %u",
-		share->name, share->parent == NULL ? "-" : share->parent->name, p->allow_ns, p->deny_ns,
+		share->number, share->name, share->parent == NULL ? "-" : share->parent->name, p->allow_ns, p->deny_ns,
 		p->reserve_max_bps, p->reserve_min_bps, p->tb_fill_bps, p->tb_capacity_bits, p->ratelimit_min_bps,
 		p->hint, p->query, p->weight);
 	fprintf(f, " access %u %u %u default %d:", share->n_access[0], share->n_access[1], share->n_access[2],
 		share->granted_default);
-	fprintf(f, " view %u paths %u %u", p->view, share->n_waypoints, share->n_avoids);
+	fprintf(f, " given %x view %u paths %u %u", p->given, p->view, share->n_waypoints, share->n_avoids);
 	dump_addresses(f, p->waypoint);
 	dump_addresses(f, p->avoid);
 	for (uint32_t i = 0; i < share->n_principals; i++) {
@@ -127,16 +127,42 @@ static void dump_share(FILE *f, const struct share *share, int64_t now_ns)
 	dump_match(f, &share->flows);
 	timeline_advance(share->timeline, now_ns);
 	timeline_each(share->timeline, dump_point, f);
+	fprintf(f, " level %016" PRIx64 "%016" PRIx64, (uint64_t)(timeline_tokens(share->timeline) >> 64),
+		(uint64_t)timeline_tokens(share->timeline));
 	fputc('\n', f);
 	TAILQ_FOREACH (r, &share->requests, link) {
 		fprintf(f, "  request %" PRIu64 " verb %d access %d rate %" PRIu64 " [%" PRId64 ", %" PRId64 ")", r->id,
 			r->verb, r->access, r->rate_bps, r->start_ns, r->end_ns);
-		fprintf(f, " partial %d", r->partial);
+		fprintf(f, " partial %d holder %u", r->partial, r->holder);
 		for (uint32_t i = 0; i < r->n_renewed; i++)
 			fprintf(f, " +%" PRId64, r->renewed_ns[i]);
 		dump_addresses(f, r->addresses);
+		if (r->hint != NULL) {
+			json_t *hint = hint_json(r->hint);
+			char *text = json_dumps(hint, JSON_COMPACT);
+
+			fprintf(f, " hint %s", text);
+			free(text);
+			json_decref(hint);
+		}
 		dump_match(f, &r->flows);
 	}
+}
+
+// The next start or end (engine_next_ns may also tell when a cancelled request would have started).
+static int64_t next_change(const struct state *s)
+{
+	int64_t next_ns = INT64_MAX;
+
+	for (size_t i = 0; i < s->requests.n; i++) {
+		const struct request *r = s->requests.by_id[i].request;
+
+		if (r != NULL && r->end_ns < next_ns)
+			next_ns = r->end_ns;
+		if (r != NULL && r->start_ns > s->now_ns && r->start_ns < next_ns)
+			next_ns = r->start_ns;
+	}
+	return next_ns;
 }
 
 char *talk_dump(const struct talk *t)
@@ -146,11 +172,11 @@ char *talk_dump(const struct talk *t)
 	size_t size;
 	FILE *f = open_memstream(&text, &size);
 
-	fprintf(f, "now %" PRId64 " gen %" PRIu64 " next %" PRIu64 " end %" PRId64 "\n", s->now_ns, s->policy_gen,
-		s->requests.next_id, engine_next_ns(t->engine));
+	fprintf(f, "now %" PRId64 " gen %" PRIu64 " next %" PRIu64 " share %u end %" PRId64 "\n", s->now_ns,
+		s->policy_gen, s->requests.next_id, s->shares.next_number, next_change(s));
 	for (uint32_t i = 0; i < s->users.n; i++) {
-		fprintf(f, "user %u %s%s", s->users.all[i]->number, s->users.all[i]->name,
-			s->users.all[i]->dropped ? " dropped" : "");
+		fprintf(f, "user %u %s%s open %u", s->users.all[i]->number, s->users.all[i]->name,
+			s->users.all[i]->dropped ? " dropped" : "", s->users.all[i]->n_open);
 		for (uint32_t b = 0; b < s->users.all[i]->n_bindings; b++)
 			dump_match(f, &s->users.all[i]->bindings[b]);
 		fputc('\n', f);
