@@ -118,6 +118,7 @@ static void request_fields(struct codec *c, struct request *r)
 	codec_i64(c, &r->start_ns);
 	codec_i64(c, &r->end_ns);
 	codec_bool(c, &r->partial);
+	codec_bool(c, &r->suspended);
 	codec_u32(c, &r->holder);
 	codec_ip_list(c, &r->addresses);
 	codec_match(c, &r->flows);

@@ -11,6 +11,7 @@
 #include "policy.h"
 #include "query.h"
 #include "request.h"
+#include "route.h"
 #include "state.h"
 
 #define SECOND 1000000000
@@ -312,6 +313,8 @@ static void advance(struct state *s, int64_t now_ns)
 			return;
 		if (end_ns <= start_ns) {
 			request_expire(s, end_ns);
+			if (route_changed(s))
+				route_review(s);
 			continue;
 		}
 		r = request_find(&s->requests, start_queue_take(&s->starts, start_ns));
@@ -445,6 +448,8 @@ void engine_exec(struct engine *e, const struct principal *speaker, const char *
 	statement_init(&st);
 	if (cmd_parse(statement, len, &names, &st, reply) == 0)
 		handlers[st.verb](&e->state, speaker, &st, reply);
+	if (route_changed(&e->state) || (e->state.n_suspended > 0 && reply->mutated))
+		route_review(&e->state);
 	statement_fini(&st);
 }
 

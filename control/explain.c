@@ -75,7 +75,7 @@ static int find_box(const struct users *users, const struct request *r, const st
 
 static bool stands(const struct request *r)
 {
-	return r->verb != VERB_HINT || r->rate_bps > 0;
+	return (r->verb != VERB_HINT || r->rate_bps > 0) && !r->suspended;
 }
 
 static int find_atoms(const struct state *s, const struct share *share, const struct match_packet *packet,

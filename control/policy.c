@@ -172,8 +172,8 @@ int policy_atom(const struct state *s, const struct request *r, struct atom *out
 	match_init(&out->match);
 	if (out->part == ATOM_PATH && out->access == ACCESS_NONE)
 		return 0;
-	if (r->verb == VERB_HINT && r->rate_bps == 0)
-		return 0; // not realised
+	if ((r->verb == VERB_HINT && r->rate_bps == 0) || r->suspended)
+		return 0; // not realised; not in force
 	rc = policy_expand(&s->users, &r->flows, &out->match);
 	if (rc < 0)
 		match_fini(&out->match);

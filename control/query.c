@@ -147,6 +147,8 @@ static void request_item(const struct state *s, const struct request *r, json_t 
 		json_object_set_new(item, "rate", answer_number_json(r->rate_bps));
 	if (r->addresses != NULL)
 		json_object_set_new(item, "addresses", ip_list_json(r->addresses));
+	if (r->suspended)
+		json_object_set_new(item, "suspended", json_true());
 	if (r->hint != NULL) {
 		json_object_set_new(item, "hint", hint_json(r->hint));
 		json_object_set_new(item, "realised", json_boolean(r->rate_bps > 0));

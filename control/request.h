@@ -24,6 +24,7 @@ struct request {
 	uint64_t rate_bps;  // as granted; of a hint: reserved for it, 0 when it is not realised
 	int64_t start_ns, end_ns;
 	bool partial;
+	bool suspended;            // of a waypoint: nothing of it is in force (route.h)
 	struct ip_list *addresses; // of a waypoint, in order, or the set of an avoid
 	struct hint_part *hint;    // of a hint
 	int64_t *renewed_ns;       // the ends it had before: each stretch is a drain of its own

@@ -52,6 +52,7 @@ void request_stand(struct state *s, struct request *r)
 	policy_follow(s, r, true);
 	request_count_access(r, true);
 	route_count(r, true);
+	s->n_suspended += r->suspended; // one that is restored
 	flow_index_add(r->share->index, r);
 	if (r->verb == VERB_HINT)
 		hint_stand(s, r);

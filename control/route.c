@@ -18,7 +18,7 @@ struct search {
 
 static int rule(struct search *s, const struct request *w, const struct share *top, struct match *region);
 
-void route_count(const struct request *r, bool add)
+static void count(const struct request *r, bool add)
 {
 	for (struct share *share = r->share; share != NULL; share = share->parent) {
 		share->n_waypoints += r->verb != VERB_WAYPOINT ? 0 : add ? 1u : -1u;
@@ -26,9 +26,17 @@ void route_count(const struct request *r, bool add)
 	}
 }
 
+void route_count(const struct request *r, bool add)
+{
+	count(r, add);
+	if (!add && (r->verb == VERB_WAYPOINT || r->verb == VERB_AVOID))
+		for (struct share *share = r->share; share != NULL; share = share->parent)
+			share->n_paths_gone++;
+}
+
 static bool is_list(const struct search *s, const struct request *r)
 {
-	return r->verb == VERB_WAYPOINT && r != s->without;
+	return r->verb == VERB_WAYPOINT && r != s->without && !r->suspended;
 }
 
 // Takes away the packets of the lists at this share, of numbers below `id`.
@@ -176,9 +184,7 @@ static int check_lists(struct search *s)
 		const struct request *w;
 
 		TAILQ_FOREACH (w, &share->requests, link) {
-			int rc = w->verb == VERB_WAYPOINT && match_overlaps(&w->flows, &s->probe->flows)
-					 ? check_list(s, w)
-					 : 0;
+			int rc = is_list(s, w) && match_overlaps(&w->flows, &s->probe->flows) ? check_list(s, w) : 0;
 
 			if (rc != 0)
 				return rc;
@@ -193,10 +199,142 @@ int route_check(const struct state *s, struct request *probe, struct route_clash
 	int rc = 0;
 
 	TAILQ_INSERT_TAIL(&probe->share->requests, probe, link);
-	route_count(probe, true);
+	count(probe, true);
 	if (search.root->n_waypoints > 0 && search.root->n_avoids > 0)
 		rc = check_lists(&search);
-	route_count(probe, false);
+	count(probe, false);
 	TAILQ_REMOVE(&probe->share->requests, probe, link);
 	return rc;
+}
+
+// --- after something came or went
+
+// Whether the list of w rules packets of `avoid` from now on. 1, 0, -ENOMEM, -E2BIG.
+static int clashes_with(struct search *s, const struct request *w, const struct request *avoid, int64_t now_ns)
+{
+	struct box later = box_any();
+	struct match both, region;
+	int rc;
+
+	if (avoid->verb != VERB_AVOID || ip_list_inside(w->addresses, avoid->addresses) == NULL ||
+	    !match_overlaps(&avoid->flows, &w->flows))
+		return 0;
+	box_set_time(&later, now_ns, INT64_MAX);
+	match_init(&both);
+	match_init(&region);
+	rc = match_intersect(&both, &w->flows, &avoid->flows);
+	if (rc == 0)
+		rc = match_intersect_box(&region, &both, &later);
+	if (rc == 0)
+		rc = rule(s, w, s->root, &region);
+	if (rc == 0)
+		rc = !match_is_empty(&region);
+	match_fini(&both);
+	match_fini(&region);
+	return rc;
+}
+
+// The number of a request that must avoid what w leads through, 0: none. UINT64_MAX: could not be decided.
+static uint64_t clash_of(const struct state *st, const struct request *w)
+{
+	struct search s = {.root = st->shares.root};
+
+	for (const struct share *share = s.root; share != NULL;
+	     share = share_next(s.root, share, share->n_avoids > 0)) {
+		const struct request *avoid;
+
+		TAILQ_FOREACH (avoid, &share->requests, link) {
+			int rc = clashes_with(&s, w, avoid, st->now_ns);
+
+			if (rc != 0)
+				return rc < 0 ? UINT64_MAX : avoid->id;
+		}
+	}
+	return 0;
+}
+
+// The first list, in the order of the share tree, that clashes and meets `near` (NULL: any); NULL: none does.
+static struct request *first_clash(const struct state *s, const struct request *near, uint64_t *avoid)
+{
+	const struct share *root = s->shares.root;
+
+	for (const struct share *share = root; share != NULL; share = share_next(root, share, share->n_waypoints > 0)) {
+		struct request *w;
+
+		TAILQ_FOREACH (w, &share->requests, link) {
+			if (w->verb != VERB_WAYPOINT || w->suspended ||
+			    (near != NULL && !match_overlaps(&w->flows, &near->flows)))
+				continue;
+			*avoid = clash_of(s, w);
+			if (*avoid != 0)
+				return w;
+		}
+	}
+	return NULL;
+}
+
+static void changed(struct state *s, const struct request *r)
+{
+	delta_request(&s->delta, r->id);
+	s->policy_gen++;
+}
+
+static void suspend_exposed(struct state *s)
+{
+	struct request *r;
+	uint64_t avoid;
+
+	while ((r = first_clash(s, NULL, &avoid)) != NULL) {
+		r->suspended = true;
+		changed(s, r);
+		event_suspended(s, r, avoid == UINT64_MAX ? 0 : avoid);
+	}
+}
+
+static bool try_to_resume(struct state *s, struct request *r)
+{
+	uint64_t avoid;
+
+	r->suspended = false;
+	if (first_clash(s, r, &avoid) != NULL) {
+		r->suspended = true;
+		return false;
+	}
+	changed(s, r);
+	event_resumed(s, r);
+	return true;
+}
+
+static bool resume_some(struct state *s)
+{
+	const struct share *root = s->shares.root;
+	bool some = false;
+
+	s->n_suspended = 0;
+	for (const struct share *share = root; share != NULL; share = share_next(root, share, share->n_waypoints > 0)) {
+		struct request *r;
+
+		TAILQ_FOREACH (r, &share->requests, link) {
+			if (r->suspended && try_to_resume(s, r))
+				some = true;
+			s->n_suspended += r->suspended;
+		}
+	}
+	return some;
+}
+
+void route_review(struct state *s)
+{
+	const struct share *root = s->shares.root;
+
+	s->paths_gone = root->n_paths_gone;
+	if (root->n_waypoints > 0 && root->n_avoids > 0)
+		suspend_exposed(s);
+	while (resume_some(s) && s->n_suspended > 0)
+		; // what is resumed or suspended may hide others, or expose what hides them
+}
+
+bool route_changed(const struct state *s)
+{
+	return s->shares.root->n_paths_gone != s->paths_gone;
 }

@@ -37,6 +37,7 @@ struct share {
 	struct flow_index *index;           // of all requests in the tree; the root's
 	struct request_list requests;       // not over; request.h
 	uint32_t n_waypoints, n_avoids;     // requests of this share and all below
+	uint64_t n_paths_gone;              // how many of those ever ended
 	uint32_t n_access[ACCESS_DENY + 1]; // requests of this share and all below, by the access their atoms carry
 };
 

@@ -29,6 +29,8 @@ struct state {
 	struct traffic traffic;
 	struct request_list naming_users; // requests whose groups test users: what they match depends on bindings
 	struct delta delta;
+	uint64_t paths_gone;      // root share's n_paths_gone at the last route_review
+	uint32_t n_suspended;     // at its end
 	struct event_sink events; // fn NULL: nobody listens
 	struct {
 		void (*fn)(void *ctx, const char *user); // NULL: nobody asks
