@@ -1,0 +1,637 @@
+// SPDX-License-Identifier: Apache-2.0
+// Layers over random histories against a linear search of the rows alive; a reader in a thread of its own, which must
+// never see a mixture; bounds.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <rte_malloc.h>
+#include <rte_rcu_qsbr.h>
+
+#include "dataplane/layers.h"
+#include "tests/unit/dataplane/eal.h"
+#include "tests/unit/dataplane/random_net.h"
+
+#define MAX_FRAME 1522
+#define MODEL_ROWS 6000
+#define MS INT64_C(1000000)
+
+static const uint32_t widths[] = {0, 128, 256, 512};
+
+struct view_box {
+	struct layers_view view;
+	struct view_box *next;
+};
+
+struct fixture {
+	struct rte_rcu_qsbr *rcu;
+	struct layers *l;
+	_Atomic(struct view_box *) live;
+	struct view_box *all; // freed at the end
+	struct layers_reader *reader;
+	struct rnd r;
+	int64_t now_ns;
+	struct model_row {
+		struct cls_row row;
+		uint32_t slot;
+	} row[MODEL_ROWS];
+	uint32_t n;
+};
+
+static struct fixture fx;
+
+static void publish(struct fixture *f, const struct layers_view *view)
+{
+	struct view_box *next = malloc(sizeof(*next));
+
+	assert_non_null(next);
+	next->view = *view;
+	next->next = f->all;
+	f->all = next;
+	atomic_store_explicit(&f->live, next, memory_order_release);
+}
+
+static void poll_layers(struct fixture *f, int64_t ns)
+{
+	struct layers_view view;
+
+	f->now_ns += ns;
+	if (layers_poll(f->l, f->now_ns)) {
+		layers_view(f->l, &view);
+		publish(f, &view);
+	}
+}
+
+static void fixture_open(struct fixture *f, const struct layers_conf *how)
+{
+	struct layers_conf conf = *how;
+	struct layers_view view;
+	struct err err;
+
+	f->rcu = rte_zmalloc(NULL, rte_rcu_qsbr_get_memsize(1), RTE_CACHE_LINE_SIZE);
+	assert_non_null(f->rcu);
+	rte_rcu_qsbr_init(f->rcu, 1);
+	rte_rcu_qsbr_thread_register(f->rcu, 0);
+	rte_rcu_qsbr_thread_online(f->rcu, 0);
+	conf.rcu = f->rcu;
+	f->l = layers_create(&conf, &err);
+	assert_non_null(f->l);
+	f->reader = layers_reader_create(f->l);
+	assert_non_null(f->reader);
+	f->all = NULL;
+	f->n = 0;
+	layers_view(f->l, &view);
+	publish(f, &view);
+}
+
+static void fixture_close(struct fixture *f)
+{
+	struct view_box *next;
+
+	layers_destroy(f->l);
+	layers_reader_destroy(f->reader);
+	rte_free(f->rcu);
+	for (; f->all != NULL; f->all = next) {
+		next = f->all->next;
+		free(f->all);
+	}
+}
+
+static void merge_fully(struct fixture *f)
+{
+	for (int i = 0; layers_merge_all(f->l) && i < 100000; i++) {
+		usleep(50);
+		poll_layers(f, 1);
+		rte_rcu_qsbr_quiescent(f->rcu, 0);
+	}
+	if (layers_merge_all(f->l)) {
+		struct layers_stats stats;
+
+		layers_stats(f->l, &stats);
+		fail_msg("not merged: %u layers, %u in arrays, %u dead, %s", stats.n_layers, stats.n_array_rows,
+			 stats.n_dead, stats.last_failure);
+	}
+}
+
+// Until there is room.
+static void commit(struct fixture *f, struct layers_batch *b)
+{
+	struct layers_view view;
+	struct err err;
+	int rc;
+
+	for (int i = 0; (rc = layers_commit(f->l, b, &view, &err)) == -EAGAIN && i < 100000; i++) {
+		usleep(50);
+		poll_layers(f, 1);
+		rte_rcu_qsbr_quiescent(f->rcu, 0);
+	}
+	if (rc < 0)
+		fail_msg("%s", err.msg);
+	publish(f, &view);
+}
+
+// --- a model: all rows in a list
+
+static const uint8_t access_categories[] = {0, 1, 2, 17, 31};
+
+// Meter categories hold no two rows that overlap.
+static uint8_t free_meter_category(const struct fixture *f, const struct box *box, uint32_t first)
+{
+	for (uint32_t c = first; c < CLS_CATEGORIES_MAX; c++) {
+		bool taken = c == 17 || c == 31; // access
+
+		for (uint32_t i = 0; i < f->n && !taken; i++)
+			taken = f->row[i].row.meter_category == c && box_overlaps(&f->row[i].row.box, box);
+		if (!taken)
+			return (uint8_t)c;
+	}
+	return CLS_NO_CATEGORY;
+}
+
+static struct cls_row random_row(struct fixture *f)
+{
+	struct cls_row row = {.box = rnd_box(&f->r, rnd_below(&f->r, 3) > 0),
+			      .rank = rnd_below(&f->r, 50),
+			      .access_category = CLS_NO_CATEGORY,
+			      .meter_category = CLS_NO_CATEGORY};
+	uint32_t what = rnd_below(&f->r, 8);
+
+	if (what != 0)
+		row.access_category = access_categories[rnd_below(&f->r, rnd_below(&f->r, 4) == 0 ? 5 : 3)];
+	if (what < 2)
+		row.meter_category = free_meter_category(f, &row.box, rnd_below(&f->r, 8) == 0 ? 34 : 3);
+	if (row.access_category == CLS_NO_CATEGORY && row.meter_category == CLS_NO_CATEGORY)
+		row.access_category = 0;
+	return row;
+}
+
+static void model_add(struct fixture *f, struct layers_batch *b)
+{
+	struct model_row *m = &f->row[f->n];
+	struct err err;
+
+	m->row = random_row(f);
+	m->slot = layers_batch_add(b, &m->row, &err);
+	assert_int_not_equal(m->slot, CLS_NO_ROW);
+	if (rnd_below(&f->r, 20) == 0)
+		layers_batch_cancel(b, m->slot);
+	else
+		f->n++;
+}
+
+static void model_del(struct fixture *f, struct layers_batch *b, uint32_t committed)
+{
+	uint32_t i = rnd_below(&f->r, committed);
+	struct err err;
+
+	assert_int_equal(layers_batch_del(b, f->row[i].slot, &err), 0);
+	f->row[i] = f->row[--f->n];
+}
+
+static void random_commit(struct fixture *f)
+{
+	struct layers_batch *b = layers_batch_create(f->l);
+	uint32_t dels = f->n > 0 ? rnd_below(&f->r, f->n > 1200 ? 600 : 12) : 0;
+	uint32_t adds = rnd_below(&f->r, 60) == 0 ? 1200 : rnd_below(&f->r, 4) == 0 ? 150 : rnd_below(&f->r, 12);
+
+	assert_non_null(b);
+	for (; dels > 0 && f->n > 0; dels--)
+		model_del(f, b, f->n);
+	for (; adds > 0 && f->n < MODEL_ROWS; adds--)
+		model_add(f, b);
+	if (rnd_below(&f->r, 3) == 0)
+		poll_layers(f, 1);
+	commit(f, b);
+}
+
+// The best rank by category, -1: no row.
+static void model_ranks(const struct fixture *f, const struct pkt *pkt, int best[CLS_CATEGORIES_MAX])
+{
+	struct match_packet m;
+
+	for (uint32_t c = 0; c < CLS_CATEGORIES_MAX; c++)
+		best[c] = -1;
+	if (pkt->verdict != PKT_OK)
+		return;
+	pkt_to_match_packet(pkt, 0, &m);
+	for (uint32_t i = 0; i < f->n; i++) {
+		const struct cls_row *row = &f->row[i].row;
+		int rank = (int)row->rank;
+
+		if (!box_covers(&row->box, &m))
+			continue;
+		if (row->access_category != CLS_NO_CATEGORY && best[row->access_category] < rank)
+			best[row->access_category] = rank;
+		if (row->meter_category != CLS_NO_CATEGORY && best[row->meter_category] < rank)
+			best[row->meter_category] = rank;
+	}
+}
+
+static void result_is_right(const struct fixture *f, const struct layers_view *view, const struct pkt *pkt,
+			    const uint32_t *result)
+{
+	int want[CLS_CATEGORIES_MAX];
+
+	model_ranks(f, pkt, want);
+	for (uint32_t c = 0; c < CLS_CATEGORIES_MAX; c++) {
+		uint32_t slot = c < view->n_categories ? result[c] : CLS_NO_ROW;
+		int rank = slot == CLS_NO_ROW ? -1 : (int)layers_slot(f->l, slot)->rank;
+
+		if (rank != want[c])
+			fail_msg("category %u: rank %d instead of %d", c, rank, want[c]);
+	}
+}
+
+static void random_bursts(struct fixture *f, int n_bursts)
+{
+	const struct layers_view *view = &atomic_load(&f->live)->view;
+	static uint32_t out[PKT_BURST * CLS_CATEGORIES_MAX];
+
+	for (; n_bursts > 0; n_bursts--) {
+		struct pkt pkt[PKT_BURST];
+		uint32_t n = 1 + rnd_below(&f->r, PKT_BURST);
+		bool only_ip4 = rnd_below(&f->r, 2) == 0;
+
+		for (uint32_t i = 0; i < n; i++) {
+			struct frame frame;
+			bool runt = rnd_below(&f->r, 50) == 0;
+
+			do {
+				rnd_frame(&f->r, &frame);
+				pkt_parse_bytes(frame.data, runt ? 10 : frame.len, runt ? 10 : frame.len, MAX_FRAME,
+						&pkt[i]);
+			} while (only_ip4 && !runt && pkt[i].family != PKT_IP4);
+			pkt[i].family = runt ? PKT_NONIP : pkt[i].family;
+		}
+		memset(out, 0xee, sizeof(out));
+		layers_run(view, f->reader, pkt, n, out);
+		for (uint32_t i = 0; i < n; i++)
+			result_is_right(f, view, &pkt[i], out + (size_t)i * view->n_categories);
+	}
+}
+
+static void one_history(struct fixture *f, uint32_t width, int commits)
+{
+	struct layers_stats stats;
+
+	fixture_open(f, &(struct layers_conf){.simd_max_bits = width});
+	for (int i = 0; i < commits; i++) {
+		random_commit(f);
+		random_bursts(f, 2);
+		rte_rcu_qsbr_quiescent(f->rcu, 0);
+		poll_layers(f, rnd_below(&f->r, 20) == 0 ? 500 * MS : MS);
+		random_bursts(f, 1);
+	}
+	merge_fully(f);
+	random_bursts(f, 4);
+	layers_stats(f->l, &stats);
+	assert_int_equal(stats.n_rows, f->n);
+	assert_int_equal(stats.n_dead + stats.n_array_rows, 0);
+	assert_true(stats.merges > 0 && stats.n_layers <= 1 && stats.merge_failures == 0);
+	fixture_close(f);
+}
+
+static void random_histories_equal_linear_search_for_every_simd_width(void **state)
+{
+	uint64_t seed = rnd_first_seed(1);
+	long rounds = rnd_rounds(4);
+
+	rte_log_set_level_pattern("*", RTE_LOG_EMERG); // sets that rte_acl gives up on are among them
+	for (long i = 0; i < rounds; i++) {
+		print_message("seed %llu\n", (unsigned long long)seed + (uint64_t)i);
+		fx.r = rnd_seed(seed + (uint64_t)i);
+		one_history(&fx, widths[(seed + (uint64_t)i) % 4], 40);
+	}
+	rte_log_set_level_pattern("*", RTE_LOG_ERR);
+}
+
+// --- one rule a test
+
+static struct cls_row wide_row(uint32_t rank)
+{
+	return (struct cls_row){
+		.box = box_any(), .rank = rank, .access_category = 0, .meter_category = CLS_NO_CATEGORY};
+}
+
+static uint32_t add_wide(struct fixture *f, uint32_t rank)
+{
+	struct layers_batch *b = layers_batch_create(f->l);
+	struct cls_row row = wide_row(rank);
+	struct err err;
+	uint32_t slot = layers_batch_add(b, &row, &err);
+
+	commit(f, b);
+	return slot;
+}
+
+static void del_row(struct fixture *f, uint32_t slot)
+{
+	struct layers_batch *b = layers_batch_create(f->l);
+	struct err err;
+
+	assert_int_equal(layers_batch_del(b, slot, &err), 0);
+	commit(f, b);
+}
+
+static uint32_t lookup(struct fixture *f)
+{
+	const struct layers_view *view = &atomic_load(&f->live)->view;
+	uint32_t out[CLS_CATEGORIES_MAX] = {0};
+	struct rnd r = rnd_seed(9);
+	struct frame frame;
+	struct pkt pkt;
+
+	rnd_frame(&r, &frame);
+	pkt_parse_bytes(frame.data, frame.len, frame.len, MAX_FRAME, &pkt);
+	layers_run(view, f->reader, &pkt, 1, out);
+	return view->n_categories == 0 ? CLS_NO_ROW : out[0];
+}
+
+static void dead_row_uncovers_what_it_hid_and_is_searched_once(void **state)
+{
+	uint32_t low, high;
+
+	fixture_open(&fx, &(struct layers_conf){.simd_max_bits = 512, .manual = true});
+	low = add_wide(&fx, 1);
+	high = add_wide(&fx, 2);
+	merge_fully(&fx);
+	assert_int_equal(lookup(&fx), high);
+	del_row(&fx, high);
+	for (int i = 0; i < 5; i++)
+		assert_int_equal(lookup(&fx), low);
+	assert_int_equal(layers_reader_stats(fx.reader)->dead_hits, 5);
+	assert_int_equal(layers_reader_stats(fx.reader)->searches, 1);
+	del_row(&fx, low);
+	assert_int_equal(lookup(&fx), CLS_NO_ROW);
+	assert_int_equal(layers_reader_stats(fx.reader)->searches, 2);
+	merge_fully(&fx);
+	assert_int_equal(lookup(&fx), CLS_NO_ROW);
+	fixture_close(&fx);
+}
+
+static void uncommitted_batch_changes_nothing(void **state)
+{
+	struct layers_batch *b;
+	struct layers_stats stats;
+	struct cls_row row = wide_row(7);
+	struct err err;
+	uint32_t first;
+
+	fixture_open(&fx, &(struct layers_conf){.simd_max_bits = 512, .manual = true});
+	first = add_wide(&fx, 1);
+	b = layers_batch_create(fx.l);
+	assert_int_not_equal(layers_batch_add(b, &row, &err), CLS_NO_ROW);
+	assert_int_equal(layers_batch_del(b, first, &err), 0);
+	assert_int_equal(layers_batch_prepare(b, &err), 0);
+	assert_int_equal(lookup(&fx), first);
+	layers_batch_destroy(b);
+	assert_int_equal(lookup(&fx), first);
+	layers_stats(fx.l, &stats);
+	assert_int_equal(stats.n_rows, 1);
+	fixture_close(&fx);
+}
+
+static void full_arrays_push_back_until_merged(void **state)
+{
+	struct layers_batch *b;
+	struct layers_view view;
+	struct layers_stats stats;
+	struct cls_row row = wide_row(1);
+	struct err err;
+
+	fixture_open(&fx, &(struct layers_conf){.simd_max_bits = 512, .manual = true});
+	for (int i = 0; i < 4; i++) { // 4 times 512 rows fill 8 arrays
+		b = layers_batch_create(fx.l);
+		for (int n = 0; n < 512; n++)
+			assert_int_not_equal(layers_batch_add(b, &row, &err), CLS_NO_ROW);
+		assert_int_equal(layers_commit(fx.l, b, &view, &err), 0);
+		publish(&fx, &view);
+	}
+	b = layers_batch_create(fx.l);
+	assert_int_not_equal(layers_batch_add(b, &row, &err), CLS_NO_ROW);
+	assert_int_equal(layers_commit(fx.l, b, &view, &err), -EAGAIN);
+	layers_stats(fx.l, &stats);
+	assert_int_equal(stats.refused, 1);
+	assert_int_equal(stats.n_rows, 2048);
+	merge_fully(&fx);
+	assert_int_equal(layers_commit(fx.l, b, &view, &err), 0);
+	publish(&fx, &view);
+	fixture_close(&fx);
+}
+
+static void slots_are_bounded_and_come_back(void **state)
+{
+	struct err err;
+	struct cls_row row = wide_row(1);
+
+	fixture_open(&fx, &(struct layers_conf){.simd_max_bits = 512, .max_slots = 11});
+	for (int round = 0; round < 5; round++) {
+		struct layers_batch *b = layers_batch_create(fx.l);
+		uint32_t slot[10];
+
+		for (int i = 0; i < 10; i++) {
+			slot[i] = layers_batch_add(b, &row, &err);
+			assert_int_not_equal(slot[i], CLS_NO_ROW);
+		}
+		assert_int_equal(layers_batch_add(b, &row, &err), CLS_NO_ROW);
+		assert_int_equal(err.code, E2BIG);
+		commit(&fx, b);
+		b = layers_batch_create(fx.l);
+		for (int i = 0; i < 10; i++)
+			assert_int_equal(layers_batch_del(b, slot[i], &err), 0);
+		commit(&fx, b);
+		merge_fully(&fx);
+		for (int i = 0; i < 3; i++) { // a grace period
+			rte_rcu_qsbr_quiescent(fx.rcu, 0);
+			poll_layers(&fx, 1);
+		}
+	}
+	fixture_close(&fx);
+}
+
+// Rows of which each is 441 rules.
+static uint32_t add_costly_rows(struct fixture *f, int n)
+{
+	struct layers_batch *b = layers_batch_create(f->l);
+	struct cls_row row = wide_row(1);
+	uint32_t slot = CLS_NO_ROW;
+	struct err err;
+
+	row.box.src = row.box.dst = (struct span128){1, ~(u128)0 - 1};
+	row.box.f[MATCH_SRC_ETH] = row.box.f[MATCH_DST_ETH] = (struct span){1, 0xfffffffffffe};
+	row.box.kinds = MATCH_KINDS_V6;
+	for (; n > 0; n--)
+		slot = layers_batch_add(b, &row, &err);
+	commit(f, b);
+	return slot;
+}
+
+static void rows_beyond_rte_acl_are_compared_one_by_one(void **state)
+{
+	uint32_t slot;
+
+	fixture_open(&fx, &(struct layers_conf){.simd_max_bits = 512, .manual = true});
+	add_costly_rows(&fx, 1000);
+	add_costly_rows(&fx, 1000); // 300 MB of rules: more than the EAL has
+	slot = add_wide(&fx, 2);
+	rte_log_set_level_pattern("*", RTE_LOG_EMERG);
+	merge_fully(&fx);
+	rte_log_set_level_pattern("*", RTE_LOG_ERR);
+	assert_int_equal(lookup(&fx), slot);
+	fixture_close(&fx);
+}
+
+static void merge_that_cannot_be_keeps_all_rows_in_force(void **state)
+{
+	struct layers_stats stats;
+	uint32_t slot;
+
+	fixture_open(&fx, &(struct layers_conf){.simd_max_bits = 512, .manual = true});
+	rte_log_set_level_pattern("*", RTE_LOG_EMERG);
+	slot = add_wide(&fx, 2);
+	for (int i = 0; i < 2; i++) {
+		add_costly_rows(&fx, 1000);
+		add_costly_rows(&fx, 1000);
+		merge_fully(&fx);
+	}
+	add_costly_rows(&fx, 1000);
+	layers_merge_all(fx.l);
+	do {
+		usleep(1000);
+		poll_layers(&fx, MS);
+		layers_stats(fx.l, &stats);
+	} while (stats.merge_failures == 0);
+	rte_log_set_level_pattern("*", RTE_LOG_ERR);
+	assert_int_equal(stats.n_rows, 5001);
+	assert_int_equal(stats.n_array_rows, 1000);
+	assert_non_null(strstr(stats.last_failure, "family 6"));
+	assert_int_equal(lookup(&fx), slot);
+	assert_int_not_equal(add_wide(&fx, 3), CLS_NO_ROW);
+	fixture_close(&fx);
+}
+
+// --- two threads: each commit replaces all rows by those of the next version; a lookup meets one version only
+
+#define VERSION_ROWS 12
+static _Atomic bool reader_stop;
+static _Atomic long reader_bursts;
+
+static void *read_versions(void *arg)
+{
+	struct fixture *f = arg;
+	uint32_t out[PKT_BURST * CLS_CATEGORIES_MAX];
+	struct pkt pkt[PKT_BURST];
+	struct rnd r = rnd_seed(3);
+	uint64_t last = 0;
+	void *bad = NULL;
+
+	for (int i = 0; i < PKT_BURST; i++) {
+		struct frame frame;
+
+		rnd_frame(&r, &frame);
+		pkt_parse_bytes(frame.data, frame.len, frame.len, MAX_FRAME, &pkt[i]);
+	}
+	rte_rcu_qsbr_thread_register(f->rcu, 0);
+	rte_rcu_qsbr_thread_online(f->rcu, 0);
+	while (!atomic_load(&reader_stop) && bad == NULL) {
+		const struct layers_view *view = &atomic_load_explicit(&f->live, memory_order_acquire)->view;
+
+		layers_run(view, f->reader, pkt, PKT_BURST, out);
+		for (uint32_t i = 0; i < PKT_BURST * view->n_categories; i++) {
+			uint64_t version = out[i] == CLS_NO_ROW ? 0 : layers_slot(f->l, out[i])->payload.id;
+
+			if (i % view->n_categories < VERSION_ROWS && version != view->gen)
+				bad = f;
+		}
+		if (view->gen < last)
+			bad = f;
+		last = view->gen;
+		atomic_fetch_add_explicit(&reader_bursts, 1, memory_order_relaxed);
+		rte_rcu_qsbr_quiescent(f->rcu, 0);
+	}
+	rte_rcu_qsbr_thread_offline(f->rcu, 0);
+	rte_rcu_qsbr_thread_unregister(f->rcu, 0);
+	return bad;
+}
+
+static void reader_never_sees_a_mixture(void **state)
+{
+	uint32_t slot[VERSION_ROWS] = {0};
+	pthread_t thread;
+	struct layers_stats stats;
+	void *bad;
+
+	fixture_open(&fx, &(struct layers_conf){.simd_max_bits = 512});
+	rte_rcu_qsbr_thread_offline(fx.rcu, 0);
+	rte_rcu_qsbr_thread_unregister(fx.rcu, 0);
+	atomic_store(&reader_stop, false);
+	for (uint64_t version = 1, n = 1500; version <= n; version++) {
+		struct layers_batch *b = layers_batch_create(fx.l);
+		struct layers_view view;
+		struct err err;
+		int rc;
+
+		for (uint32_t i = 0; i < VERSION_ROWS; i++) {
+			struct cls_row row = wide_row((uint32_t)version % 7);
+
+			if (version > 1)
+				assert_int_equal(layers_batch_del(b, slot[i], &err), 0);
+			row.payload.id = version;
+			row.access_category = i < 2 ? (uint8_t)i : CLS_NO_CATEGORY;
+			row.meter_category = i < 2 ? CLS_NO_CATEGORY : (uint8_t)i;
+			slot[i] = layers_batch_add(b, &row, &err);
+			assert_int_not_equal(slot[i], CLS_NO_ROW);
+		}
+		while ((rc = layers_commit(fx.l, b, &view, &err)) == -EAGAIN) {
+			usleep(50);
+			poll_layers(&fx, MS);
+		}
+		assert_int_equal(rc, 0);
+		publish(&fx, &view);
+		poll_layers(&fx, MS);
+		if (version == 1)
+			assert_int_equal(pthread_create(&thread, NULL, read_versions, &fx), 0);
+	}
+	atomic_store(&reader_stop, true);
+	pthread_join(thread, &bad);
+	assert_null(bad);
+	assert_true(atomic_load(&reader_bursts) > 0);
+	layers_stats(fx.l, &stats);
+	assert_true(stats.merges > 10);
+	fixture_close(&fx);
+}
+
+static int setup(void **state)
+{
+	test_eal_init();
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	return rte_eal_cleanup();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(random_histories_equal_linear_search_for_every_simd_width),
+		cmocka_unit_test(dead_row_uncovers_what_it_hid_and_is_searched_once),
+		cmocka_unit_test(uncommitted_batch_changes_nothing),
+		cmocka_unit_test(full_arrays_push_back_until_merged),
+		cmocka_unit_test(slots_are_bounded_and_come_back),
+		cmocka_unit_test(rows_beyond_rte_acl_are_compared_one_by_one),
+		cmocka_unit_test(merge_that_cannot_be_keeps_all_rows_in_force),
+		cmocka_unit_test(reader_never_sees_a_mixture),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
