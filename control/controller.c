@@ -482,6 +482,7 @@ static int64_t turn(void *ctx, int64_t now_ns)
 	tell_events(c);
 	server_send(c->server);
 	log_link(c);
+	log_flush(false);
 	tell_ready(c);
 	// A compilation may take long: what was just answered goes out first, and the next turn compiles.
 	c->answered = engine_policy_gen(c->engine) != c->realize.policy_gen && !c->answered;

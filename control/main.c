@@ -70,6 +70,7 @@ int main(int argc, char **argv)
 		status = 0;
 	} else {
 		status = run_role(&o, c, argv[0]);
+		log_flush(true);
 	}
 	config_free(c);
 	return status;

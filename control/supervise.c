@@ -70,6 +70,7 @@ int supervise_run(struct supervise_child *children, unsigned int n_children)
 		else if (sig == SIGHUP)
 			log_info("SIGHUP: the configuration is read at start only");
 		reap(&s, loop_uptime_ns());
+		log_flush(false);
 	}
 	stop_all(&s);
 	sigprocmask(SIG_SETMASK, &old, NULL);

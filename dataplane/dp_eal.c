@@ -113,6 +113,7 @@ int dp_eal_up(const struct dp_conf *conf, struct err *err)
 	add(&a, "--file-prefix=%s", conf->file_prefix != NULL ? conf->file_prefix : "pane");
 	add(&a, "--force-max-simd-bitwidth=512");
 	add(&a, "--log-level=warning");
+	add(&a, "--log-level=lib.telemetry:error"); // the legacy socket is nobody's concern
 	if (!has_runtime_dir())
 		add(&a, "--no-telemetry");
 	if (rte_eal_init(a.argc, a.argv) < 0)

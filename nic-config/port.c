@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include <bpf/libbpf.h>
+#include <xdp/libxdp.h>
 
 #include <rte_bus.h>
 #include <rte_bus_pci.h>
@@ -240,10 +241,26 @@ static int interface_prepare(const char *name, uint16_t mtu, char why[PORT_ERR_M
 	return 0;
 }
 
-// libbpf tells stderr about every section it skips.
-static int print_warnings(enum libbpf_print_level level, const char *fmt, va_list ap)
+// What libbpf and libxdp complain of, one way of several they try: kept for the case that none of them works.
+static char bpf_said[160];
+
+static int keep_warning(bool is_warning, const char *fmt, va_list ap)
 {
-	return level == LIBBPF_WARN ? vfprintf(stderr, fmt, ap) : 0;
+	if (is_warning && bpf_said[0] == '\0') {
+		vsnprintf(bpf_said, sizeof(bpf_said), fmt, ap);
+		bpf_said[strcspn(bpf_said, "\n")] = '\0';
+	}
+	return 0;
+}
+
+static int on_libbpf(enum libbpf_print_level level, const char *fmt, va_list ap)
+{
+	return keep_warning(level == LIBBPF_WARN, fmt, ap);
+}
+
+static int on_libxdp(enum libxdp_print_level level, const char *fmt, va_list ap)
+{
+	return keep_warning(level == LIBXDP_WARN, fmt, ap);
 }
 
 static int create_vdev(const struct kind *kind, const struct port_conf *conf, const char *arg, uint16_t *port_id,
@@ -258,7 +275,9 @@ static int create_vdev(const struct kind *kind, const struct port_conf *conf, co
 		rc = interface_prepare(interface, conf->mtu, why);
 		if (rc < 0)
 			return rc;
-		libbpf_set_print(print_warnings);
+		bpf_said[0] = '\0';
+		libbpf_set_print(on_libbpf);
+		libxdp_set_print(on_libxdp);
 		setrlimit(RLIMIT_MEMLOCK,
 			  &unlimited); // kernels before 5.11 count BPF maps; without the right: as it is
 	}
@@ -267,8 +286,8 @@ static int create_vdev(const struct kind *kind, const struct port_conf *conf, co
 	kind->format_args(conf, arg, args);
 	rc = rte_eal_hotplug_add("vdev", name, args);
 	if (rc < 0)
-		return fail(why, -rc, "%s: the driver %s refused (%s): %s", conf->device, kind->driver, args,
-			    strerror(-rc));
+		return fail(why, -rc, "%s: the driver %s refused (%s): %s%s%s", conf->device, kind->driver, args,
+			    strerror(-rc), bpf_said[0] != '\0' ? "; first complaint: " : "", bpf_said);
 	if (rte_eth_dev_get_port_by_name(name, port_id) != 0)
 		return fail(why, ENODEV, "%s: the driver %s made no port", conf->device, kind->driver);
 	return 0;
