@@ -74,22 +74,28 @@ meson_tests() {
 	[ "$rc" = 0 ] || [ "$failed" -gt "$before" ] || failure "meson test in $dir: status $rc"
 }
 
+# Each target starts from its corpus, and from what earlier runs found (build-fuzz/corpus/).
 fuzz_targets() {
-	local t name corpus
+	local t name found dict
 
-	CC=clang build_dir build-fuzz --buildtype=debugoptimized -Dfuzz=true -Dsanitize=address,undefined ||
+	BUILD_TARGETS=$(printf 'tests/fuzz/%s ' $(cd tests/fuzz && echo fuzz_*.c) | sed 's/\.c / /g') CC=clang \
+		build_dir build-fuzz --buildtype=debugoptimized -Dfuzz=true -Dsanitize=address,undefined ||
 		{ failure "the build with libFuzzer" && return; }
 	for t in build-fuzz/tests/fuzz/fuzz_*; do
 		[ -f "$t" ] && [ -x "$t" ] || continue
-		name=$(basename "$t")
-		corpus=$(mktemp -d)
-		[ ! -d "tests/fuzz/corpus/$name" ] || cp -r "tests/fuzz/corpus/$name/." "$corpus/"
-		if step "$name, 60 s" "$t" -max_total_time=60 -print_final_stats=1 -artifact_prefix="build-fuzz/$name-" "$corpus"; then
+		name=${t##*/fuzz_}
+		found=build-fuzz/corpus/$name
+		dict=()
+		case $name in
+		cmd_parse | session) dict=(-dict=tests/fuzz/pane.dict) ;;
+		esac
+		mkdir -p "$found"
+		if step "fuzz_$name, 60 s" "$t" -max_total_time=60 -timeout=10 -max_len=4096 -print_final_stats=1 \
+			"${dict[@]}" -artifact_prefix="build-fuzz/$name-" "$found" "tests/fuzz/corpus/$name"; then
 			passed=$((passed + 1))
 		else
-			failure "$name: see build-fuzz/$name-*"
+			failure "fuzz_$name: see build-fuzz/$name-*"
 		fi
-		rm -rf "$corpus"
 	done
 }
 

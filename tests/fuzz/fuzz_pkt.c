@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+// Any bytes as a frame: parsed within its bounds, the same in one segment and in two, and classified as the linear
+// search of the rows does. The first byte says where the frame is cut.
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <rte_mbuf.h>
+
+#include "dataplane/cls.h"
+#include "dataplane/pkt.h"
+#include "tests/unit/dataplane/eal.h"
+
+#define MAX_FRAME 1522
+#define N_ROWS 12
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static struct flowtab rows;
+static struct cls *cls;
+
+static void add_row(const struct box *any, uint32_t kinds, enum match_field field, uint64_t lo, uint64_t hi,
+		    const struct span128 *src)
+{
+	struct row row = {.box = *any, .rank = N_ROWS - rows.n_rows};
+
+	row.box.kinds = kinds;
+	row.box.f[field] = (struct span){lo, hi};
+	if (src != NULL)
+		row.box.src = *src;
+	if (!box_normalize(&row.box) || flowtab_add(&rows, &row) < 0)
+		abort();
+}
+
+static void start_once(void)
+{
+	const uint8_t ip6[16] = {0x20, 0x01, 0x0d, 0xb8};
+	const struct span128 net4 = match_ip4_prefix(0x0a000000, 8), net6 = match_ip6_prefix(ip6, 32);
+	const struct row *list[N_ROWS];
+	struct cls_verdict verdict[N_ROWS];
+	const struct box any = box_any();
+	struct err err;
+
+	if (cls != NULL)
+		return;
+	test_eal_init();
+	flowtab_init(&rows);
+	add_row(&any, MATCH_KINDS_ALL, MATCH_VLAN, 7, 9, NULL);
+	add_row(&any, MATCH_KINDS_PORTS, MATCH_DST_PORT, 80, 80, NULL);
+	add_row(&any, MATCH_KINDS_PORTS, MATCH_SRC_PORT, 49152, 65535, NULL);
+	add_row(&any, MATCH_KINDS_V4, MATCH_PROTO, 1, 1, &net4);
+	add_row(&any, MATCH_KINDS_V6, MATCH_PROTO, 17, 58, &net6);
+	add_row(&any, MATCH_NONIP, MATCH_SRC_ETH, 0x020000000000, 0x0200000000ff, NULL);
+	add_row(&any, MATCH_IP4, MATCH_DST_ETH, 0, 0x7fffffffffff, NULL);
+	add_row(&any, MATCH_IP6, MATCH_VLAN, 0, 0, NULL);
+	add_row(&any, MATCH_IP4PORTS, MATCH_VLAN, 1, 4095, &net4);
+	add_row(&any, MATCH_KINDS_ALL, MATCH_SRC_ETH, 0x020000000001, 0x020000000001, NULL);
+	for (uint32_t i = 0; i < rows.n_rows; i++) {
+		list[i] = &rows.rows[i];
+		verdict[i] = (struct cls_verdict){.class_slot = i + 1, .has_row = 1};
+	}
+	cls = cls_build(list, verdict, rows.n_rows, 1, 512, &err);
+	if (cls == NULL)
+		abort();
+}
+
+// The frame in two segments, cut anywhere.
+static void check_segments(const uint8_t *data, size_t size, size_t cut, const struct pkt *whole)
+{
+	struct rte_mbuf a, b;
+	uint8_t *first = malloc(cut + 1), *second = malloc(size - cut + 1);
+	struct pkt p;
+
+	memset(&a, 0, sizeof(a));
+	memset(&b, 0, sizeof(b));
+	memcpy(first, data, cut);
+	memcpy(second, data + cut, size - cut);
+	a.buf_addr = first;
+	a.data_len = (uint16_t)cut;
+	a.pkt_len = (uint32_t)size;
+	a.nb_segs = 2;
+	a.next = &b;
+	b.buf_addr = second;
+	b.data_len = (uint16_t)(size - cut);
+	b.nb_segs = 1;
+	if (pkt_parse(&a, MAX_FRAME, &p) != whole->verdict)
+		abort();
+	if (p.verdict == PKT_OK && (p.family != whole->family || memcmp(p.key, whole->key, sizeof(p.key)) != 0))
+		abort();
+	free(first);
+	free(second);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct cls_verdict verdict = {.class_slot = 0};
+	struct match_packet packet;
+	const struct row *row;
+	struct pkt p;
+	size_t cut;
+
+	start_once();
+	if (size < 2 || size > 9000)
+		return 0;
+	cut = data[0];
+	data++;
+	size--;
+	memset(&p, 0, sizeof(p));
+	pkt_parse_bytes(data, (uint32_t)(size < PKT_WINDOW_BYTES ? size : PKT_WINDOW_BYTES), (uint32_t)size, MAX_FRAME,
+			&p);
+	check_segments(data, size, cut < size ? cut : size, &p);
+	if (p.verdict != PKT_OK)
+		return 0;
+	pkt_to_match_packet(&p, 0, &packet);
+	row = flowtab_find(&rows, &packet);
+	cls_run(cls, &p, 1, &verdict);
+	if (verdict.class_slot != (row != NULL ? (uint32_t)(row - rows.rows) + 1 : 0))
+		abort();
+	return 0;
+}
