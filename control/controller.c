@@ -22,6 +22,7 @@
 #include "loop.h"
 #include "meter.h"
 #include "nib.h"
+#include "of_server.h"
 #include "realize.h"
 #include "rundir.h"
 #include "server.h"
@@ -41,6 +42,7 @@ struct controller {
 	size_t n_events, cap_events;
 	struct dp_link *link;
 	struct realize realize;
+	struct of_server *openflow; // NULL: not asked for
 
 	int64_t now_ns; // of this turn
 	bool journal_failed;
@@ -329,6 +331,19 @@ static int realize_up(struct controller *c, struct err *err)
 	return 0;
 }
 
+static int openflow_up(struct controller *c, struct err *err)
+{
+	if (c->conf->config->openflow_listen == NULL)
+		return 0;
+	c->openflow = of_server_create(loop_base(c->loop), c->conf->config->openflow_listen, err);
+	return c->openflow != NULL ? 0 : -EIO;
+}
+
+static void openflow_down(struct controller *c)
+{
+	of_server_destroy(c->openflow);
+}
+
 static const struct {
 	const char *name;
 	int (*up)(struct controller *c, struct err *err);
@@ -343,6 +358,7 @@ static const struct {
 	{"limits", limits_up, limits_down},
 	{"dataplane link", link_up, link_down},
 	{"policy", realize_up, NULL},
+	{"openflow", openflow_up, openflow_down},
 };
 
 #define N_STEPS (sizeof(steps) / sizeof(steps[0]))
@@ -465,6 +481,7 @@ static void tell_ready(struct controller *c)
 static int64_t turn(void *ctx, int64_t now_ns)
 {
 	struct controller *c = ctx;
+	int64_t switches_ns = INT64_MAX, next_ns;
 	struct err err;
 	bool more;
 
@@ -490,5 +507,8 @@ static int64_t turn(void *ctx, int64_t now_ns)
 		return now_ns;
 	realize(c);
 	tell_network(c);
-	return more ? now_ns : engine_next_ns(c->engine);
+	if (c->openflow != NULL)
+		switches_ns = of_server_turn(c->openflow, c->engine, now_ns);
+	next_ns = engine_next_ns(c->engine);
+	return more ? now_ns : switches_ns < next_ns ? switches_ns : next_ns;
 }

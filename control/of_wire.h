@@ -14,7 +14,7 @@
 #define OF_VERSION_13 0x04
 #define OF_HEADER_BYTES 8
 #define OF_MSG_MAX 65535 // the length field has 16 bits
-#define OF_ACTIONS_MAX 24
+#define OF_ACTIONS_MAX 64
 #define OF_BUCKETS_MAX 16
 #define OF_BANDS_MAX 4
 #define OF_NAME_MAX 16

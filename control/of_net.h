@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+// The network of OpenFlow switches: sessions, links, hosts, and the entries each switch should have. No sockets and no
+// clock: bytes come in and go out by functions, time is an argument.
+// Owner: the caller. Thread: control only. now_ns: monotonic.
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "hft/err.h"
+#include "hft/flowtab.h"
+#include "lldp.h"
+#include "topo.h"
+
+struct of_net;
+struct of_switch; // one session
+
+struct of_net_ops {
+	void (*send)(void *session, const uint8_t *bytes, size_t len); // copied by the callee
+	void (*close)(void *session);              // ends it, not before the caller has returned to its loop
+	void (*note)(void *ctx, const char *text); // something an operator may want to read; may be NULL
+	void *ctx;                                 // of note
+};
+
+struct of_net_conf {
+	uint8_t key[LLDP_KEY_BYTES]; // random, of this process
+	uint32_t hosts_max;
+};
+
+struct of_net_stats {
+	uint32_t n_switches, n_links, n_hosts; // up; directed links that are verified both ways
+	uint32_t n_synced;                     // switches that have what they should have
+	uint64_t flow_mods, barriers, packet_ins, bad_probes, errors;
+	uint32_t rows_unsayable;
+};
+
+struct of_net *of_net_create(const struct of_net_ops *ops, const struct of_net_conf *conf);
+void of_net_destroy(struct of_net *net); // sessions must be gone; accepts NULL
+
+// A switch has connected; session is handed to send and close. NULL: out of memory.
+struct of_switch *of_net_attach(struct of_net *net, void *session, int64_t now_ns);
+// It is gone (not called by the net itself, also after close).
+void of_net_detach(struct of_net *net, struct of_switch *sw, int64_t now_ns);
+// Bytes from it. 0, or -errno with the reason: the session is to be closed.
+int of_net_input(struct of_net *net, struct of_switch *sw, const uint8_t *bytes, size_t len, int64_t now_ns,
+		 struct err *err);
+// Probes, ages, keeps alive, and brings the switches to what they should have. To be called by of_net_next_ns and
+// after input. wall_ns: since the epoch, for the intervals of rows.
+void of_net_turn(struct of_net *net, int64_t now_ns, int64_t wall_ns);
+int64_t of_net_next_ns(const struct of_net *net);
+
+// The policy from now on (taken over; *policy is left empty).
+void of_net_policy(struct of_net *net, struct flowtab *policy);
+
+const struct topo *of_net_topo(const struct of_net *net);
+void of_net_stats(const struct of_net *net, struct of_net_stats *out);

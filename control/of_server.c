@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "of_server.h"
+
+#include <errno.h>
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/listener.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <sys/random.h>
+
+#include "engine.h"
+#include "hft/compile.h"
+#include "hft/condense.h"
+#include "log.h"
+#include "loop.h"
+
+#define SESSIONS_MAX 1024
+#define HOSTS_MAX 65536
+#define OUTPUT_MAX_BYTES (16 << 20) // of a switch that does not read
+
+struct session {
+	struct of_server *server;
+	struct bufferevent *bev;
+	struct of_switch *sw;
+	bool closing; // at the end of the turn
+	TAILQ_ENTRY(session) link;
+};
+
+struct of_server {
+	struct evconnlistener *listener;
+	struct of_net *net;
+	TAILQ_HEAD(, session) sessions;
+	unsigned int n_sessions;
+	uint64_t policy_gen;
+	bool policy_known;
+};
+
+static void net_send(void *session, const uint8_t *bytes, size_t len)
+{
+	struct session *s = session;
+
+	if (s->closing)
+		return;
+	if (bufferevent_write(s->bev, bytes, len) < 0 ||
+	    evbuffer_get_length(bufferevent_get_output(s->bev)) > OUTPUT_MAX_BYTES) {
+		log_warning("openflow: a switch does not read; its session ends");
+		s->closing = true;
+	}
+}
+
+static void net_close(void *session)
+{
+	struct session *s = session;
+
+	s->closing = true;
+}
+
+static void net_note(void *ctx, const char *text)
+{
+	log_info("openflow: %s", text);
+	(void)ctx;
+}
+
+static void session_end(struct session *s)
+{
+	struct of_server *server = s->server;
+
+	if (s->sw != NULL)
+		of_net_detach(server->net, s->sw, loop_uptime_ns());
+	bufferevent_free(s->bev);
+	TAILQ_REMOVE(&server->sessions, s, link);
+	server->n_sessions--;
+	free(s);
+}
+
+static void on_read(struct bufferevent *bev, void *ctx)
+{
+	struct session *s = ctx;
+	struct evbuffer *in = bufferevent_get_input(bev);
+	size_t len = evbuffer_get_length(in);
+	struct err err;
+
+	if (!s->closing &&
+	    of_net_input(s->server->net, s->sw, evbuffer_pullup(in, -1), len, loop_uptime_ns(), &err) < 0) {
+		log_warning("openflow: a switch's session ends: %s", err.msg);
+		s->closing = true;
+		bufferevent_flush(bev, EV_WRITE, BEV_FLUSH);
+	}
+	evbuffer_drain(in, len);
+}
+
+static void on_end(struct bufferevent *bev, short what, void *ctx)
+{
+	struct session *s = ctx;
+
+	if (what & (BEV_EVENT_EOF | BEV_EVENT_ERROR))
+		s->closing = true;
+	(void)bev;
+}
+
+static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *addr, int len, void *ctx)
+{
+	struct of_server *server = ctx;
+	struct session *s = server->n_sessions < SESSIONS_MAX ? calloc(1, sizeof(*s)) : NULL;
+	int one = 1;
+
+	if (s == NULL) {
+		log_warning("openflow: over %d switches, one is refused", SESSIONS_MAX);
+		evutil_closesocket(fd);
+		return;
+	}
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	s->server = server;
+	s->bev = bufferevent_socket_new(evconnlistener_get_base(listener), fd, BEV_OPT_CLOSE_ON_FREE);
+	if (s->bev == NULL) {
+		evutil_closesocket(fd);
+		free(s);
+		return;
+	}
+	TAILQ_INSERT_TAIL(&server->sessions, s, link);
+	server->n_sessions++;
+	bufferevent_setcb(s->bev, on_read, NULL, on_end, s);
+	s->sw = of_net_attach(server->net, s, loop_uptime_ns());
+	s->closing = s->sw == NULL || bufferevent_enable(s->bev, EV_READ | EV_WRITE) < 0;
+	(void)addr;
+	(void)len;
+}
+
+struct of_server *of_server_create(struct event_base *base, const char *listen, struct err *err)
+{
+	const struct of_net_ops ops = {.send = net_send, .close = net_close, .note = net_note};
+	struct of_net_conf conf = {.hosts_max = HOSTS_MAX};
+	struct of_server *s = calloc(1, sizeof(*s));
+	struct sockaddr_storage addr;
+	int len = sizeof(addr);
+
+	if (s == NULL || getrandom(conf.key, sizeof(conf.key), 0) != sizeof(conf.key)) {
+		free(s);
+		err_set(err, ENOMEM, "openflow: out of memory");
+		return NULL;
+	}
+	TAILQ_INIT(&s->sessions);
+	s->net = of_net_create(&ops, &conf);
+	if (evutil_parse_sockaddr_port(listen, (struct sockaddr *)&addr, &len) < 0)
+		err_set(err, EINVAL, "openflow_listen: '%s' is no ADDRESS:PORT", listen);
+	else if (s->net != NULL)
+		s->listener = evconnlistener_new_bind(base, on_accept, s,
+						      LEV_OPT_CLOSE_ON_FREE | LEV_OPT_REUSEABLE | LEV_OPT_CLOSE_ON_EXEC,
+						      -1, (struct sockaddr *)&addr, len);
+	if (s->listener != NULL)
+		return s;
+	if (s->net == NULL || evutil_parse_sockaddr_port(listen, (struct sockaddr *)&addr, &len) == 0)
+		err_set(err, errno, "openflow_listen: cannot listen on %s: %s", listen, strerror(errno));
+	of_server_destroy(s);
+	return NULL;
+}
+
+void of_server_destroy(struct of_server *s)
+{
+	if (s == NULL)
+		return;
+	if (s->listener != NULL)
+		evconnlistener_free(s->listener);
+	while (!TAILQ_EMPTY(&s->sessions))
+		session_end(TAILQ_FIRST(&s->sessions));
+	of_net_destroy(s->net);
+	free(s);
+}
+
+// The flat table of the policy: the compiler's other result, beside the parts that the dataplane gets.
+static void take_policy(struct of_server *s, const struct engine *engine, int64_t now_ns)
+{
+	struct flowtab ft;
+	struct tree tree;
+	struct err err;
+	int ret;
+
+	tree_init(&tree);
+	flowtab_init(&ft);
+	ret = engine_policy(engine, now_ns, &tree);
+	if (ret == 0)
+		ret = hft_compile(&tree, now_ns, COMPILE_ROWS_MAX, &ft, &err);
+	else
+		err_set(&err, -ret, "the policy tree cannot be made");
+	if (ret == 0) {
+		condense(&ft); // without memory for it the table is only longer
+		of_net_policy(s->net, &ft);
+	} else {
+		log_error("openflow: switches keep the last policy: %s", err.msg);
+	}
+	flowtab_fini(&ft);
+	tree_fini(&tree);
+}
+
+int64_t of_server_turn(struct of_server *s, const struct engine *engine, int64_t now_ns)
+{
+	int64_t uptime_ns = loop_uptime_ns(), next_ns;
+	struct session *at, *after;
+
+	if (s->n_sessions > 0 && (!s->policy_known || s->policy_gen != engine_policy_gen(engine))) {
+		s->policy_known = true;
+		s->policy_gen = engine_policy_gen(engine);
+		take_policy(s, engine, now_ns);
+	}
+	of_net_turn(s->net, uptime_ns, now_ns);
+	for (at = TAILQ_FIRST(&s->sessions); at != NULL; at = after) {
+		after = TAILQ_NEXT(at, link);
+		if (at->closing)
+			session_end(at);
+	}
+	next_ns = of_net_next_ns(s->net);
+	return next_ns == INT64_MAX ? INT64_MAX : now_ns + (next_ns > uptime_ns ? next_ns - uptime_ns : 0);
+}
+
+const struct of_net *of_server_net(const struct of_server *s)
+{
+	return s->net;
+}

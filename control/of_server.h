@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where OpenFlow switches connect: sockets around of_net, and the policy for them.
+// Owner: the controller. Thread: control only (libevent).
+#pragma once
+#include <stdint.h>
+
+#include "hft/err.h"
+#include "of_net.h"
+
+struct engine;
+struct event_base;
+struct of_server;
+
+// listen: "ADDRESS:PORT" (6653 is OpenFlow's). NULL with err: it cannot be listened on, or out of memory.
+struct of_server *of_server_create(struct event_base *base, const char *listen, struct err *err);
+void of_server_destroy(struct of_server *s); // accepts NULL; switches keep what they have
+
+// Once a turn: puts what the engine's policy is into the switches, keeps sessions alive. now_ns: since the epoch.
+// Returns the instant of the next turn that must come.
+int64_t of_server_turn(struct of_server *s, const struct engine *engine, int64_t now_ns);
+const struct of_net *of_server_net(const struct of_server *s);

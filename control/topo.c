@@ -1,0 +1,349 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "topo.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+void topo_init(struct topo *t, uint32_t hosts_max)
+{
+	memset(t, 0, sizeof(*t));
+	t->hosts_max = hosts_max;
+}
+
+void topo_fini(struct topo *t)
+{
+	for (uint32_t i = 0; i < t->n_switches; i++)
+		free(t->switches[i].ports);
+	free(t->switches);
+	free(t->hosts);
+	memset(t, 0, sizeof(*t));
+}
+
+// --- switches and ports
+
+uint32_t topo_find_switch(const struct topo *t, uint64_t dpid)
+{
+	for (uint32_t i = 0; i < t->n_switches; i++) {
+		if (t->switches[i].dpid == dpid)
+			return i;
+	}
+	return TOPO_NONE;
+}
+
+uint32_t topo_switch(struct topo *t, uint64_t dpid)
+{
+	uint32_t at = topo_find_switch(t, dpid);
+
+	if (at != TOPO_NONE)
+		return at;
+	if (t->n_switches == t->cap_switches) {
+		uint32_t cap = t->cap_switches == 0 ? 16 : t->cap_switches * 2;
+		struct topo_switch *more = reallocarray(t->switches, cap, sizeof(*more));
+
+		if (more == NULL)
+			return TOPO_NONE;
+		t->switches = more;
+		t->cap_switches = cap;
+	}
+	t->switches[t->n_switches] = (struct topo_switch){.dpid = dpid};
+	t->gen++;
+	return t->n_switches++;
+}
+
+static struct topo_port *port_at(const struct topo *t, uint32_t sw, uint32_t port)
+{
+	struct topo_switch *s = &t->switches[sw];
+
+	for (uint32_t i = 0; i < s->n_ports; i++) {
+		if (s->ports[i].no == port)
+			return &s->ports[i];
+	}
+	return NULL;
+}
+
+const struct topo_port *topo_port(const struct topo *t, uint32_t sw, uint32_t port)
+{
+	return sw < t->n_switches ? port_at(t, sw, port) : NULL;
+}
+
+static void forget_hosts(struct topo *t, uint32_t sw, uint32_t port) // port TOPO_NONE: all of the switch
+{
+	for (uint32_t i = 0; i < t->n_hosts;) {
+		if (t->hosts[i].sw == sw && (port == TOPO_NONE || t->hosts[i].port == port)) {
+			t->hosts[i] = t->hosts[--t->n_hosts];
+			t->gen++;
+		} else {
+			i++;
+		}
+	}
+}
+
+static void cut(struct topo *t, struct topo_port *p)
+{
+	if (p->peer != TOPO_NONE)
+		t->gen++;
+	p->peer = TOPO_NONE;
+}
+
+void topo_switch_up(struct topo *t, uint32_t sw, bool up)
+{
+	struct topo_switch *s = &t->switches[sw];
+
+	if (s->up != up)
+		t->gen++;
+	s->up = up;
+	if (up)
+		return;
+	forget_hosts(t, sw, TOPO_NONE);
+	for (uint32_t i = 0; i < s->n_ports; i++)
+		cut(t, &s->ports[i]);
+	s->n_ports = 0;
+}
+
+int topo_port_set(struct topo *t, uint32_t sw, uint32_t port, bool up, uint64_t speed_bps, int64_t now_ns)
+{
+	struct topo_switch *s = &t->switches[sw];
+	struct topo_port *p = port_at(t, sw, port);
+
+	if (p == NULL && s->n_ports == s->cap_ports) {
+		uint32_t cap = s->cap_ports == 0 ? 8 : s->cap_ports * 2;
+		struct topo_port *more = reallocarray(s->ports, cap, sizeof(*more));
+
+		if (more == NULL)
+			return -ENOMEM;
+		s->ports = more;
+		s->cap_ports = cap;
+	}
+	if (p == NULL) {
+		p = &s->ports[s->n_ports++];
+		*p = (struct topo_port){.no = port, .peer = TOPO_NONE};
+		t->gen++;
+	}
+	if (p->up != up || p->speed_bps != speed_bps)
+		t->gen++;
+	if (up && !p->up)
+		p->since_ns = now_ns;
+	p->up = up;
+	p->speed_bps = speed_bps;
+	if (!up) {
+		cut(t, p);
+		p->inner = false;
+		forget_hosts(t, sw, port);
+	}
+	return 0;
+}
+
+void topo_port_del(struct topo *t, uint32_t sw, uint32_t port)
+{
+	struct topo_switch *s = &t->switches[sw];
+	struct topo_port *p = port_at(t, sw, port);
+
+	if (p == NULL)
+		return;
+	forget_hosts(t, sw, port);
+	*p = s->ports[--s->n_ports];
+	t->gen++;
+}
+
+// --- links
+
+bool topo_probe(struct topo *t, uint32_t from, uint32_t from_port, uint32_t to, uint32_t to_port, int64_t now_ns)
+{
+	struct topo_port *p = port_at(t, from, from_port), *q = port_at(t, to, to_port);
+	bool is_new;
+
+	if (p == NULL || q == NULL || !p->up || !q->up || (from == to && from_port == to_port))
+		return false;
+	is_new = p->peer != to || p->peer_port != to_port;
+	p->peer = to;
+	p->peer_port = to_port;
+	p->seen_ns = now_ns;
+	p->inner = q->inner = true;
+	if (is_new) {
+		t->gen++;
+		forget_hosts(t, from, from_port);
+		forget_hosts(t, to, to_port);
+	}
+	return is_new;
+}
+
+bool topo_age(struct topo *t, int64_t now_ns)
+{
+	bool some = false;
+
+	for (uint32_t i = 0; i < t->n_switches; i++) {
+		for (uint32_t k = 0; k < t->switches[i].n_ports; k++) {
+			struct topo_port *p = &t->switches[i].ports[k];
+
+			if (p->peer == TOPO_NONE || now_ns - p->seen_ns < TOPO_LINK_AGE_NS)
+				continue;
+			cut(t, p);
+			p->inner = false;
+			p->since_ns = now_ns;
+			some = true;
+		}
+	}
+	return some;
+}
+
+bool topo_is_edge(const struct topo_port *p, int64_t now_ns)
+{
+	return p->up && !p->inner && now_ns - p->since_ns >= TOPO_SETTLE_NS;
+}
+
+bool topo_link(const struct topo *t, uint32_t sw, uint32_t port, uint32_t *peer, uint32_t *peer_port)
+{
+	const struct topo_port *p = port_at(t, sw, port), *q;
+
+	if (p == NULL || !p->up || p->peer == TOPO_NONE || !t->switches[p->peer].up)
+		return false;
+	q = port_at(t, p->peer, p->peer_port);
+	if (q == NULL || !q->up || q->peer != sw || q->peer_port != port)
+		return false;
+	*peer = p->peer;
+	*peer_port = p->peer_port;
+	return true;
+}
+
+// --- hosts
+
+struct topo_host *topo_host(struct topo *t, const uint8_t mac[6])
+{
+	for (uint32_t i = 0; i < t->n_hosts; i++) {
+		if (memcmp(t->hosts[i].mac, mac, 6) == 0)
+			return &t->hosts[i];
+	}
+	return NULL;
+}
+
+int topo_host_seen(struct topo *t, const uint8_t mac[6], uint32_t sw, uint32_t port, int64_t now_ns,
+		   struct topo_host *was)
+{
+	const struct topo_port *p = topo_port(t, sw, port);
+	struct topo_host *h = topo_host(t, mac);
+
+	if (p == NULL || !p->up || p->inner || mac[0] & 1)
+		return -EINVAL;
+	if (was != NULL)
+		*was = h == NULL ? (struct topo_host){.sw = TOPO_NONE} : *h;
+	if (h != NULL && h->sw == sw && h->port == port) {
+		h->seen_ns = now_ns;
+		return 0;
+	}
+	if (h == NULL) {
+		if (t->n_hosts == t->hosts_max)
+			return -ENOSPC;
+		if (t->n_hosts == t->cap_hosts) {
+			uint32_t cap = t->cap_hosts == 0 ? 64 : t->cap_hosts * 2;
+			struct topo_host *more = reallocarray(t->hosts, cap, sizeof(*more));
+
+			if (more == NULL)
+				return -ENOSPC;
+			t->hosts = more;
+			t->cap_hosts = cap;
+		}
+		h = &t->hosts[t->n_hosts++];
+		*h = (struct topo_host){0};
+		memcpy(h->mac, mac, 6);
+	}
+	h->sw = sw;
+	h->port = port;
+	h->seen_ns = now_ns;
+	t->gen++;
+	return 1;
+}
+
+// --- paths
+
+// Breadth first from `from` over links; next[sw]: its port towards `from`. reached: bytes, one a switch, set for all
+// that were reached. Switches are taken in the order of (distance, dpid): a tie is decided by the lowest dpid.
+static void spread(const struct topo *t, uint32_t from, uint32_t *next, uint8_t *reached, uint32_t *queue)
+{
+	uint32_t head = 0, tail = 0;
+
+	reached[from] = 1;
+	queue[tail++] = from;
+	while (head < tail) {
+		uint32_t level_end = tail;
+
+		// one level, lowest dpid first (levels are short: insertion sort)
+		for (uint32_t i = head + 1; i < level_end; i++) {
+			uint32_t sw = queue[i], k = i;
+
+			for (; k > head && t->switches[queue[k - 1]].dpid > t->switches[sw].dpid; k--)
+				queue[k] = queue[k - 1];
+			queue[k] = sw;
+		}
+		for (; head < level_end; head++) {
+			const struct topo_switch *s = &t->switches[queue[head]];
+
+			for (uint32_t i = 0; i < s->n_ports; i++) {
+				uint32_t peer, peer_port;
+
+				if (!topo_link(t, queue[head], s->ports[i].no, &peer, &peer_port))
+					continue;
+				if (reached[peer]) {
+					// a parallel link: the lowest port number
+					const struct topo_port *p =
+						next[peer] == TOPO_NONE ? NULL : port_at(t, peer, next[peer]);
+
+					if (p != NULL && p->peer == queue[head] && peer_port < next[peer])
+						next[peer] = peer_port;
+					continue;
+				}
+				reached[peer] = 1;
+				next[peer] = peer_port;
+				queue[tail++] = peer;
+			}
+		}
+	}
+}
+
+int topo_paths_to(const struct topo *t, uint32_t to, uint32_t *next)
+{
+	uint8_t *reached = calloc(t->n_switches + 1U, sizeof(*reached));
+	uint32_t *queue = calloc(t->n_switches + 1U, sizeof(*queue));
+	int rc = reached == NULL || queue == NULL ? -ENOMEM : 0;
+
+	for (uint32_t i = 0; i < t->n_switches; i++)
+		next[i] = TOPO_NONE;
+	if (rc == 0)
+		spread(t, to, next, reached, queue);
+	free(reached);
+	free(queue);
+	return rc;
+}
+
+int topo_tree(const struct topo *t, uint32_t *tree)
+{
+	uint8_t *reached = calloc(t->n_switches + 1U, sizeof(*reached));
+	uint32_t *queue = calloc(t->n_switches + 1U, sizeof(*queue));
+	int rc = reached == NULL || queue == NULL ? -ENOMEM : 0;
+
+	for (uint32_t i = 0; i < t->n_switches; i++)
+		tree[i] = TOPO_NONE;
+	while (rc == 0) {
+		uint32_t root = TOPO_NONE;
+
+		for (uint32_t i = 0; i < t->n_switches; i++) {
+			if (!reached[i] && (root == TOPO_NONE || t->switches[i].dpid < t->switches[root].dpid))
+				root = i;
+		}
+		if (root == TOPO_NONE)
+			break;
+		spread(t, root, tree, reached, queue);
+	}
+	free(reached);
+	free(queue);
+	return rc;
+}
+
+bool topo_on_tree(const struct topo *t, const uint32_t *tree, uint32_t sw, uint32_t port)
+{
+	uint32_t peer, peer_port;
+
+	if (!topo_link(t, sw, port, &peer, &peer_port))
+		return false;
+	return tree[sw] == port || tree[peer] == peer_port;
+}

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+// Switches, their ports, the links between them, and where hosts are: a value that answers paths and trees.
+// Links are directed as they are found; only one that was found in both directions carries traffic. No I/O, no clock of
+// its own. Owner: the caller. Thread: control only. Time: ns, an argument.
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+
+#define TOPO_NONE UINT32_MAX
+#define TOPO_LINK_AGE_NS 15000000000LL // a link not seen for so long is gone
+// A port is taken for one with hosts only after so long without a probe: until then nothing is flooded to it or taken
+// from it, so that a ring that is being found out cannot carry a storm.
+#define TOPO_SETTLE_NS 1000000000LL
+
+struct topo_port {
+	uint32_t no;
+	uint64_t speed_bps; // 0: not known
+	bool up;
+	bool inner;               // another switch of this network is or was behind it: no host is learnt here
+	uint32_t peer, peer_port; // switch index and port number that its probes arrive at; TOPO_NONE: none
+	int64_t since_ns;         // up, or without the link it had
+	int64_t seen_ns;          // its last probe arrived
+};
+
+struct topo_switch {
+	uint64_t dpid;
+	bool up;
+	struct topo_port *ports;
+	uint32_t n_ports, cap_ports;
+};
+
+struct topo_host {
+	uint8_t mac[6];
+	uint32_t sw, port; // switch index, port number
+	uint32_t ip4;      // 0: not known
+	int64_t seen_ns;
+};
+
+struct topo {
+	struct topo_switch *switches; // an index is never given to another dpid
+	uint32_t n_switches, cap_switches;
+	struct topo_host *hosts;
+	uint32_t n_hosts, cap_hosts, hosts_max;
+	uint64_t gen; // changes with everything that paths depend on
+};
+
+void topo_init(struct topo *t, uint32_t hosts_max);
+void topo_fini(struct topo *t);
+
+// The switch of this dpid, made when new; TOPO_NONE: out of memory.
+uint32_t topo_switch(struct topo *t, uint64_t dpid);
+uint32_t topo_find_switch(const struct topo *t, uint64_t dpid); // TOPO_NONE: unknown
+// Down: its links and the hosts behind it are gone.
+void topo_switch_up(struct topo *t, uint32_t sw, bool up);
+// Sets or adds a port; down: its link and hosts are gone. 0 or -ENOMEM.
+int topo_port_set(struct topo *t, uint32_t sw, uint32_t port, bool up, uint64_t speed_bps, int64_t now_ns);
+void topo_port_del(struct topo *t, uint32_t sw, uint32_t port);
+const struct topo_port *topo_port(const struct topo *t, uint32_t sw, uint32_t port); // NULL: unknown
+
+// A probe that left (from, from_port) arrived at (to, to_port). true: a link is new or another than it was.
+bool topo_probe(struct topo *t, uint32_t from, uint32_t from_port, uint32_t to, uint32_t to_port, int64_t now_ns);
+// Forgets links not seen since TOPO_LINK_AGE_NS; true: there were some.
+bool topo_age(struct topo *t, int64_t now_ns);
+// The port is up, no switch of this network is behind it, and it has been so for TOPO_SETTLE_NS.
+bool topo_is_edge(const struct topo_port *p, int64_t now_ns);
+// The other end, if both directions were seen and both ports are up; false: no link.
+bool topo_link(const struct topo *t, uint32_t sw, uint32_t port, uint32_t *peer, uint32_t *peer_port);
+
+// A packet of this source came in here. Not on ports towards other switches. 1: new or moved (*was, if not NULL, is
+// where it was; sw TOPO_NONE: new), 0: known, -ENOSPC: too many hosts, -EINVAL: not a place for hosts.
+int topo_host_seen(struct topo *t, const uint8_t mac[6], uint32_t sw, uint32_t port, int64_t now_ns,
+		   struct topo_host *was);
+struct topo_host *topo_host(struct topo *t, const uint8_t mac[6]); // NULL: unknown
+
+// Shortest paths to switch `to`: next[sw] is the port of sw to take, TOPO_NONE: unreachable or `to` itself. next has
+// n_switches entries. Ties: the lowest (dpid, port), so that all agree. -ENOMEM.
+int topo_paths_to(const struct topo *t, uint32_t to, uint32_t *next);
+// A spanning forest (breadth first from the lowest dpid of each part): true for ports of links on it.
+bool topo_on_tree(const struct topo *t, const uint32_t *tree, uint32_t sw, uint32_t port);
+// Fills tree for topo_on_tree: the port of each switch towards its root, TOPO_NONE: a root.
+int topo_tree(const struct topo *t, uint32_t *tree);

@@ -1,0 +1,150 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# The controller over real Open vSwitch bridges, on the shared testbed. Skipped (77) where that or Open vSwitch is not.
+#   openflow_test.sh               all networks
+#   openflow_test.sh --inside      what runs inside one
+set -u
+TOP=$(dirname "$(dirname "$(dirname "$(readlink -f "$0")")")")
+BIN=$(readlink -f "${BIN:-$TOP/build}")
+export BIN
+testbed=${PANE_TESTBED:-$TOP/../shared/testbed/ovs-net.sh}
+
+if [ "${1:-}" != --inside ]; then
+	[ "$(id -u)" = 0 ] || { echo "skipped: needs root" && exit 77; }
+	[ -f "$testbed" ] || { echo "skipped: no testbed" && exit 77; }
+	command -v ovs-vswitchd >/dev/null || { echo "skipped: no Open vSwitch" && exit 77; }
+	failed=0 ran=0
+	while read -r k h topology protocol; do
+		ran=$((ran + 1))
+		echo "$k bridges, $topology, $protocol"
+		OF_PROTOCOL=$protocol OF_TOPOLOGY=$topology timeout 120 bash "$testbed" -k "$k" -H "$h" -t "$topology" -p "$protocol" -T 110 -- \
+			"$(readlink -f "$0")" --inside || failed=$((failed + 1))
+	done <<<"${OF_NETWORKS:-4 4 ring OpenFlow13
+7 3 tree OpenFlow10}"
+	echo "$ran networks, $failed failed"
+	[ "$failed" = 0 ]
+	exit
+fi
+
+dir=$(mktemp -d)
+failed=0
+# shellcheck disable=SC2317 # the trap calls it
+cleanup() {
+	[ -z "${pid:-}" ] || kill "$pid" 2>/dev/null
+	rm -rf "$dir"
+}
+trap cleanup EXIT
+printf 'run_dir: %s\nstate_dir: %s\nopenflow_listen: "127.0.0.1:6653"\nports: []\n' "$dir" "$dir" >"$dir/pane.yaml"
+
+check() {
+	local text=$1
+
+	shift
+	if "$@" >"$dir/out" 2>&1; then
+		echo "ok    $text"
+	else
+		failed=$((failed + 1))
+		echo "FAIL  $text ($*)"
+		head -n 10 "$dir/out"
+	fi
+}
+not() {
+	! "$@"
+}
+controller_start() {
+	"$BIN/control/pane-switchd" --role=controller --config "$dir/pane.yaml" >>"$dir/log" 2>&1 </dev/null &
+	pid=$!
+}
+wait_for() { # SECONDS COMMAND...
+	local end=$((SECONDS + $1))
+
+	shift
+	until "$@" >/dev/null 2>&1; do
+		[ "$SECONDS" -lt "$end" ] || return 1
+		sleep 0.1
+	done
+}
+host() { # of number $1
+	ip netns exec "${TB_PREFIX}h$1" "${@:2}"
+}
+reaches() {
+	host "$1" ping -c1 -W1 "$TB_SUBNET.$2"
+}
+all_pairs() {
+	local a b
+
+	for ((a = 1; a <= TB_H; a++)); do
+		for ((b = 1; b <= TB_H; b++)); do
+			wait_for 5 reaches $a $b || { echo "h$a does not reach h$b" && return 1; }
+		done
+	done
+}
+entries() { # of all bridges, without what counts or ages
+	local s
+
+	for ((s = 1; s <= TB_K; s++)); do
+		echo "s$s"
+		ovs-ofctl -O "$OF_PROTOCOL" dump-flows "${TB_PREFIX}s$s" --no-stats | sort
+	done
+}
+# The frames that a broadcast makes on all ports together stay as many as there are ports.
+no_storm() {
+	local before after
+
+	before=$(ovs-ofctl -O "$OF_PROTOCOL" dump-ports "${TB_PREFIX}s1" | grep -oE 'rx pkts=[0-9]+' | tr -dc '0-9\n' | awk '{ n += $1 } END { print n }')
+	host 1 ping -b -c3 -i0.2 -W1 "$TB_SUBNET.255"
+	sleep 1
+	after=$(ovs-ofctl -O "$OF_PROTOCOL" dump-ports "${TB_PREFIX}s1" | grep -oE 'rx pkts=[0-9]+' | tr -dc '0-9\n' | awk '{ n += $1 } END { print n }')
+	[ $((after - before)) -lt 200 ]
+}
+source_only() { # the entries about h1 are on s1 only
+	[ "$(entries | awk '/^s/ { s = $1 } /nw_src='"$TB_SUBNET"'.1[,/ ]/ { print s }' | sort -u)" = s1 ]
+}
+panectl() {
+	"$BIN/control/panectl" --socket "$dir/control.sock" "$@"
+}
+
+controller_start
+check "all pairs reach each other" all_pairs
+check "a broadcast is no storm" no_storm
+check "a deny is accepted" panectl "deny(srcHost=$TB_SUBNET.1, dstHost=$TB_SUBNET.2) on rootShare."
+check "and holds" wait_for 2 not reaches 1 2
+check "others are not hurt" reaches 1 3
+check "it lies at its source only" source_only
+
+entries >"$dir/before"
+host 1 ping -i 0.05 -c 120 -W1 "$TB_SUBNET.3" >"$dir/ping" &
+pinging=$!
+sleep 0.5
+kill -9 "$pid"
+wait "$pid" 2>/dev/null
+sleep 0.5
+controller_start
+wait "$pinging"
+check "a killed controller loses no packet" grep -q ' 0% packet loss' "$dir/ping"
+entries >"$dir/after"
+check "and changes nothing when it is back" diff "$dir/before" "$dir/after"
+check "the deny still holds" not reaches 1 2
+check "a request can be cancelled" panectl 'cancel 1.'
+check "traffic flows again" wait_for 3 reaches 1 2
+
+if [ "$OF_TOPOLOGY" = ring ]; then
+	host 1 ping -i 0.05 -c 80 -W1 "$TB_SUBNET.2" >"$dir/ping" &
+	pinging=$!
+	sleep 1
+	read -r a port _ <"$TB_DIR/links"
+	ovs-ofctl -O "$OF_PROTOCOL" mod-port "${TB_PREFIX}${a#"$TB_PREFIX"}" "$port" down
+	wait "$pinging"
+	lost=$(grep -oE '[0-9.]+% packet' "$dir/ping" | tr -dc '0-9.')
+	check "a link that is cut costs under 1 s (of 4 s, $lost % lost)" awk -v l="$lost" 'BEGIN { exit !(l < 25) }'
+	check "all pairs reach each other without it" all_pairs
+fi
+kill "$pid"
+wait "$pid"
+check "the controller stops cleanly" [ $? = 0 ]
+pid=
+if grep -nE 'Sanitizer|runtime error:' "$dir/log"; then
+	failed=$((failed + 1))
+fi
+[ "$failed" = 0 ] || tail -n 30 "$dir/log"
+[ "$failed" = 0 ]
