@@ -52,3 +52,4 @@ void bench_policy_free(struct bench_policy *policy);
 // Each runs one benchmark and returns its figures (new reference), or NULL with err.
 json_t *bench_admit(const struct bench_opts *opts, struct err *err);
 json_t *bench_compile(const struct bench_opts *opts, struct err *err);
+json_t *bench_verify(const struct bench_opts *opts, struct err *err);

@@ -14,6 +14,7 @@ static const struct command {
 } commands[] = {
 	{"admit", "statements admitted a second, parse included", bench_admit},
 	{"compile", "policy tree of the script to rows by parts, and to the flat network flow table", bench_compile},
+	{"verify", "proof that the table by parts is the policy: one change, the whole table", bench_verify},
 };
 
 static int usage(FILE *out, int status)
