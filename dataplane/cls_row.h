@@ -29,18 +29,20 @@ struct cls_payload {
 };
 
 // A category is either an access or a meter category. In an access category the visible row of the highest rank is the
-// one that is found, and rows hide one another. In a meter category the visible rows never overlap.
+// one that is found, and rows hide one another. In a meter category the visible rows never overlap, unless they hide.
 struct cls_row {
 	struct box box; // time is ignored: the owner adds and removes rows at their instants
-	uint32_t rank;
+	uint64_t rank;
 	uint8_t access_category, meter_category; // CLS_NO_CATEGORY: in none
+	bool hides;                              // rows of its meter category hide one another, too (shares)
 	struct cls_payload payload;
 };
 
 struct cls_slot {
 	alignas(64) _Atomic uint64_t dies_gen; // first generation without the row
-	uint32_t rank;
+	uint64_t rank;
 	uint8_t access_category, meter_category;
+	bool hides;
 	struct cls_payload payload;
 };
 
@@ -53,6 +55,12 @@ struct cls_slots {
 static inline bool cls_is_alive(const struct cls_slot *slot, uint64_t gen)
 {
 	return atomic_load_explicit(&slot->dies_gen, memory_order_relaxed) > gen;
+}
+
+// May other rows of the category lie behind this one?
+static inline bool cls_hides_in(const struct cls_slot *slot, uint32_t category)
+{
+	return slot->access_category == category || (slot->hides && slot->meter_category == category);
 }
 
 // Of the row's categories, the highest and one.

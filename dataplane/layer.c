@@ -19,7 +19,7 @@ static int by_rank(const void *a, const void *b, void *slots)
 {
 	const struct cls_slots *s = slots;
 	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-	uint32_t rank_x = s->slot[x].rank, rank_y = s->slot[y].rank;
+	uint64_t rank_x = s->slot[x].rank, rank_y = s->slot[y].rank;
 
 	if (rank_x != rank_y)
 		return rank_x > rank_y ? -1 : 1;
@@ -121,9 +121,11 @@ static int build_planes(struct layer *layer, const struct layer_conf *conf, stru
 	return rc;
 }
 
-static bool is_access_row(const struct cls_slots *slots, uint32_t slot, enum pkt_family family)
+static bool hides_others(const struct cls_slots *slots, uint32_t slot, enum pkt_family family)
 {
-	return slots->slot[slot].access_category != CLS_NO_CATEGORY && cls_acl_is_about(&slots->box[slot], family);
+	const struct cls_slot *s = &slots->slot[slot];
+
+	return (s->access_category != CLS_NO_CATEGORY || s->hides) && cls_acl_is_about(&slots->box[slot], family);
 }
 
 static int slow_alloc(struct layer_slow *slow, enum pkt_family family, uint32_t n)
@@ -153,7 +155,7 @@ static int slow_build(struct layer *layer, const struct cls_slots *slots, enum p
 	uint32_t n = 0;
 
 	for (uint32_t i = 0; i < layer->n_rows; i++)
-		n += is_access_row(slots, layer->slot[i], family);
+		n += hides_others(slots, layer->slot[i], family);
 	if (n == 0)
 		return 0;
 	if (slow_alloc(slow, family, n) < 0)
@@ -162,7 +164,7 @@ static int slow_build(struct layer *layer, const struct cls_slots *slots, enum p
 		uint32_t slot = layer->slot[i], at = slow->cols.n;
 		struct row_span col[ROW_COLS_MAX];
 
-		if (!is_access_row(slots, slot, family))
+		if (!hides_others(slots, slot, family))
 			continue;
 		slow->flags[at] = row_encode(&slots->box[slot], family, col);
 		slow->slot[at] = slot;
@@ -223,7 +225,7 @@ void layer_destroy(struct layer *layer)
 }
 
 // First row of at most the rank.
-static uint32_t first_of_rank(const struct layer_slow *slow, const struct cls_slots *slots, uint32_t rank)
+static uint32_t first_of_rank(const struct layer_slow *slow, const struct cls_slots *slots, uint64_t rank)
 {
 	uint32_t lo = 0, hi = slow->cols.n;
 
@@ -239,7 +241,7 @@ static uint32_t first_of_rank(const struct layer_slow *slow, const struct cls_sl
 }
 
 uint32_t layer_find(const struct layer *layer, const struct cls_slots *slots, const struct row_kernel *kernel,
-		    const struct pkt *pkt, uint32_t category, uint32_t from_rank, uint64_t gen)
+		    const struct pkt *pkt, uint32_t category, uint64_t from_rank, uint64_t gen)
 {
 	const struct layer_slow *slow = &layer->slow[pkt->family];
 	uint32_t word[ROW_COLS_MAX], i;
@@ -251,7 +253,7 @@ uint32_t layer_find(const struct layer *layer, const struct cls_slots *slots, co
 	for (; i < slow->cols.n; i = kernel->find(&slow->cols, word, i + 1)) {
 		uint32_t slot = slow->slot[i];
 
-		if (slots->slot[slot].access_category == category && cls_is_alive(&slots->slot[slot], gen) &&
+		if (cls_hides_in(&slots->slot[slot], category) && cls_is_alive(&slots->slot[slot], gen) &&
 		    ((slow->flags[i] & ROW_COARSE) == 0 || row_box_covers(&slots->box[slot], pkt)))
 			return slot;
 	}

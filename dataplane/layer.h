@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A layer that is built and not changed any more: rows in rte_acl, one context for each family and plane of 16
-// categories. Beside it the access rows lie in columns, for the packets whose top row is dead.
+// categories. Beside it the rows that hide others lie in columns, for the packets whose top row is dead.
 // rte_acl gives up on some sets of rows, however few (more than 8 tries). Then up to LAYER_LINES_MAX rows of a family
 // are compared one by one, as in an array.
 // Made and destroyed by builder threads (EAL's locks, memory); read by workers.
@@ -14,7 +14,7 @@
 
 struct rte_acl_ctx;
 
-// Access rows of one family, rank descending.
+// Rows of one family that hide others, rank descending.
 struct layer_slow {
 	struct row_columns cols;
 	uint32_t *slot, *flags; // [cols.n]
@@ -54,4 +54,4 @@ void layer_destroy(struct layer *layer); // accepts NULL
 // The row of the category that covers the packet, is alive under gen and has the highest rank, of those of at most
 // from_rank; CLS_NO_ROW if none. Exact and linear.
 uint32_t layer_find(const struct layer *layer, const struct cls_slots *slots, const struct row_kernel *kernel,
-		    const struct pkt *pkt, uint32_t category, uint32_t from_rank, uint64_t gen);
+		    const struct pkt *pkt, uint32_t category, uint64_t from_rank, uint64_t gen);

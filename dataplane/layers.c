@@ -189,6 +189,7 @@ uint32_t layers_batch_add(struct layers_batch *b, const struct cls_row *row, str
 	s->rank = row->rank;
 	s->access_category = row->access_category;
 	s->meter_category = row->meter_category;
+	s->hides = row->hides;
 	s->payload = row->payload;
 	l->slots.box[slot] = row->box;
 	return slot;

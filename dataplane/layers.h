@@ -5,8 +5,8 @@
 // A lookup asks all of them and, category by category, the visible row of the highest rank wins; the order of layers
 // does not matter. A commit appends rows and marks others dead under the next generation; whoever publishes the view of
 // that generation makes it all visible at once. A dead row keeps answering for its layer until the next merge drops it:
-// in a meter category nothing else could match there, in an access category the next best row is searched for, and
-// remembered (layers_reader).
+// where the rows of a category never overlap nothing else could match there; elsewhere (access, shares) the next best
+// row is searched for, and remembered (layers_reader).
 // Owner: the link thread, for all functions but layers_run. Views are given to readers behind one pointer, released
 // and acquired; a view is replaced after layers_commit and whenever layers_poll says so, and before the next
 // layers_poll. Readers report to the RCU variable between views. Two builder threads do what takes long.

@@ -12,7 +12,7 @@
 #define MEMO_ENTRIES 8192
 #define MEMO_KEY_BYTES sizeof(((struct pkt *)0)->key)
 
-// The best row alive of a layer, of an access category, for a packet. Layers only lose rows, so it stays right until
+// The best row alive of a layer, of a category, for a packet. Layers only lose rows, so it stays right until
 // that row dies.
 struct memo {
 	uint64_t layer_uid; // 0: empty
@@ -123,7 +123,7 @@ static void offer_from_layer(const struct batch *b, const struct layer *layer, u
 	uint32_t *best = &b->out[i][category];
 
 	if (b->view->any_dead && unlikely(!cls_is_alive(&slots->slot[slot], b->view->gen))) {
-		if (slots->slot[slot].access_category != category ||
+		if (!cls_hides_in(&slots->slot[slot], category) ||
 		    (*best != CLS_NO_ROW && slots->slot[*best].rank >= slots->slot[slot].rank))
 			return;
 		slot = find_behind(b, b->pkt[i], layer, category, slot);

@@ -140,13 +140,14 @@ static void commit(struct fixture *f, struct layers_batch *b)
 
 // --- a model: all rows in a list
 
+#define SHARE_CATEGORY 40
 static const uint8_t access_categories[] = {0, 1, 2, 17, 31};
 
 // Meter categories hold no two rows that overlap.
 static uint8_t free_meter_category(const struct fixture *f, const struct box *box, uint32_t first)
 {
 	for (uint32_t c = first; c < CLS_CATEGORIES_MAX; c++) {
-		bool taken = c == 17 || c == 31; // access
+		bool taken = c == 17 || c == 31 || c == SHARE_CATEGORY; // rows overlap there
 
 		for (uint32_t i = 0; i < f->n && !taken; i++)
 			taken = f->row[i].row.meter_category == c && box_overlaps(&f->row[i].row.box, box);
@@ -162,8 +163,14 @@ static struct cls_row random_row(struct fixture *f)
 			      .rank = rnd_below(&f->r, 50),
 			      .access_category = CLS_NO_CATEGORY,
 			      .meter_category = CLS_NO_CATEGORY};
-	uint32_t what = rnd_below(&f->r, 8);
+	uint32_t what = rnd_below(&f->r, 9);
 
+	if (what == 8) { // the deeper share hides the other
+		row.meter_category = SHARE_CATEGORY;
+		row.hides = true;
+		row.rank = (uint64_t)rnd_below(&f->r, 4) << 32 | ~rnd_below(&f->r, 1000);
+		return row;
+	}
 	if (what != 0)
 		row.access_category = access_categories[rnd_below(&f->r, rnd_below(&f->r, 4) == 0 ? 5 : 3)];
 	if (what < 2)
@@ -213,7 +220,7 @@ static void random_commit(struct fixture *f)
 }
 
 // The best rank by category, -1: no row.
-static void model_ranks(const struct fixture *f, const struct pkt *pkt, int best[CLS_CATEGORIES_MAX])
+static void model_ranks(const struct fixture *f, const struct pkt *pkt, int64_t best[CLS_CATEGORIES_MAX])
 {
 	struct match_packet m;
 
@@ -224,7 +231,7 @@ static void model_ranks(const struct fixture *f, const struct pkt *pkt, int best
 	pkt_to_match_packet(pkt, 0, &m);
 	for (uint32_t i = 0; i < f->n; i++) {
 		const struct cls_row *row = &f->row[i].row;
-		int rank = (int)row->rank;
+		int64_t rank = (int64_t)row->rank;
 
 		if (!box_covers(&row->box, &m))
 			continue;
@@ -238,15 +245,15 @@ static void model_ranks(const struct fixture *f, const struct pkt *pkt, int best
 static void result_is_right(const struct fixture *f, const struct layers_view *view, const struct pkt *pkt,
 			    const uint32_t *result)
 {
-	int want[CLS_CATEGORIES_MAX];
+	int64_t want[CLS_CATEGORIES_MAX];
 
 	model_ranks(f, pkt, want);
 	for (uint32_t c = 0; c < CLS_CATEGORIES_MAX; c++) {
 		uint32_t slot = c < view->n_categories ? result[c] : CLS_NO_ROW;
-		int rank = slot == CLS_NO_ROW ? -1 : (int)layers_slot(f->l, slot)->rank;
+		int64_t rank = slot == CLS_NO_ROW ? -1 : (int64_t)layers_slot(f->l, slot)->rank;
 
 		if (rank != want[c])
-			fail_msg("category %u: rank %d instead of %d", c, rank, want[c]);
+			fail_msg("category %u: rank %lld instead of %lld", c, (long long)rank, (long long)want[c]);
 	}
 }
 
