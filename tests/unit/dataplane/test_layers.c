@@ -1,142 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Layers over random histories against a linear search of the rows alive; a reader in a thread of its own, which must
-// never see a mixture; bounds.
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
-#include <errno.h>
-#include <pthread.h>
-#include <string.h>
-#include <unistd.h>
-
-#include <rte_malloc.h>
-#include <rte_rcu_qsbr.h>
-
-#include "dataplane/layers.h"
-#include "tests/unit/dataplane/eal.h"
-#include "tests/unit/dataplane/random_net.h"
-
-#define MAX_FRAME 1522
-#define MODEL_ROWS 6000
-#define MS INT64_C(1000000)
+// Layers over random histories against a linear search of the rows alive; bounds.
+#include "tests/unit/dataplane/layers_fixture.h"
 
 static const uint32_t widths[] = {0, 128, 256, 512};
-
-struct view_box {
-	struct layers_view view;
-	struct view_box *next;
-};
-
-struct fixture {
-	struct rte_rcu_qsbr *rcu;
-	struct layers *l;
-	_Atomic(struct view_box *) live;
-	struct view_box *all; // freed at the end
-	struct layers_reader *reader;
-	struct rnd r;
-	int64_t now_ns;
-	struct model_row {
-		struct cls_row row;
-		uint32_t slot;
-	} row[MODEL_ROWS];
-	uint32_t n;
-};
-
-static struct fixture fx;
-
-static void publish(struct fixture *f, const struct layers_view *view)
-{
-	struct view_box *next = malloc(sizeof(*next));
-
-	assert_non_null(next);
-	next->view = *view;
-	next->next = f->all;
-	f->all = next;
-	atomic_store_explicit(&f->live, next, memory_order_release);
-}
-
-static void poll_layers(struct fixture *f, int64_t ns)
-{
-	struct layers_view view;
-
-	f->now_ns += ns;
-	if (layers_poll(f->l, f->now_ns)) {
-		layers_view(f->l, &view);
-		publish(f, &view);
-	}
-}
-
-static void fixture_open(struct fixture *f, const struct layers_conf *how)
-{
-	struct layers_conf conf = *how;
-	struct layers_view view;
-	struct err err;
-
-	f->rcu = rte_zmalloc(NULL, rte_rcu_qsbr_get_memsize(1), RTE_CACHE_LINE_SIZE);
-	assert_non_null(f->rcu);
-	rte_rcu_qsbr_init(f->rcu, 1);
-	rte_rcu_qsbr_thread_register(f->rcu, 0);
-	rte_rcu_qsbr_thread_online(f->rcu, 0);
-	conf.rcu = f->rcu;
-	f->l = layers_create(&conf, &err);
-	assert_non_null(f->l);
-	f->reader = layers_reader_create(f->l);
-	assert_non_null(f->reader);
-	f->all = NULL;
-	f->n = 0;
-	layers_view(f->l, &view);
-	publish(f, &view);
-}
-
-static void fixture_close(struct fixture *f)
-{
-	struct view_box *next;
-
-	layers_destroy(f->l);
-	layers_reader_destroy(f->reader);
-	rte_free(f->rcu);
-	for (; f->all != NULL; f->all = next) {
-		next = f->all->next;
-		free(f->all);
-	}
-}
-
-static void merge_fully(struct fixture *f)
-{
-	for (int i = 0; layers_merge_all(f->l) && i < 100000; i++) {
-		usleep(50);
-		poll_layers(f, 1);
-		rte_rcu_qsbr_quiescent(f->rcu, 0);
-	}
-	if (layers_merge_all(f->l)) {
-		struct layers_stats stats;
-
-		layers_stats(f->l, &stats);
-		fail_msg("not merged: %u layers, %u in arrays, %u dead, %s", stats.n_layers, stats.n_array_rows,
-			 stats.n_dead, stats.last_failure);
-	}
-}
-
-// Until there is room.
-static void commit(struct fixture *f, struct layers_batch *b)
-{
-	struct layers_view view;
-	struct err err;
-	int rc;
-
-	for (int i = 0; (rc = layers_commit(f->l, b, &view, &err)) == -EAGAIN && i < 100000; i++) {
-		usleep(50);
-		poll_layers(f, 1);
-		rte_rcu_qsbr_quiescent(f->rcu, 0);
-	}
-	if (rc < 0)
-		fail_msg("%s", err.msg);
-	publish(f, &view);
-}
 
 // --- a model: all rows in a list
 
@@ -321,12 +187,6 @@ static void random_histories_equal_linear_search_for_every_simd_width(void **sta
 }
 
 // --- one rule a test
-
-static struct cls_row wide_row(uint32_t rank)
-{
-	return (struct cls_row){
-		.box = box_any(), .rank = rank, .access_category = 0, .meter_category = CLS_NO_CATEGORY};
-}
 
 static uint32_t add_wide(struct fixture *f, uint32_t rank)
 {
@@ -525,97 +385,6 @@ static void merge_that_cannot_be_keeps_all_rows_in_force(void **state)
 	fixture_close(&fx);
 }
 
-// --- two threads: each commit replaces all rows by those of the next version; a lookup meets one version only
-
-#define VERSION_ROWS 12
-static _Atomic bool reader_stop;
-static _Atomic long reader_bursts;
-
-static void *read_versions(void *arg)
-{
-	struct fixture *f = arg;
-	uint32_t out[PKT_BURST * CLS_CATEGORIES_MAX];
-	struct pkt pkt[PKT_BURST];
-	struct rnd r = rnd_seed(3);
-	uint64_t last = 0;
-	void *bad = NULL;
-
-	for (int i = 0; i < PKT_BURST; i++) {
-		struct frame frame;
-
-		rnd_frame(&r, &frame);
-		pkt_parse_bytes(frame.data, frame.len, frame.len, MAX_FRAME, &pkt[i]);
-	}
-	rte_rcu_qsbr_thread_register(f->rcu, 0);
-	rte_rcu_qsbr_thread_online(f->rcu, 0);
-	while (!atomic_load(&reader_stop) && bad == NULL) {
-		const struct layers_view *view = &atomic_load_explicit(&f->live, memory_order_acquire)->view;
-
-		layers_run(view, f->reader, pkt, PKT_BURST, out);
-		for (uint32_t i = 0; i < PKT_BURST * view->n_categories; i++) {
-			uint64_t version = out[i] == CLS_NO_ROW ? 0 : layers_slot(f->l, out[i])->payload.id;
-
-			if (i % view->n_categories < VERSION_ROWS && version != view->gen)
-				bad = f;
-		}
-		if (view->gen < last)
-			bad = f;
-		last = view->gen;
-		atomic_fetch_add_explicit(&reader_bursts, 1, memory_order_relaxed);
-		rte_rcu_qsbr_quiescent(f->rcu, 0);
-	}
-	rte_rcu_qsbr_thread_offline(f->rcu, 0);
-	rte_rcu_qsbr_thread_unregister(f->rcu, 0);
-	return bad;
-}
-
-static void reader_never_sees_a_mixture(void **state)
-{
-	uint32_t slot[VERSION_ROWS] = {0};
-	pthread_t thread;
-	struct layers_stats stats;
-	void *bad;
-
-	fixture_open(&fx, &(struct layers_conf){.simd_max_bits = 512});
-	rte_rcu_qsbr_thread_offline(fx.rcu, 0);
-	rte_rcu_qsbr_thread_unregister(fx.rcu, 0);
-	atomic_store(&reader_stop, false);
-	for (uint64_t version = 1, n = 1500; version <= n; version++) {
-		struct layers_batch *b = layers_batch_create(fx.l);
-		struct layers_view view;
-		struct err err;
-		int rc;
-
-		for (uint32_t i = 0; i < VERSION_ROWS; i++) {
-			struct cls_row row = wide_row((uint32_t)version % 7);
-
-			if (version > 1)
-				assert_int_equal(layers_batch_del(b, slot[i], &err), 0);
-			row.payload.id = version;
-			row.access_category = i < 2 ? (uint8_t)i : CLS_NO_CATEGORY;
-			row.meter_category = i < 2 ? CLS_NO_CATEGORY : (uint8_t)i;
-			slot[i] = layers_batch_add(b, &row, &err);
-			assert_int_not_equal(slot[i], CLS_NO_ROW);
-		}
-		while ((rc = layers_commit(fx.l, b, &view, &err)) == -EAGAIN) {
-			usleep(50);
-			poll_layers(&fx, MS);
-		}
-		assert_int_equal(rc, 0);
-		publish(&fx, &view);
-		poll_layers(&fx, MS);
-		if (version == 1)
-			assert_int_equal(pthread_create(&thread, NULL, read_versions, &fx), 0);
-	}
-	atomic_store(&reader_stop, true);
-	pthread_join(thread, &bad);
-	assert_null(bad);
-	assert_true(atomic_load(&reader_bursts) > 0);
-	layers_stats(fx.l, &stats);
-	assert_true(stats.merges > 10);
-	fixture_close(&fx);
-}
-
 static int setup(void **state)
 {
 	test_eal_init();
@@ -637,7 +406,6 @@ int main(void)
 		cmocka_unit_test(slots_are_bounded_and_come_back),
 		cmocka_unit_test(rows_beyond_rte_acl_are_compared_one_by_one),
 		cmocka_unit_test(merge_that_cannot_be_keeps_all_rows_in_force),
-		cmocka_unit_test(reader_never_sees_a_mixture),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
