@@ -246,6 +246,8 @@ static int sum_traffic(struct counting *c, const struct match *group, struct tot
 		match_fini(&c->atoms[i].seen);
 	}
 	free(c->atoms);
+	c->atoms = NULL;
+	c->group = NULL;
 	match_fini(&clipped);
 	return rc;
 }

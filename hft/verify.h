@@ -17,7 +17,6 @@
 // change back on both sides. What is over may be forgotten at any time later. `sample`: tell it everything, check some.
 // After a reconnect, and now and then: verify_all. Owner: the caller. Thread: one at a time.
 #pragma once
-#include "flowtab.h"
 #include "parts.h"
 #include "tree.h"
 
@@ -50,7 +49,3 @@ int verify_unrow(struct verify *v, uint64_t key); // 0 or -ENOENT
 int verify_region(struct verify *v, const struct match *region, int64_t from_ns, uint32_t effort,
 		  struct verify_fault *fault);
 int verify_all(struct verify *v, int64_t from_ns, uint32_t effort, struct verify_fault *fault);
-
-// The same for a flat table in decision order (the first row that matches decides; none: no action).
-int verify_flat(const struct tree *tree, const struct flowtab *ft, int64_t from_ns, uint32_t effort,
-		struct verify_fault *fault);

@@ -16,7 +16,7 @@ struct bench_opts {
 	const char *file;
 	uint32_t repeat; // runs, the median is reported
 	bool json;
-	bool no_flat, dump;  // compile: leave the flat table out; print it instead of figures
+	bool no_flat;        // compile: leave the flat table out
 	const char *journal; // admit: accepted statements go into a new journal there; NULL: none
 };
 

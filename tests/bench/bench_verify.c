@@ -151,7 +151,7 @@ json_t *bench_verify(const struct bench_opts *opts, struct err *err)
 		json_object_set_new(out, "rows", json_integer(parts_n_rows(c.parts)));
 		ret = check_changes(&c, out, err);
 	}
-	if (ret == 0 && !opts->no_flat)
+	if (ret == 0)
 		ret = check_all(&c, out, err);
 	if (ret < 0) {
 		json_decref(out);

@@ -25,7 +25,6 @@ static int usage(FILE *out, int status)
 	fprintf(out, "\n  --repeat N   runs; the median is reported, min and max beside it [5]\n"
 		     "  --json       one JSON object on one line\n"
 		     "  --no-flat    compile: by parts only\n"
-		     "  --dump       compile: print the flat table, one JSON row a line in decision order\n"
 		     "  --journal PATH  admit: log on, in a new file on a disk that syncs; a commit for every 256 "
 		     "statements\n");
 	return status;
@@ -55,13 +54,9 @@ static void print_table(const char *command, json_t *figures)
 static int parse_opts(int argc, char **argv, struct bench_opts *opts)
 {
 	static const struct option longs[] = {
-		{"repeat", required_argument, NULL, 'r'},
-		{"json", no_argument, NULL, 'j'},
-		{"journal", required_argument, NULL, 'J'},
-		{"no-flat", no_argument, NULL, 'F'},
-		{"dump", no_argument, NULL, 'd'},
-		{"help", no_argument, NULL, 'h'},
-		{0},
+		{"repeat", required_argument, NULL, 'r'},  {"json", no_argument, NULL, 'j'},
+		{"journal", required_argument, NULL, 'J'}, {"no-flat", no_argument, NULL, 'F'},
+		{"help", no_argument, NULL, 'h'},          {0},
 	};
 	char *end;
 	int c;
@@ -72,8 +67,6 @@ static int parse_opts(int argc, char **argv, struct bench_opts *opts)
 			opts->json = true;
 		} else if (c == 'F') {
 			opts->no_flat = true;
-		} else if (c == 'd') {
-			opts->dump = true;
 		} else if (c == 'J') {
 			opts->journal = optarg;
 		} else if (c == 'r') {
