@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Installs what Debian 12 does not bring along: `deps.sh [build] [run] [test]` (default: all three).
+# `deps.sh apps` installs what scripts/apps.sh runs.
 # Asks dpkg first and touches nothing, needs neither root nor network, when all is there.
 set -euo pipefail
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
@@ -11,6 +12,7 @@ build="meson ninja-build pkg-config gcc libc6-dev libdpdk-dev libbpf-dev libxdp-
 run="dpdk iproute2 iputils-ping ethtool iperf3 tcpdump jq openssl procps util-linux"
 test="libcmocka-dev clang libclang-rt-14-dev clang-format clang-tidy codespell sqlite3 git
 	openvswitch-switch tshark"
+apps="sshguard openssh-server openssh-client sip-tester zookeeper default-jre-headless libzookeeper-mt-dev"
 
 missing() {
 	local list=$1 p
@@ -26,8 +28,9 @@ for set in "${@:-all}"; do
 	build) wanted+=" $build" ;;
 	run) wanted+=" $run" ;;
 	test) wanted+=" $test" ;;
+	apps) wanted+=" $apps" ;;
 	all) wanted+=" $build $run $test" ;;
-	*) die "unknown set '$set': build, run or test" ;;
+	*) die "unknown set '$set': build, run, test or apps" ;;
 	esac
 done
 
