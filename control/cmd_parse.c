@@ -438,9 +438,10 @@ static int parse_traffic(struct parser *p)
 
 static int parse_between(struct parser *p)
 {
-	if (cmd_ip_parse(&p->lex, p->names, &p->out->addresses) < 0 ||
-	    cmd_ip_parse(&p->lex, p->names, &p->out->addresses) < 0)
-		return -1;
+	for (int i = 0; i < 2; i++) {
+		if (cmd_ip_parse(&p->lex, p->names, &p->out->addresses) < 0)
+			return -1;
+	}
 	return end(p);
 }
 

@@ -86,19 +86,6 @@ void event_resumed(struct state *s, const struct request *r)
 		tell(s, user, event_make("resumed", r, s->now_ns));
 }
 
-void event_shifted(struct state *s, const struct request *r, const char *what, uint64_t by, const struct match *where)
-{
-	const char *user = listener(s, r);
-	json_t *event;
-
-	if (user == NULL)
-		return;
-	event = event_make(what, r, s->now_ns);
-	json_object_set_new(event, "by", by == 0 ? json_null() : json_integer((json_int_t)by));
-	json_object_set_new(event, "groups", answer_boxes_json(&s->users, where));
-	tell(s, user, event);
-}
-
 // Where within r's group `by` decides, and nobody else does against r. 0, -ENOMEM or -E2BIG.
 static int lost_region(const struct request *r, const struct request *by, struct match *lost)
 {

@@ -4,9 +4,6 @@
 //   started     of requests that began later than they were accepted
 //   ended       "why": "over", "cancelled", or "conflict": a hint that gave way to the request "by"
 //   overridden  "by": the number of a request that now decides, "groups": where
-//   restored    "by": the number of a request whose end did it, or null (a binding); "groups": where the request
-//   decides
-//               again
 //   suspended   "why", "avoid": the number of the request that must avoid what this one goes through (SPEC 5)
 //   resumed
 // Thread: control only.
@@ -15,7 +12,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct match;
 struct request;
 struct state;
 
@@ -30,8 +26,6 @@ void event_started(struct state *s, const struct request *r);
 void event_ended(struct state *s, const struct request *r); // about to be taken out
 void event_suspended(struct state *s, const struct request *r, uint64_t avoid);
 void event_resumed(struct state *s, const struct request *r);
-// What others decide of r has changed: what is "overridden" or "restored", by (0: by nobody) and where.
-void event_shifted(struct state *s, const struct request *r, const char *what, uint64_t by, const struct match *where);
 bool event_heard(const struct state *s, const struct request *r); // somebody hears of it
 // A request has been accepted: tells the holders of those that lose packets to it which they had until now.
 void event_overridden(struct state *s, const struct request *by);

@@ -161,12 +161,16 @@ struct of_server *of_server_create(struct event_base *base, const char *listen, 
 
 void of_server_destroy(struct of_server *s)
 {
+	struct session *at, *after;
+
 	if (s == NULL)
 		return;
 	if (s->listener != NULL)
 		evconnlistener_free(s->listener);
-	while (!TAILQ_EMPTY(&s->sessions))
-		session_end(TAILQ_FIRST(&s->sessions));
+	for (at = TAILQ_FIRST(&s->sessions); at != NULL; at = after) {
+		after = TAILQ_NEXT(at, link);
+		session_end(at);
+	}
 	of_net_destroy(s->net);
 	free(s);
 }

@@ -98,7 +98,7 @@ struct of_match {
 	uint16_t eth_type;
 	uint16_t vlan; // 0..4095, or OF_VLAN_*
 	uint8_t vlan_pcp, ip_dscp, ip_proto;
-	uint8_t icmp_type, icmp_code;
+	uint8_t icmp_type, icmp_code, zero; // zero: no padding, so that bytes tell matches apart
 	uint16_t arp_op;
 	uint32_t ip4_src, ip4_src_mask, ip4_dst, ip4_dst_mask; // also ARP's addresses
 	uint8_t ip6_src[16], ip6_src_mask[16], ip6_dst[16], ip6_dst_mask[16];

@@ -139,7 +139,8 @@ static int sync_meters(struct dp_policy *p, struct err *err)
 	}
 	p->n_rounds++;
 	table_each_meter(p->table, sync_meter, &sync);
-	qsort(p->meters, p->n_meters, sizeof(*p->meters), compare_ids);
+	if (p->n_meters > 0) // the array is not there before
+		qsort(p->meters, p->n_meters, sizeof(*p->meters), compare_ids);
 	for (uint32_t i = 0; i < p->n_meters; i++) {
 		struct meter *m = &p->meters[i];
 

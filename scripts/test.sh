@@ -109,7 +109,7 @@ finish() {
 [ "$(id -u)" = 0 ] || say "not root: tests with traffic will be skipped (try: sudo $0)"
 
 if build_dir build-test --buildtype=debugoptimized; then
-	meson_tests build-test
+	meson_tests build-test --no-suite apps # they take minutes and more packages: scripts/apps.sh
 else
 	failure "the build" && finish
 fi
