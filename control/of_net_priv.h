@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What of_net.c (sessions and entries) and of_discover.c (links and hosts) share. Thread: control only.
+// What of_net.c (sessions), of_sync.c (entries) and of_discover.c (links and hosts) share. Thread: control only.
 #pragma once
 #include "of_conn.h"
 #include "of_net.h"
@@ -40,6 +40,14 @@ struct of_net {
 };
 
 void of_net_note(struct of_net *net, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+#define OF_SYNC_RETRY_NS 3000000000LL // after an error, or out of memory: reads back again
+
+// Asks the switch for all that it has.
+void of_sync_read_back(struct of_switch *sw);
+void of_sync_flow_stats(struct of_switch *sw, const struct of_msg *m); // the answer, or a part of it
+// Plans all switches that are known, and sends what they lack.
+void of_sync_plan(struct of_net *net, int64_t wall_ns);
 
 // A packet has come in from a switch that is up: a probe, or something to learn a host from.
 void of_discover_packet(struct of_switch *sw, const struct of_packet_in *p);
