@@ -335,7 +335,7 @@ static int openflow_up(struct controller *c, struct err *err)
 {
 	if (c->conf->config->openflow_listen == NULL)
 		return 0;
-	c->openflow = of_server_create(loop_base(c->loop), c->conf->config->openflow_listen, err);
+	c->openflow = of_server_create(loop_base(c->loop), c->conf->config->openflow_listen, c->nib, err);
 	return c->openflow != NULL ? 0 : -EIO;
 }
 

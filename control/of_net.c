@@ -39,6 +39,7 @@ struct of_net *of_net_create(const struct of_net_ops *ops, const struct of_net_c
 	net->conf = *conf;
 	net->probe_ns = net->boundary_ns = net->first_up_ns = INT64_MAX;
 	topo_init(&net->topo, conf->hosts_max);
+	addrs_init(&net->addrs, conf->hosts_max);
 	flowtab_init(&net->policy);
 	return net;
 }
@@ -49,6 +50,7 @@ void of_net_destroy(struct of_net *net)
 		return;
 	assert(net->switches == NULL);
 	topo_fini(&net->topo);
+	addrs_fini(&net->addrs);
 	flowtab_fini(&net->policy);
 	free(net);
 }
@@ -86,9 +88,11 @@ static void take_ports(struct of_switch *sw)
 		else
 			i++;
 	}
-	for (uint32_t i = 0; i < n; i++)
+	for (uint32_t i = 0; i < n; i++) {
 		topo_port_set(t, sw->idx, ports[i].no, !(ports[i].flags & (OF_PORT_DOWN | OF_PORT_LINK_DOWN)),
 			      ports[i].speed_bps, sw->net->now_ns);
+		topo_port_name(t, sw->idx, ports[i].no, ports[i].name);
+	}
 	sw->net->probe_ns = sw->net->slow_ns = sw->net->now_ns; // links that are new, or gone: ask everywhere
 }
 
@@ -218,8 +222,11 @@ static void take_host(struct of_net *net, const struct of_switch *sw, const stru
 	if (r->match.has != OF_HAS_ETH_DST || port == NULL || !topo_is_edge(port, net->now_ns) ||
 	    topo_host(&net->topo, r->match.eth_dst) != NULL)
 		return;
-	if (topo_host_seen(&net->topo, r->match.eth_dst, sw->idx, port->no, net->now_ns, NULL) > 0)
-		topo_host(&net->topo, r->match.eth_dst)->ip4 = (uint32_t)r->cookie;
+	if (topo_host_seen(&net->topo, r->match.eth_dst, sw->idx, port->no, net->now_ns, NULL) <= 0)
+		return;
+	topo_host(&net->topo, r->match.eth_dst)->ip4 = (uint32_t)r->cookie;
+	if ((uint32_t)r->cookie != 0)
+		addrs_set(&net->addrs, match_ip4((uint32_t)r->cookie), false, r->match.eth_dst, ADDR_ARP, net->now_ns);
 }
 
 static void end_holds(struct of_net *net)
@@ -293,6 +300,11 @@ void of_net_policy(struct of_net *net, struct flowtab *policy)
 const struct topo *of_net_topo(const struct of_net *net)
 {
 	return &net->topo;
+}
+
+const struct addrs *of_net_addrs(const struct of_net *net)
+{
+	return &net->addrs;
 }
 
 void of_net_stats(const struct of_net *net, struct of_net_stats *out)

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "addrs.h"
 #include "hft/err.h"
 #include "hft/flowtab.h"
 #include "lldp.h"
@@ -31,6 +32,8 @@ struct of_net_stats {
 	uint32_t n_switches, n_links, n_hosts; // up; directed links that are verified both ways
 	uint32_t n_synced;                     // switches that have what they should have
 	uint64_t flow_mods, barriers, packet_ins, bad_probes, errors;
+	uint64_t contests; // an address was claimed by a second host while the first one still says it has it
+	uint64_t moves;    // hosts came up elsewhere
 	uint32_t rows_unsayable;
 };
 
@@ -53,4 +56,5 @@ int64_t of_net_next_ns(const struct of_net *net);
 void of_net_policy(struct of_net *net, struct flowtab *policy);
 
 const struct topo *of_net_topo(const struct of_net *net);
+const struct addrs *of_net_addrs(const struct of_net *net); // also of hosts that are gone
 void of_net_stats(const struct of_net *net, struct of_net_stats *out);

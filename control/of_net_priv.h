@@ -28,6 +28,8 @@ struct of_net {
 	struct of_net_ops ops;
 	struct of_net_conf conf;
 	struct topo topo;
+	struct addrs addrs;
+	int64_t addrs_kept_ns; // when those of hosts that are gone were last forgotten
 	struct of_switch *switches;
 	struct flowtab policy;
 	uint64_t policy_gen, planned_gen, planned_policy;

@@ -130,17 +130,40 @@ static void add_ports(struct plan *p)
 	}
 }
 
+// What tells of addresses (addrs.h).
+enum teller { TELLER_ARP, TELLER_DHCP, TELLER_ND_ASKS, TELLER_ND_SAYS, TELLER_N };
+
+static void match_teller(struct of_rule *r, enum teller what)
+{
+	struct of_match *m = &r->match;
+
+	m->has = OF_HAS_ETH_TYPE;
+	m->eth_type = what == TELLER_ARP ? ETH_TYPE_ARP : what == TELLER_DHCP ? 0x0800 : 0x86dd;
+	if (what == TELLER_ARP)
+		return;
+	m->has |= OF_HAS_IP_PROTO | (what == TELLER_DHCP ? OF_HAS_L4_SRC | OF_HAS_L4_DST : OF_HAS_ICMP_TYPE);
+	m->ip_proto = what == TELLER_DHCP ? 17 : 58;
+	if (what == TELLER_DHCP) { // from a server
+		m->l4_src = 67;
+		m->l4_dst = 68;
+		m->l4_src_mask = m->l4_dst_mask = 0xffff;
+	} else {
+		m->icmp_type = what == TELLER_ND_ASKS ? 135 : 136;
+	}
+}
+
 static void add_learning(struct plan *p)
 {
 	const struct topo *t = p->in->topo;
 	struct of_rule r;
 
-	blank(&r, TABLE_LEARN, PRIORITY_ARP);
-	r.match.has = OF_HAS_ETH_TYPE;
-	r.match.eth_type = ETH_TYPE_ARP;
-	output(p, &r, OF_PORT_CONTROLLER);
-	forward(&r, TABLE_FORWARD);
-	add(p, &r);
+	for (enum teller what = 0; what < TELLER_N; what++) {
+		blank(&r, TABLE_LEARN, PRIORITY_ARP);
+		match_teller(&r, what);
+		output(p, &r, OF_PORT_CONTROLLER);
+		forward(&r, TABLE_FORWARD);
+		add(p, &r);
+	}
 	for (uint32_t i = 0; i < t->n_hosts; i++) {
 		if (t->hosts[i].sw != p->idx)
 			continue;
@@ -182,10 +205,9 @@ static void add_forwarding(struct plan *p)
 		output(p, &r, port);
 		add(p, &r);
 	}
-	if (!p->tables) { // who asks for an address is learnt
+	for (enum teller what = 0; !p->tables && what <= TELLER_DHCP; what++) { // 1.0 has no IPv6
 		blank(&r, table, PRIORITY_ARP);
-		r.match.has = OF_HAS_ETH_TYPE;
-		r.match.eth_type = ETH_TYPE_ARP;
+		match_teller(&r, what);
 		output(p, &r, OF_PORT_CONTROLLER);
 		flood(p, &r);
 		add(p, &r);
