@@ -40,7 +40,7 @@ struct of_net *of_net_create(const struct of_net_ops *ops, const struct of_net_c
 	net->probe_ns = net->boundary_ns = net->first_up_ns = INT64_MAX;
 	topo_init(&net->topo, conf->hosts_max);
 	addrs_init(&net->addrs, conf->hosts_max);
-	flowtab_init(&net->policy);
+	of_policy_init(&net->policy);
 	return net;
 }
 
@@ -51,7 +51,7 @@ void of_net_destroy(struct of_net *net)
 	assert(net->switches == NULL);
 	topo_fini(&net->topo);
 	addrs_fini(&net->addrs);
-	flowtab_fini(&net->policy);
+	of_policy_fini(&net->policy);
 	free(net);
 }
 
@@ -145,11 +145,11 @@ static void on_message(void *ctx, struct of_conn *conn, const struct of_msg *m)
 		take_ports(sw);
 		break;
 	case OF_MULTIPART_REPLY:
-		if (m->mp.kind == OF_MP_FLOW)
-			of_sync_flow_stats(sw, m);
+		of_sync_stats(sw, m);
 		break;
 	case OF_ERROR:
-		on_error(sw, &m->error);
+		if (!of_sync_refused(sw, m->xid))
+			on_error(sw, &m->error);
 		break;
 	default:
 		break;
@@ -200,6 +200,7 @@ void of_net_detach(struct of_net *net, struct of_switch *sw, int64_t now_ns)
 	}
 	of_conn_destroy(sw->conn);
 	of_rules_fini(&sw->have);
+	of_meters_fini(&sw->have_meters);
 	free(sw);
 	net->now_ns = now_ns;
 }
@@ -289,11 +290,10 @@ int64_t of_net_next_ns(const struct of_net *net)
 	return at;
 }
 
-void of_net_policy(struct of_net *net, struct flowtab *policy)
+void of_net_policy(struct of_net *net, struct of_policy *policy)
 {
-	flowtab_fini(&net->policy);
-	net->policy = *policy;
-	flowtab_init(policy);
+	of_policy_fini(&net->policy);
+	of_policy_move(&net->policy, policy);
 	net->policy_gen++;
 }
 

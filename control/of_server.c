@@ -13,8 +13,6 @@
 #include <sys/random.h>
 
 #include "engine.h"
-#include "hft/compile.h"
-#include "hft/condense.h"
 #include "log.h"
 #include "loop.h"
 #include "nib.h"
@@ -179,28 +177,29 @@ void of_server_destroy(struct of_server *s)
 	free(s);
 }
 
-// The flat table of the policy: the compiler's other result, beside the parts that the dataplane gets.
+// The policy in the forms that switches take, beside the parts that the dataplane gets.
 static void take_policy(struct of_server *s, const struct engine *engine, int64_t now_ns)
 {
-	struct flowtab ft;
+	struct of_policy policy;
+	struct demands demands;
 	struct tree tree;
 	struct err err;
 	int ret;
 
 	tree_init(&tree);
-	flowtab_init(&ft);
-	ret = engine_policy(engine, now_ns, &tree);
+	demands_init(&demands);
+	of_policy_init(&policy);
+	ret = engine_policy_all(engine, now_ns, &tree, &demands);
 	if (ret == 0)
-		ret = hft_compile(&tree, now_ns, COMPILE_ROWS_MAX, &ft, &err);
+		ret = of_policy_build(&policy, &tree, &demands, now_ns, &err);
 	else
 		err_set(&err, -ret, "the policy tree cannot be made");
-	if (ret == 0) {
-		condense(&ft); // without memory for it the table is only longer
-		of_net_policy(s->net, &ft);
-	} else {
+	if (ret == 0)
+		of_net_policy(s->net, &policy);
+	else
 		log_error("openflow: switches keep the last policy: %s", err.msg);
-	}
-	flowtab_fini(&ft);
+	of_policy_fini(&policy);
+	demands_fini(&demands);
 	tree_fini(&tree);
 }
 
