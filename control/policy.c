@@ -244,6 +244,8 @@ static int build(const struct state *s, int64_t now_ns, struct tree *tree, struc
 		node = tree_add_node(tree, (uint32_t)node);
 		last = share;
 		rc = node < 0 ? node : 0;
+		if (rc == 0)
+			tree->nodes[node].number = share->number;
 		TAILQ_FOREACH (r, &share->requests, link) {
 			if (rc == 0 && r->end_ns > now_ns)
 				rc = add_atom(s, r, (uint32_t)node, tree);

@@ -155,6 +155,7 @@ static int worker_up(struct dp *dp, struct err *err)
 		.pool = dp->pool,
 		.limits = dp->limits,
 		.log = dp->log,
+		.nodes = names_nodes(dp_policy_names(dp->policy)),
 		.slot = &dp->slot,
 		.qsbr_id = WORKER_QSBR_ID,
 		.poll_always = dp->conf->poll_always,
