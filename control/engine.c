@@ -8,6 +8,7 @@
 
 #include "answer.h"
 #include "cmd_parse.h"
+#include "override.h"
 #include "policy.h"
 #include "query.h"
 #include "request.h"
@@ -204,6 +205,7 @@ static int drop_user(struct state *s, const struct principal *speaker, const str
 {
 	const struct share *root = s->shares.root;
 	struct user *user = users_find(&s->users, st->name);
+	struct override_watch watch;
 	bool had_bindings;
 
 	if (!is_root(speaker))
@@ -215,7 +217,9 @@ static int drop_user(struct state *s, const struct principal *speaker, const str
 	for (const struct share *share = root; share != NULL; share = share_next(root, share, true))
 		share_revoke_user(share_find(&s->shares, share->name), user->name);
 	had_bindings = user->n_bindings > 0;
+	override_before_binding(s, user, NULL, &watch);
 	users_drop(user);
+	override_after_binding(s, &watch);
 	if (had_bindings)
 		note_user(s, user);
 	if (s->user_dropped.fn != NULL)
@@ -263,11 +267,14 @@ static int refuse_unbound(const struct state *s, const struct user *user, const 
 static int bind_user(struct state *s, const struct principal *speaker, const struct statement *st, struct reply *reply)
 {
 	struct user *user = bound_user(s, speaker, st, reply);
+	struct override_watch watch;
 	int rc;
 
 	if (user == NULL)
 		return -1;
+	override_before_binding(s, user, &st->binding, &watch);
 	rc = users_bind(&s->users, user, &st->binding);
+	override_after_binding(s, &watch);
 	if (rc == -EEXIST)
 		return refuse_bound(s, user, &st->binding, reply);
 	if (rc < 0)
@@ -282,10 +289,15 @@ static int unbind_user(struct state *s, const struct principal *speaker, const s
 		       struct reply *reply)
 {
 	struct user *user = bound_user(s, speaker, st, reply);
+	struct override_watch watch;
+	int rc;
 
 	if (user == NULL)
 		return -1;
-	if (users_unbind(user, st->has_binding ? &st->binding : NULL) < 0)
+	override_before_binding(s, user, st->has_binding ? &st->binding : NULL, &watch);
+	rc = users_unbind(user, st->has_binding ? &st->binding : NULL);
+	override_after_binding(s, &watch);
+	if (rc < 0)
 		return refuse_unbound(s, user, st, reply);
 	reply->mutated = true;
 	note_user(s, user);
@@ -525,11 +537,6 @@ void engine_set_network(struct engine *e, const char *why)
 int engine_policy(const struct engine *e, int64_t now_ns, struct tree *tree)
 {
 	return policy_build(&e->state, now_ns, tree);
-}
-
-int engine_policy_all(const struct engine *e, int64_t now_ns, struct tree *tree, struct demands *demands)
-{
-	return policy_build_all(&e->state, now_ns, tree, demands);
 }
 
 int engine_save(const struct engine *e, struct checkpoint *out)
