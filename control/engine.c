@@ -539,6 +539,11 @@ int engine_policy(const struct engine *e, int64_t now_ns, struct tree *tree)
 	return policy_build(&e->state, now_ns, tree);
 }
 
+int engine_policy_all(const struct engine *e, int64_t now_ns, struct tree *tree, struct demands *demands)
+{
+	return policy_build_all(&e->state, now_ns, tree, demands);
+}
+
 int engine_save(const struct engine *e, struct checkpoint *out)
 {
 	return checkpoint_save(&e->state, out);

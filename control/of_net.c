@@ -39,7 +39,8 @@ struct of_net *of_net_create(const struct of_net_ops *ops, const struct of_net_c
 	net->conf = *conf;
 	net->probe_ns = net->boundary_ns = net->first_up_ns = INT64_MAX;
 	topo_init(&net->topo, conf->hosts_max);
-	flowtab_init(&net->policy);
+	addrs_init(&net->addrs, conf->hosts_max);
+	of_policy_init(&net->policy);
 	return net;
 }
 
@@ -49,7 +50,8 @@ void of_net_destroy(struct of_net *net)
 		return;
 	assert(net->switches == NULL);
 	topo_fini(&net->topo);
-	flowtab_fini(&net->policy);
+	addrs_fini(&net->addrs);
+	of_policy_fini(&net->policy);
 	free(net);
 }
 
@@ -86,9 +88,11 @@ static void take_ports(struct of_switch *sw)
 		else
 			i++;
 	}
-	for (uint32_t i = 0; i < n; i++)
+	for (uint32_t i = 0; i < n; i++) {
 		topo_port_set(t, sw->idx, ports[i].no, !(ports[i].flags & (OF_PORT_DOWN | OF_PORT_LINK_DOWN)),
 			      ports[i].speed_bps, sw->net->now_ns);
+		topo_port_name(t, sw->idx, ports[i].no, ports[i].name);
+	}
 	sw->net->probe_ns = sw->net->slow_ns = sw->net->now_ns; // links that are new, or gone: ask everywhere
 }
 
@@ -141,11 +145,11 @@ static void on_message(void *ctx, struct of_conn *conn, const struct of_msg *m)
 		take_ports(sw);
 		break;
 	case OF_MULTIPART_REPLY:
-		if (m->mp.kind == OF_MP_FLOW)
-			of_sync_flow_stats(sw, m);
+		of_sync_stats(sw, m);
 		break;
 	case OF_ERROR:
-		on_error(sw, &m->error);
+		if (!of_sync_refused(sw, m->xid))
+			on_error(sw, &m->error);
 		break;
 	default:
 		break;
@@ -196,6 +200,7 @@ void of_net_detach(struct of_net *net, struct of_switch *sw, int64_t now_ns)
 	}
 	of_conn_destroy(sw->conn);
 	of_rules_fini(&sw->have);
+	of_meters_fini(&sw->have_meters);
 	free(sw);
 	net->now_ns = now_ns;
 }
@@ -218,8 +223,11 @@ static void take_host(struct of_net *net, const struct of_switch *sw, const stru
 	if (r->match.has != OF_HAS_ETH_DST || port == NULL || !topo_is_edge(port, net->now_ns) ||
 	    topo_host(&net->topo, r->match.eth_dst) != NULL)
 		return;
-	if (topo_host_seen(&net->topo, r->match.eth_dst, sw->idx, port->no, net->now_ns, NULL) > 0)
-		topo_host(&net->topo, r->match.eth_dst)->ip4 = (uint32_t)r->cookie;
+	if (topo_host_seen(&net->topo, r->match.eth_dst, sw->idx, port->no, net->now_ns, NULL) <= 0)
+		return;
+	topo_host(&net->topo, r->match.eth_dst)->ip4 = (uint32_t)r->cookie;
+	if ((uint32_t)r->cookie != 0)
+		addrs_set(&net->addrs, match_ip4((uint32_t)r->cookie), false, r->match.eth_dst, ADDR_ARP, net->now_ns);
 }
 
 static void end_holds(struct of_net *net)
@@ -282,17 +290,21 @@ int64_t of_net_next_ns(const struct of_net *net)
 	return at;
 }
 
-void of_net_policy(struct of_net *net, struct flowtab *policy)
+void of_net_policy(struct of_net *net, struct of_policy *policy)
 {
-	flowtab_fini(&net->policy);
-	net->policy = *policy;
-	flowtab_init(policy);
+	of_policy_fini(&net->policy);
+	of_policy_move(&net->policy, policy);
 	net->policy_gen++;
 }
 
 const struct topo *of_net_topo(const struct of_net *net)
 {
 	return &net->topo;
+}
+
+const struct addrs *of_net_addrs(const struct of_net *net)
+{
+	return &net->addrs;
 }
 
 void of_net_stats(const struct of_net *net, struct of_net_stats *out)

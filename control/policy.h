@@ -4,12 +4,16 @@
 #pragma once
 #include <stdint.h>
 
+#include "demand.h"
 #include "hft/tree.h"
 #include "state.h"
 
 // Requests over at now_ns, and those that no packet can match as users are bound now, are left out. tree is initialised
 // by the caller. 0, -ENOMEM or -E2BIG (users bound to too many addresses); tree is then incomplete.
 int policy_build(const struct state *s, int64_t now_ns, struct tree *tree);
+
+// The same, with what the requests ask beside access: also waypoints and avoids that say nothing about access.
+int policy_build_all(const struct state *s, int64_t now_ns, struct tree *tree, struct demands *demands);
 
 // The atom of one request, users replaced; its node is left to the caller. out is overwritten; its match is the
 // caller's, and empty when no packet can match as users are bound now, or when the request says nothing that a table
