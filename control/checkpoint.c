@@ -10,7 +10,7 @@
 #include "codec.h"
 #include "state.h"
 
-#define CHECKPOINT_FORMAT 1
+#define CHECKPOINT_FORMAT 2
 
 struct head {
 	uint32_t format;
@@ -254,7 +254,7 @@ static int add_share(struct state *s, struct share_fields *f, struct share **by_
 	return 0;
 }
 
-static int load_share(struct state *s, struct codec *c, struct share **by_number, uint32_t n_numbers)
+static int load_share(struct state *s, struct codec *c, bool full, struct share **by_number, uint32_t n_numbers)
 {
 	struct share_fields f = {0};
 	uint32_t n_principals = 0;
@@ -265,6 +265,8 @@ static int load_share(struct state *s, struct codec *c, struct share **by_number
 	share_fields(c, &f);
 	codec_u128(c, &tokens);
 	n_principals = codec_count(c, 0);
+	if (full && f.privileges.reserve_max_bps != RATE_UNLIMITED)
+		tokens = (u128)f.privileges.tb_capacity_bits * TIMELINE_TOKENS_PER_BIT;
 	rc = c->failed ? -EINVAL : add_share(s, &f, by_number, n_numbers);
 	for (uint32_t i = 0; i < n_principals && rc == 0; i++) {
 		struct principal p = {0};
@@ -304,16 +306,18 @@ static int load_request(struct state *s, struct codec *c, struct share **by_numb
 	return rc;
 }
 
-static int load_all(struct state *s, struct codec *c, const struct head *head, struct share **by_number)
+static int load_all(struct state *s, struct codec *c, const struct head *head, int64_t back_to_ns,
+		    struct share **by_number)
 {
+	bool back = back_to_ns < head->now_ns;
 	int rc = 0;
 
-	s->now_ns = head->now_ns;
+	s->now_ns = back ? back_to_ns : head->now_ns;
 	s->policy_gen = head->policy_gen;
 	for (uint32_t i = 0; i < head->n_users && rc == 0; i++)
 		rc = load_user(s, c, i);
 	for (uint32_t i = 0; i < head->n_shares && rc == 0; i++)
-		rc = load_share(s, c, by_number, head->next_share);
+		rc = load_share(s, c, back, by_number, head->next_share);
 	for (uint64_t i = 0; i < head->n_requests && rc == 0; i++)
 		rc = load_request(s, c, by_number, head->next_share);
 	for (uint32_t i = 0; i < head->next_share && rc == 0; i++)
@@ -326,7 +330,7 @@ static int load_all(struct state *s, struct codec *c, const struct head *head, s
 	return rc;
 }
 
-int checkpoint_load(struct state *s, const uint8_t *bytes, size_t n, struct err *err)
+int checkpoint_load(struct state *s, const uint8_t *bytes, size_t n, int64_t back_to_ns, struct err *err)
 {
 	struct codec c = codec_reader(bytes, n);
 	struct head head = {0};
@@ -341,7 +345,7 @@ int checkpoint_load(struct state *s, const uint8_t *bytes, size_t n, struct err 
 	    head.now_ns < 0 || head.next_id == 0)
 		return err_set(err, EINVAL, "checkpoint: damaged, its head makes no sense");
 	by_number = calloc(head.next_share, sizeof(*by_number));
-	rc = by_number == NULL ? -ENOMEM : load_all(s, &c, &head, by_number);
+	rc = by_number == NULL ? -ENOMEM : load_all(s, &c, &head, back_to_ns, by_number);
 	free(by_number);
 	if (rc == -ENOMEM)
 		return err_set(err, ENOMEM, "checkpoint: out of memory");

@@ -19,4 +19,6 @@ struct checkpoint { // bytes are the caller's to free
 int checkpoint_save(const struct state *s, struct checkpoint *out);
 // Into a state as engine_create leaves it. 0; -EINVAL: these are no such bytes, or those of another version; -ENOMEM.
 // On failure the state is good for nothing but being destroyed.
-int checkpoint_load(struct state *s, const uint8_t *bytes, size_t n, struct err *err);
+// back_to_ns: INT64_MAX, or an earlier time than that of the save, which the state then has: what is over stays over,
+// and token buckets are full, so that all that was accepted still fits.
+int checkpoint_load(struct state *s, const uint8_t *bytes, size_t n, int64_t back_to_ns, struct err *err);

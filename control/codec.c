@@ -118,6 +118,21 @@ void codec_text(struct codec *c, char *text, size_t size)
 	memset(text + (c->failed ? 0 : len), 0, size - (c->failed ? 0 : len));
 }
 
+void codec_bytes(struct codec *c, const uint8_t *bytes, size_t n)
+{
+	uint8_t *data = c->failed ? NULL : realloc(c->data, c->n + n + 1);
+
+	if (data == NULL) {
+		c->failed = true;
+		return;
+	}
+	if (n > 0)
+		memcpy(data + c->n, bytes, n);
+	c->data = data;
+	c->cap = c->n + n + 1;
+	c->n += n;
+}
+
 uint32_t codec_count(struct codec *c, uint32_t n)
 {
 	codec_u32(c, &n);

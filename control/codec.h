@@ -27,7 +27,8 @@ void codec_u32(struct codec *c, uint32_t *v);
 void codec_i64(struct codec *c, int64_t *v); // small when not negative
 void codec_bool(struct codec *c, bool *v);
 void codec_u128(struct codec *c, u128 *v);
-void codec_text(struct codec *c, char *text, size_t size); // at most size - 1 characters and NUL
+void codec_text(struct codec *c, char *text, size_t size);         // at most size - 1 characters and NUL
+void codec_bytes(struct codec *c, const uint8_t *bytes, size_t n); // a writer's, as they are
 // How many there are: read, never more than bytes are left, so that memory for them may be taken.
 uint32_t codec_count(struct codec *c, uint32_t n);
 void codec_match(struct codec *c, struct match *m);         // read into an initialised one

@@ -17,13 +17,13 @@
 #include "cmd_table.h"
 #include "dp_link.h"
 #include "engine.h"
-#include "journal.h"
 #include "log.h"
 #include "loop.h"
 #include "meter.h"
 #include "nib.h"
 #include "of_server.h"
 #include "realize.h"
+#include "recovery.h"
 #include "rundir.h"
 #include "server.h"
 #include "tls.h"
@@ -37,20 +37,22 @@ struct controller {
 	SSL_CTX *tls;
 	struct server *server;
 	struct meter *meter; // statements a second
-	struct journal *journal;
-	char **events; // of this turn, by pairs: user, line; told behind its answers
+	struct recovery *recovery;
+	char journal_path[RUNDIR_PATH_MAX];
+	bool stops_clean; // no failure
+	char **events;    // of this turn, by pairs: user, line; told behind its answers
 	size_t n_events, cap_events;
 	struct dp_link *link;
-	struct realize *realize;
+	struct realize realize;
 	struct of_server *openflow; // NULL: not asked for
 
 	int64_t now_ns; // of this turn
 	bool journal_failed;
 	bool told_ready;
-	size_t n_replayed, n_skipped;
 	struct dp_link_stats seen; // of the link, as logged last
 	char realize_error[512];   // as logged last
 	bool refused_by_dp;        // the last policy change
+	bool answered;             // in the turn before this one: its answers are on their way
 };
 
 static int64_t turn(void *ctx, int64_t now_ns);
@@ -184,52 +186,20 @@ static int privileges_up(struct controller *c, struct err *err)
 	return 0;
 }
 
-static bool is_request(const char *statement, size_t len)
-{
-	size_t n = 0;
-	const struct cmd_info *info;
-
-	while (n < len && isalpha((unsigned char)statement[n]))
-		n++;
-	info = cmd_table_find(statement, n);
-	return info != NULL && (info->verb == VERB_ALLOW || info->verb == VERB_DENY || info->verb == VERB_RESERVE ||
-				info->verb == VERB_RATELIMIT || info->verb == VERB_WAYPOINT ||
-				info->verb == VERB_AVOID || info->verb == VERB_HINT);
-}
-
-static int replay(void *ctx, int64_t time_ns, const struct principal *speaker, const char *statement, size_t len)
-{
-	struct controller *c = ctx;
-	struct reply reply;
-
-	reply_init(&reply);
-	engine_exec(c->engine, speaker, statement, len, time_ns, &reply);
-	c->n_replayed++;
-	if (reply.code != REPLY_OK) {
-		const char *why = json_string_value(json_object_get(reply.body, "why"));
-
-		c->n_skipped++;
-		if (is_request(statement, len))
-			engine_skip_number(c->engine); // later entries name theirs
-		log_error("journal: accepted earlier, now refused (%s: %s) and left out: %s : %.*s",
-			  reply_code_name(reply.code), why != NULL ? why : "", speaker->user,
-			  len < 400 ? (int)len : 400, statement);
-	}
-	reply_fini(&reply);
-	return 0;
-}
-
 static int journal_up(struct controller *c, struct err *err)
 {
-	char path[RUNDIR_PATH_MAX];
+	const struct config *config = c->conf->config;
+	struct recovery_conf conf = {
+		.hosts = config->hosts, .n_hosts = config->n_hosts, .checkpoint_every = c->conf->checkpoint_every};
+	int64_t start_ns = loop_uptime_ns();
 
-	if (rundir_path(path, sizeof(path), c->conf->config->state_dir, "journal.db", err) < 0)
+	if (rundir_path(c->journal_path, sizeof(c->journal_path), config->state_dir, "journal.db", err) < 0)
 		return -EINVAL;
-	c->journal = journal_open(path, err);
-	if (c->journal == NULL || journal_replay(c->journal, replay, c, err) < 0)
+	conf.path = c->journal_path;
+	c->recovery = recovery_open(&conf, c->engine, c->nib, loop_clock_ns(), err);
+	if (c->recovery == NULL)
 		return -EIO;
-	log_info("journal %s: %zu statements, %zu of them left out", path, c->n_replayed, c->n_skipped);
-	engine_advance(c->engine, loop_clock_ns());
+	log_info("the journal was read in %" PRId64 " ms", (loop_uptime_ns() - start_ns) / 1000000);
 	return 0;
 }
 
@@ -305,7 +275,7 @@ static void limits_down(struct controller *c)
 
 static void journal_down(struct controller *c)
 {
-	journal_close(c->journal);
+	recovery_close(c->recovery, c->stops_clean);
 }
 
 static int link_up(struct controller *c, struct err *err)
@@ -325,21 +295,16 @@ static void link_down(struct controller *c)
 
 static int realize_up(struct controller *c, struct err *err)
 {
-	// The first turn sends the policy, also an empty one.
-	c->realize = realize_create(c->engine, c->link, err);
-	return c->realize != NULL ? 0 : -ENOMEM;
-}
-
-static void realize_down(struct controller *c)
-{
-	realize_destroy(c->realize);
+	// Nothing is realised yet: the first turn sends the policy, also an empty one.
+	c->realize = (struct realize){.engine = c->engine, .link = c->link};
+	return 0;
 }
 
 static int openflow_up(struct controller *c, struct err *err)
 {
 	if (c->conf->config->openflow_listen == NULL)
 		return 0;
-	c->openflow = of_server_create(loop_base(c->loop), c->conf->config->openflow_listen, c->nib, err);
+	c->openflow = of_server_create(loop_base(c->loop), c->conf->config->openflow_listen, err);
 	return c->openflow != NULL ? 0 : -EIO;
 }
 
@@ -353,11 +318,16 @@ static const struct {
 	int (*up)(struct controller *c, struct err *err);
 	void (*down)(struct controller *c);
 } steps[] = {
-	{"event loop", loop_up, loop_down},        {"network state", nib_up, nib_down},
-	{"policy engine", engine_up, engine_down}, {"command socket", server_up, server_down},
-	{"privileges", privileges_up, NULL},       {"journal", journal_up, journal_down},
-	{"limits", limits_up, limits_down},        {"dataplane link", link_up, link_down},
-	{"policy", realize_up, realize_down},      {"openflow", openflow_up, openflow_down},
+	{"event loop", loop_up, loop_down},
+	{"network state", nib_up, nib_down},
+	{"policy engine", engine_up, engine_down},
+	{"command socket", server_up, server_down},
+	{"privileges", privileges_up, NULL},
+	{"journal", journal_up, journal_down},
+	{"limits", limits_up, limits_down},
+	{"dataplane link", link_up, link_down},
+	{"policy", realize_up, NULL},
+	{"openflow", openflow_up, openflow_down},
 };
 
 #define N_STEPS (sizeof(steps) / sizeof(steps[0]))
@@ -382,6 +352,7 @@ int controller_run(const struct controller_conf *conf)
 		log_info("answers on %s/control.sock%s%s%s%s", conf->config->run_dir, tcp != NULL ? ", " : "",
 			 tcp != NULL ? tcp : "", tls != NULL ? ", with TLS on " : "", tls != NULL ? tls : "");
 		status = loop_run(c.loop, turn, &c) == 0 ? 0 : 1;
+		c.stops_clean = status == 0 && !c.journal_failed;
 		log_info("stops");
 	}
 	while (up-- > 0) {
@@ -403,9 +374,7 @@ static void exec(void *ctx, const struct principal *speaker, const char *stateme
 		return;
 	}
 	engine_exec(c->engine, speaker, statement, len, c->now_ns, reply);
-	// The engine's own time, not the clock's: they differ while a clock that was set back catches up.
-	if (reply->mutated && !c->journal_failed &&
-	    journal_append(c->journal, engine_now_ns(c->engine), speaker, statement, len, &err) < 0) {
+	if (reply->mutated && !c->journal_failed && recovery_append(c->recovery, speaker, statement, len, &err) < 0) {
 		log_error("%s", err.msg);
 		c->journal_failed = true;
 	}
@@ -440,15 +409,15 @@ static void realize(struct controller *c)
 {
 	struct err err = {0};
 
-	if (realize_run(c->realize, c->now_ns, &err) == 0) {
-		if (c->realize_error[0] != '\0') {
+	if (realize_run(&c->realize, c->now_ns, &err) == 0) {
+		if (c->realize.retry_ns == 0 && c->realize_error[0] != '\0') {
 			c->realize_error[0] = '\0';
 			log_info("the policy can be put in force again");
 		}
 		return;
 	}
 	if (strcmp(err.msg, c->realize_error) != 0)
-		log_error("a request cannot be put in force and waits, new ones are refused: %s", err.msg);
+		log_error("the policy cannot be put in force, the last good one stays: %s", err.msg);
 	memcpy(c->realize_error, err.msg, sizeof(c->realize_error));
 }
 
@@ -482,15 +451,19 @@ static int64_t turn(void *ctx, int64_t now_ns)
 	struct controller *c = ctx;
 	int64_t switches_ns = INT64_MAX, next_ns;
 	struct err err;
-	bool more;
+	bool more = false;
+	int rc = recovery_advance(c->recovery, now_ns, &err);
 
 	c->now_ns = now_ns;
-	engine_advance(c->engine, now_ns);
-	more = server_execute(c->server, exec, c);
-	if (!c->journal_failed && journal_commit(c->journal, &err) < 0) {
+	if (rc == 0)
+		more = server_execute(c->server, exec, c);
+	if (rc == 0 && !c->journal_failed)
+		rc = recovery_commit(c->recovery, &err);
+	if (rc < 0) {
 		log_error("%s", err.msg);
 		c->journal_failed = true;
 	}
+	more = more || rc > 0;
 	if (c->journal_failed) {
 		loop_stop(c->loop, 1);
 		return now_ns;
@@ -500,6 +473,10 @@ static int64_t turn(void *ctx, int64_t now_ns)
 	log_link(c);
 	log_flush(false);
 	tell_ready(c);
+	// A compilation may take long: what was just answered goes out first, and the next turn compiles.
+	c->answered = engine_policy_gen(c->engine) != c->realize.policy_gen && !c->answered;
+	if (c->answered)
+		return now_ns;
 	realize(c);
 	tell_network(c);
 	if (c->openflow != NULL)

@@ -8,7 +8,6 @@
 
 #include "answer.h"
 #include "cmd_parse.h"
-#include "override.h"
 #include "policy.h"
 #include "query.h"
 #include "request.h"
@@ -205,7 +204,6 @@ static int drop_user(struct state *s, const struct principal *speaker, const str
 {
 	const struct share *root = s->shares.root;
 	struct user *user = users_find(&s->users, st->name);
-	struct override_watch watch;
 	bool had_bindings;
 
 	if (!is_root(speaker))
@@ -217,9 +215,7 @@ static int drop_user(struct state *s, const struct principal *speaker, const str
 	for (const struct share *share = root; share != NULL; share = share_next(root, share, true))
 		share_revoke_user(share_find(&s->shares, share->name), user->name);
 	had_bindings = user->n_bindings > 0;
-	override_before_binding(s, user, NULL, &watch);
 	users_drop(user);
-	override_after_binding(s, &watch);
 	if (had_bindings)
 		note_user(s, user);
 	if (s->user_dropped.fn != NULL)
@@ -267,14 +263,11 @@ static int refuse_unbound(const struct state *s, const struct user *user, const 
 static int bind_user(struct state *s, const struct principal *speaker, const struct statement *st, struct reply *reply)
 {
 	struct user *user = bound_user(s, speaker, st, reply);
-	struct override_watch watch;
 	int rc;
 
 	if (user == NULL)
 		return -1;
-	override_before_binding(s, user, &st->binding, &watch);
 	rc = users_bind(&s->users, user, &st->binding);
-	override_after_binding(s, &watch);
 	if (rc == -EEXIST)
 		return refuse_bound(s, user, &st->binding, reply);
 	if (rc < 0)
@@ -289,15 +282,10 @@ static int unbind_user(struct state *s, const struct principal *speaker, const s
 		       struct reply *reply)
 {
 	struct user *user = bound_user(s, speaker, st, reply);
-	struct override_watch watch;
-	int rc;
 
 	if (user == NULL)
 		return -1;
-	override_before_binding(s, user, st->has_binding ? &st->binding : NULL, &watch);
-	rc = users_unbind(user, st->has_binding ? &st->binding : NULL);
-	override_after_binding(s, &watch);
-	if (rc < 0)
+	if (users_unbind(user, st->has_binding ? &st->binding : NULL) < 0)
 		return refuse_unbound(s, user, st, reply);
 	reply->mutated = true;
 	note_user(s, user);
@@ -402,6 +390,35 @@ static handler_fn *const handlers[] = {
 	[VERB_QUIT] = quit,
 };
 
+// What was configured is kept.
+static int remember_nothing(struct state *s, int64_t now_ns)
+{
+	const struct state kept = *s;
+
+	*s = (struct state){.nib = kept.nib,
+			    .offline = kept.offline,
+			    .now_ns = now_ns,
+			    .events = kept.events,
+			    .user_dropped = kept.user_dropped,
+			    .max_open = kept.max_open};
+	memcpy(s->network_why, kept.network_why, sizeof(s->network_why));
+	request_book_init(&s->requests);
+	TAILQ_INIT(&s->hints);
+	traffic_init(&s->traffic);
+	TAILQ_INIT(&s->naming_users);
+	return users_init(&s->users) < 0 || share_tree_init(&s->shares, now_ns) < 0 ? -ENOMEM : 0;
+}
+
+static void forget(struct state *s)
+{
+	delta_fini(&s->delta);
+	traffic_fini(&s->traffic);
+	start_queue_fini(&s->starts);
+	request_book_fini(&s->requests);
+	share_tree_fini(&s->shares);
+	users_fini(&s->users);
+}
+
 struct engine *engine_create(const struct engine_conf *conf, struct nib *nib, int64_t now_ns)
 {
 	struct engine *e = calloc(1, sizeof(*e));
@@ -410,12 +427,7 @@ struct engine *engine_create(const struct engine_conf *conf, struct nib *nib, in
 		return NULL;
 	e->state.nib = nib;
 	e->state.offline = conf->offline;
-	e->state.now_ns = conf->offline ? 0 : now_ns;
-	request_book_init(&e->state.requests);
-	TAILQ_INIT(&e->state.hints);
-	traffic_init(&e->state.traffic);
-	TAILQ_INIT(&e->state.naming_users);
-	if (users_init(&e->state.users) < 0 || share_tree_init(&e->state.shares, e->state.now_ns) < 0) {
+	if (remember_nothing(&e->state, conf->offline ? 0 : now_ns) < 0) {
 		engine_destroy(e);
 		return NULL;
 	}
@@ -426,12 +438,7 @@ void engine_destroy(struct engine *e)
 {
 	if (e == NULL)
 		return;
-	delta_fini(&e->state.delta);
-	traffic_fini(&e->state.traffic);
-	start_queue_fini(&e->state.starts);
-	request_book_fini(&e->state.requests);
-	share_tree_fini(&e->state.shares);
-	users_fini(&e->state.users);
+	forget(&e->state);
 	free(e);
 }
 
@@ -539,19 +546,43 @@ int engine_policy(const struct engine *e, int64_t now_ns, struct tree *tree)
 	return policy_build(&e->state, now_ns, tree);
 }
 
-int engine_policy_all(const struct engine *e, int64_t now_ns, struct tree *tree, struct demands *demands)
-{
-	return policy_build_all(&e->state, now_ns, tree, demands);
-}
-
 int engine_save(const struct engine *e, struct checkpoint *out)
 {
 	return checkpoint_save(&e->state, out);
 }
 
+static int load_again(struct engine *e, const struct checkpoint *saved, int64_t back_to_ns, struct err *err)
+{
+	forget(&e->state);
+	if (remember_nothing(&e->state, 0) < 0)
+		return err_set(err, ENOMEM, "out of memory");
+	return checkpoint_load(&e->state, saved->bytes, saved->n, back_to_ns, err);
+}
+
+int engine_set_back(struct engine *e, int64_t now_ns, struct err *err)
+{
+	uint64_t policy_gen = e->state.policy_gen + 1;
+	struct checkpoint saved;
+	int rc;
+
+	if (checkpoint_save(&e->state, &saved) < 0)
+		return err_set(err, ENOMEM, "out of memory");
+	rc = load_again(e, &saved, now_ns, err);
+	if (rc == -EINVAL) // what was accepted in two lives need not fit into one
+		rc = load_again(e, &saved, INT64_MAX, err) < 0 ? -ENOMEM : -EAGAIN;
+	e->state.policy_gen = policy_gen;
+	free(saved.bytes);
+	return rc;
+}
+
+size_t engine_n_requests(const struct engine *e)
+{
+	return e->state.requests.n - e->state.requests.n_gone;
+}
+
 int engine_load(struct engine *e, const uint8_t *bytes, size_t n, struct err *err)
 {
-	return checkpoint_load(&e->state, bytes, n, err);
+	return checkpoint_load(&e->state, bytes, n, INT64_MAX, err);
 }
 
 bool engine_user_exists(const struct engine *e, const char *name)

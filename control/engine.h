@@ -9,7 +9,6 @@
 
 #include "checkpoint.h"
 #include "delta.h"
-#include "demand.h"
 #include "event.h"
 #include "hft/err.h"
 #include "hft/tree.h"
@@ -53,8 +52,6 @@ uint64_t engine_policy_gen(const struct engine *e);
 // The policy tree of all accepted requests not over at now_ns, users replaced by what the NIB binds to them (a request
 // of an unbound user has no boxes and is left out). tree is initialised by the caller. 0, -ENOMEM or -E2BIG.
 int engine_policy(const struct engine *e, int64_t now_ns, struct tree *tree);
-// With what the requests ask beside access (demands: initialised by the caller).
-int engine_policy_all(const struct engine *e, int64_t now_ns, struct tree *tree, struct demands *demands);
 
 // What has changed since the call before this one (the first time: all). *out is overwritten; delta_fini frees it.
 void engine_changes(struct engine *e, struct delta *out);
@@ -73,5 +70,11 @@ void engine_skip_number(struct engine *e);
 // All that the engine remembers, for another one: see checkpoint.h. Load: into one that engine_create has just made.
 int engine_save(const struct engine *e, struct checkpoint *out);
 int engine_load(struct engine *e, const uint8_t *bytes, size_t n, struct err *err);
+// The engine's time goes back to now_ns, for a clock that was wrong: what is over stays over, token buckets are full,
+// what has been counted of traffic is forgotten, all may have changed. -EAGAIN: the reservations do not all fit from
+// now_ns on (those of the time before an earlier setting back may stand in the way), the time stays; -ENOMEM: the
+// engine is good for nothing but being destroyed.
+int engine_set_back(struct engine *e, int64_t now_ns, struct err *err);
+size_t engine_n_requests(const struct engine *e); // not over
 
 bool engine_user_exists(const struct engine *e, const char *name);

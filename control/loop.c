@@ -82,6 +82,9 @@ int64_t loop_clock_ns(void)
 	struct timespec ts;
 
 	clock_gettime(CLOCK_REALTIME, &ts);
+	// A clock may say the year 9999; nanoseconds end in 2262, and the last one means never.
+	if (ts.tv_sec < 0 || ts.tv_sec >= INT64_MAX / 1000000000)
+		return ts.tv_sec < 0 ? 0 : INT64_MAX - 1;
 	return ts.tv_sec * 1000000000LL + ts.tv_nsec;
 }
 

@@ -22,7 +22,6 @@ struct nib {
 	size_t n_seen;
 	struct nib_port *ports; // ascending by port number
 	size_t n_hosts, n_ports;
-	struct nib_net net; // topo NULL: none
 };
 
 struct nib *nib_create(void)
@@ -97,6 +96,11 @@ int nib_host_add(struct nib *nib, const char *name, const char *address, struct 
 	nib->hosts = hosts;
 	nib->hosts[nib->n_hosts++] = host;
 	return 0;
+}
+
+void nib_hosts_forget(struct nib *nib)
+{
+	nib->n_hosts = 0;
 }
 
 bool nib_host_find(const struct nib *nib, const char *name, struct span128 *addr, uint32_t *kinds)
@@ -258,14 +262,4 @@ void nib_ports_down(struct nib *nib)
 {
 	for (size_t i = 0; i < nib->n_ports; i++)
 		nib->ports[i].up = false;
-}
-
-void nib_net_set(struct nib *nib, const struct nib_net *net)
-{
-	nib->net = net == NULL ? (struct nib_net){0} : *net;
-}
-
-const struct nib_net *nib_net(const struct nib *nib)
-{
-	return nib->net.topo == NULL ? NULL : &nib->net;
 }

@@ -1,16 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the controller knows of the network: named hosts, ports of the dataplane with their counters, what it has seen,
-// and the switches that OpenFlow brings in.
+// What the controller knows of the network: named hosts, users' bindings, ports of the dataplane with their counters.
 // Thread: control only.
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include "addrs.h"
 #include "hft/err.h"
 #include "hft/match.h"
-#include "topo.h"
 
 struct nib;
 
@@ -23,13 +20,6 @@ struct nib_port {
 	char device[64];
 	uint16_t n_counters;
 	uint64_t counter[64]; // order of dataplane/counters.def
-};
-
-// The OpenFlow switches, as their owner keeps them.
-struct nib_net {
-	const struct topo *topo;
-	const struct addrs *addrs;
-	int64_t wall_minus_now_ns; // their times are monotonic; since the epoch with this added
 };
 
 #define NIB_SEEN_MAX 65536
@@ -49,6 +39,7 @@ void nib_destroy(struct nib *nib);
 
 // Address text: IPv4 or IPv6 without prefix. -EEXIST: the name is taken; -EINVAL.
 int nib_host_add(struct nib *nib, const char *name, const char *address, struct err *err);
+void nib_hosts_forget(struct nib *nib); // all named ones
 // true and the address as a one-address span plus its kinds (MATCH_KINDS_V4 or _V6).
 bool nib_host_find(const struct nib *nib, const char *name, struct span128 *addr, uint32_t *kinds);
 
@@ -68,6 +59,3 @@ void nib_port_counters(struct nib *nib, uint16_t port, const uint64_t *value, ui
 size_t nib_n_ports(const struct nib *nib);
 const struct nib_port *nib_port_at(const struct nib *nib, size_t i);
 void nib_ports_down(struct nib *nib); // the dataplane is gone: nothing is known to be up
-
-void nib_net_set(struct nib *nib, const struct nib_net *net); // what it points to is borrowed; NULL: no switches
-const struct nib_net *nib_net(const struct nib *nib);         // NULL: none

@@ -10,7 +10,6 @@
 
 #include "step_tree.h"
 
-#define TOKENS_PER_BIT 1000000000
 #define LOOK_COST 16 // of one look at the tree, in steps of a budget
 
 struct timeline {
@@ -31,7 +30,7 @@ struct timeline *timeline_create(const struct timeline_conf *conf, int64_t now_n
 	tl->conf = *conf;
 	tl->base_ns = now_ns;
 	step_tree_init(&tl->steps, conf->fill_bps < conf->max_bps, fill_bps,
-		       (step_tokens)conf->capacity_bits * TOKENS_PER_BIT);
+		       (step_tokens)conf->capacity_bits * TIMELINE_TOKENS_PER_BIT);
 	return tl;
 }
 
@@ -414,7 +413,7 @@ bool timeline_sustains(const struct timeline *tl)
 static struct timeline_point point_of(const struct timeline *tl, const struct step_cursor *cursor)
 {
 	return (struct timeline_point){cursor->at_ns, tl->conf.max_bps - (uint64_t)cursor->drain,
-				       (uint64_t)(cursor->tokens / TOKENS_PER_BIT)};
+				       (uint64_t)(cursor->tokens / TIMELINE_TOKENS_PER_BIT)};
 }
 
 int timeline_each(const struct timeline *tl, int (*fn)(void *ctx, const struct timeline_point *point), void *ctx)

@@ -13,6 +13,7 @@
 #include "hft/match.h"
 
 #define TIMELINE_UNLIMITED UINT64_MAX
+#define TIMELINE_TOKENS_PER_BIT 1000000000
 
 struct timeline; // opaque; the invariant is in timeline.c
 

@@ -33,6 +33,9 @@ static int64_t clock_ns(clockid_t id)
 	struct timespec ts;
 
 	clock_gettime(id, &ts);
+	// A clock may say the year 9999; nanoseconds end in 2262, and the last one means never.
+	if (ts.tv_sec < 0 || ts.tv_sec >= INT64_MAX / 1000000000)
+		return ts.tv_sec < 0 ? 0 : INT64_MAX - 1;
 	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
 }
 

@@ -133,7 +133,7 @@ static void dump_share(FILE *f, const struct share *share, int64_t now_ns)
 	TAILQ_FOREACH (r, &share->requests, link) {
 		fprintf(f, "  request %" PRIu64 " verb %d access %d rate %" PRIu64 " [%" PRId64 ", %" PRId64 ")", r->id,
 			r->verb, r->access, r->rate_bps, r->start_ns, r->end_ns);
-		fprintf(f, " partial %d holder %u", r->partial, r->holder);
+		fprintf(f, " partial %d holder %u%s", r->partial, r->holder, r->suspended ? " suspended" : "");
 		for (uint32_t i = 0; i < r->n_renewed; i++)
 			fprintf(f, " +%" PRId64, r->renewed_ns[i]);
 		dump_addresses(f, r->addresses);
@@ -174,6 +174,7 @@ char *talk_dump(const struct talk *t)
 
 	fprintf(f, "now %" PRId64 " gen %" PRIu64 " next %" PRIu64 " share %u end %" PRId64 "\n", s->now_ns,
 		s->policy_gen, s->requests.next_id, s->shares.next_number, next_change(s));
+	fprintf(f, "suspended %u\n", s->n_suspended);
 	for (uint32_t i = 0; i < s->users.n; i++) {
 		fprintf(f, "user %u %s%s open %u", s->users.all[i]->number, s->users.all[i]->name,
 			s->users.all[i]->dropped ? " dropped" : "", s->users.all[i]->n_open);

@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the tests of sockets, disk and processes share: a temporary directory, a client on a socket.
+// What the tests of sockets and processes share: a client on a socket.
 #pragma once
 #include <stddef.h>
 
-// A new directory below $TMPDIR, removed with all in it by tmpdir_remove.
-void tmpdir_make(char dir[64]);
-void tmpdir_remove(const char *dir);
-void write_file(const char *path, const char *text, size_t len);
+#include "tmpdir.h"
 
 int unix_connect(const char *path); // -1 when nobody listens
 void say(int fd, const char *text);

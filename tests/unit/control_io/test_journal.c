@@ -195,8 +195,10 @@ static void another_version_is_refused(void **state)
 	struct fixture *f = *state;
 
 	journal_close(open_good(f->path));
-	sql(f->path, "PRAGMA user_version = 2");
-	assert_refused(f->path, "format version 2");
+	sql(f->path, "PRAGMA user_version = 3");
+	assert_refused(f->path, "format version 3, this program reads versions up to 2");
+	sql(f->path, "PRAGMA user_version = 0");
+	assert_refused(f->path, "format version 0");
 }
 
 static void a_journal_in_use_is_refused(void **state)
