@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Every kind of device becomes a name and an argument string for EAL's hotplug; from there on all are ethdev ports.
-// What a port is, is read back from ethdev and from the kernel: nothing is remembered here.
+// What a port is, is read back from ethdev and from the kernel: nothing is remembered here but sockets to be closed.
 #include "port.h"
 
 #include <ctype.h>
@@ -30,6 +30,8 @@
 #include <rte_ring.h>
 
 #include "af_packet_defrag.h"
+#include "xdp_filter.h"
+#include "xsk_leak.h"
 
 #define ARGS_MAX 512
 #define L2_OVERHEAD_BYTES 22 // Ethernet header and two VLAN tags
@@ -263,11 +265,13 @@ static int on_libxdp(enum libxdp_print_level level, const char *fmt, va_list ap)
 	return keep_warning(level == LIBXDP_WARN, fmt, ap);
 }
 
-static int create_vdev(const struct kind *kind, const struct port_conf *conf, const char *arg, uint16_t *port_id,
-		       char why[PORT_ERR_MAX])
+// more: further arguments of the driver.
+static int create_vdev(const struct kind *kind, const struct port_conf *conf, const char *arg, const char *more,
+		       uint16_t *port_id, char why[PORT_ERR_MAX])
 {
 	const struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
 	char name[RTE_ETH_NAME_MAX_LEN], args[ARGS_MAX], interface[IFNAMSIZ];
+	size_t len;
 	int rc;
 
 	if (kind->is_interface) {
@@ -284,6 +288,8 @@ static int create_vdev(const struct kind *kind, const struct port_conf *conf, co
 	if (snprintf(name, sizeof(name), "%s_%s", kind->driver, conf->name) >= (int)sizeof(name))
 		return fail(why, ENAMETOOLONG, "port %.32s...: the name is too long", conf->name);
 	kind->format_args(conf, arg, args);
+	len = strlen(args);
+	snprintf(args + len, sizeof(args) - len, "%s", more);
 	rc = rte_eal_hotplug_add("vdev", name, args);
 	if (rc < 0)
 		return fail(why, -rc, "%s: the driver %s refused (%s): %s%s%s", conf->device, kind->driver, args,
@@ -386,6 +392,53 @@ static int configure(const struct port_conf *conf, uint16_t port_id, char why[PO
 	return 0;
 }
 
+static struct xsk_leak sockets[RTE_MAX_ETHPORTS]; // of af_xdp ports
+
+static int open_with(const struct kind *kind, const struct port_conf *conf, const char *arg, const char *more,
+		     uint16_t *port_id, char why[PORT_ERR_MAX])
+{
+	struct xsk_leak leak;
+	int rc;
+
+	xsk_leak_before(&leak);
+	if (kind->driver != NULL)
+		rc = create_vdev(kind, conf, arg, more, port_id, why);
+	else if (strcmp(kind->prefix, "ring") == 0)
+		rc = create_ring(conf, arg, port_id, why);
+	else
+		rc = create_pci(conf, arg, port_id, why);
+	if (rc < 0)
+		return rc;
+	rc = configure(conf, *port_id, why);
+	xsk_leak_made_since(&leak);
+	sockets[*port_id] = leak;
+	if (rc < 0)
+		port_close(*port_id);
+	return rc;
+}
+
+// With the switch's XDP program: the driver loads it from its file when the queues are set up.
+static int open_with_program(const struct kind *kind, const struct port_conf *conf, const char *arg, uint16_t *port_id,
+			     char why[PORT_ERR_MAX])
+{
+	char interface[IFNAMSIZ], path[64], more[80];
+	int fd, rc;
+
+	snprintf(interface, sizeof(interface), "%.*s", first_len(arg), arg);
+	if (if_nametoindex(interface) == 0)
+		return -ENODEV;
+	rc = xdp_program_clear(interface, why);
+	if (rc < 0)
+		return rc;
+	rc = xdp_program_file(path, sizeof(path), &fd);
+	if (rc < 0)
+		return fail(why, -rc, "%s: no file for the XDP program: %s", conf->device, strerror(-rc));
+	snprintf(more, sizeof(more), ",xdp_prog=%s", path);
+	rc = open_with(kind, conf, arg, more, port_id, why);
+	close(fd);
+	return rc;
+}
+
 int port_open(const struct port_conf *conf, uint16_t *port_id, char why[PORT_ERR_MAX])
 {
 	const char *arg = NULL;
@@ -394,18 +447,13 @@ int port_open(const struct port_conf *conf, uint16_t *port_id, char why[PORT_ERR
 
 	if (rc < 0)
 		return rc;
-	if (kind->driver != NULL)
-		rc = create_vdev(kind, conf, arg, port_id, why);
-	else if (strcmp(kind->prefix, "ring") == 0)
-		rc = create_ring(conf, arg, port_id, why);
-	else
-		rc = create_pci(conf, arg, port_id, why);
-	if (rc < 0)
-		return rc;
-	rc = configure(conf, *port_id, why);
-	if (rc < 0)
-		port_close(*port_id);
-	return rc;
+	if (strcmp(kind->prefix, "af_xdp") == 0 && strstr(arg, ",xdp_prog=") == NULL) {
+		rc = open_with_program(kind, conf, arg, port_id, why);
+		if (rc == 0 || rc == -EBUSY)
+			return rc;
+		// a kernel or an interface that does not take it gets the driver's own program, which drops nothing
+	}
+	return open_with(kind, conf, arg, "", port_id, why);
 }
 
 int port_start(uint16_t port_id, char why[PORT_ERR_MAX])
@@ -429,6 +477,7 @@ void port_close(uint16_t port_id)
 	// some drivers do not close on removal, others do; closing twice is harmless
 	rte_eth_dev_close(port_id);
 	rte_dev_remove(info.device);
+	xsk_leak_close(&sockets[port_id]);
 }
 
 int port_caps_get(uint16_t port_id, struct port_caps *out)

@@ -7,10 +7,10 @@ set -euo pipefail
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
 step_traps
 
-build="meson ninja-build pkg-config gcc libc6-dev libdpdk-dev libbpf-dev libxdp-dev libevent-dev libssl-dev libsqlite3-dev
+build="meson ninja-build pkg-config gcc clang bpftool libc6-dev libdpdk-dev libbpf-dev libxdp-dev libevent-dev libssl-dev libsqlite3-dev
 	libjansson-dev libcyaml-dev libyaml-dev libedit-dev libpcap-dev"
 run="dpdk iproute2 iputils-ping ethtool iperf3 tcpdump jq openssl procps util-linux"
-test="libcmocka-dev clang libclang-rt-14-dev clang-format clang-tidy codespell sqlite3 git
+test="libcmocka-dev libclang-rt-14-dev clang-format clang-tidy codespell sqlite3 git
 	openvswitch-switch tshark"
 apps="sshguard openssh-server openssh-client sip-tester zookeeper default-jre-headless libzookeeper-mt-dev"
 
