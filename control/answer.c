@@ -98,14 +98,24 @@ char *answer_group(const struct users *users, const struct box *box)
 	return text;
 }
 
+// Only packets of users who do not exist.
+static bool is_nobodys(const struct users *users, const struct box *box)
+{
+	return box->f[MATCH_SRC_USER].lo > users->n || box->f[MATCH_DST_USER].lo > users->n;
+}
+
 json_t *answer_boxes_json(const struct users *users, const struct match *match)
 {
 	json_t *all = json_array();
 
 	for (uint32_t i = 0; i < match->n_boxes; i++) {
-		char *group = answer_group(users, &match->boxes[i]);
-		json_t *item = json_object();
+		char *group;
+		json_t *item;
 
+		if (is_nobodys(users, &match->boxes[i]))
+			continue;
+		group = answer_group(users, &match->boxes[i]);
+		item = json_object();
 		json_object_set_new(item, "group", json_string(group == NULL ? "" : group));
 		json_object_set_new(item, "start", answer_time_json(box_start_ns(&match->boxes[i])));
 		json_object_set_new(item, "end", answer_time_json(box_end_ns(&match->boxes[i])));

@@ -24,7 +24,7 @@ json_t *answer_number_json(uint64_t value); // integer; "inf" for UINT64_MAX
 void answer_put(struct reply *reply, const char *key, json_t *value);
 // A box with user names in SPEC 1's syntax; malloc'ed, NULL when out of memory.
 char *answer_group(const struct users *users, const struct box *box);
-// Array of {"group", "start", "end"}, one for each box.
+// Array of {"group", "start", "end"}, one for each box that is not only of users yet to come.
 json_t *answer_boxes_json(const struct users *users, const struct match *match);
 // Refuses a group that is not contained in that of a share (outer): not_contained, and which part lies outside. -1.
 int answer_not_contained(struct reply *reply, const struct users *users, const struct match *flows,

@@ -229,7 +229,7 @@ static int parse_mode(struct parser *p)
 
 static int rate(struct parser *p)
 {
-	static const char what[] = "a rate over zero, such as 10Mb";
+	static const char what[] = "a rate over zero and at most 2^63-1 bit/s, such as 10Mb";
 	struct token t = lex_word(&p->lex, LEX_TEXT);
 	int rc;
 
@@ -255,6 +255,8 @@ static int time_value(struct parser *p, bool is_end, struct time_spec *out)
 	rc = value_time(t.text, t.len, out);
 	if (rc == 0 && (is_end || out->kind != TIME_FOREVER))
 		return 0;
+	if (rc == -ERANGE)
+		what = "a time that exists, of 1970 to 2262-04-11T23:47:16Z";
 	return lex_expected(&p->lex, rc == -EINVAL ? REPLY_SYNTAX : REPLY_BAD_TIME, t, what);
 }
 
@@ -364,7 +366,7 @@ static int hint_value(struct parser *p, enum hint_param which, struct hint *out)
 		out->duration_ns = (int64_t)ns;
 		return 0;
 	case HINT_SIZE:
-		return hint_quantity(p, value_size, "a size over zero in bytes, such as 10MB or 4GiB",
+		return hint_quantity(p, value_size, "a size over zero and at most 2^63-1 bytes, such as 10MB or 4GiB",
 				     &out->size_bytes);
 	case HINT_DEADLINE:
 		return time_value(p, false, &out->deadline);

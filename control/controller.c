@@ -43,7 +43,7 @@ struct controller {
 	char **events;    // of this turn, by pairs: user, line; told behind its answers
 	size_t n_events, cap_events;
 	struct dp_link *link;
-	struct realize realize;
+	struct realize *realize;
 	struct of_server *openflow; // NULL: not asked for
 
 	int64_t now_ns; // of this turn
@@ -52,7 +52,6 @@ struct controller {
 	struct dp_link_stats seen; // of the link, as logged last
 	char realize_error[512];   // as logged last
 	bool refused_by_dp;        // the last policy change
-	bool answered;             // in the turn before this one: its answers are on their way
 };
 
 static int64_t turn(void *ctx, int64_t now_ns);
@@ -295,16 +294,21 @@ static void link_down(struct controller *c)
 
 static int realize_up(struct controller *c, struct err *err)
 {
-	// Nothing is realised yet: the first turn sends the policy, also an empty one.
-	c->realize = (struct realize){.engine = c->engine, .link = c->link};
-	return 0;
+	// The first turn sends the policy, also an empty one.
+	c->realize = realize_create(c->engine, c->link, err);
+	return c->realize != NULL ? 0 : -ENOMEM;
+}
+
+static void realize_down(struct controller *c)
+{
+	realize_destroy(c->realize);
 }
 
 static int openflow_up(struct controller *c, struct err *err)
 {
 	if (c->conf->config->openflow_listen == NULL)
 		return 0;
-	c->openflow = of_server_create(loop_base(c->loop), c->conf->config->openflow_listen, err);
+	c->openflow = of_server_create(loop_base(c->loop), c->conf->config->openflow_listen, c->nib, err);
 	return c->openflow != NULL ? 0 : -EIO;
 }
 
@@ -318,16 +322,11 @@ static const struct {
 	int (*up)(struct controller *c, struct err *err);
 	void (*down)(struct controller *c);
 } steps[] = {
-	{"event loop", loop_up, loop_down},
-	{"network state", nib_up, nib_down},
-	{"policy engine", engine_up, engine_down},
-	{"command socket", server_up, server_down},
-	{"privileges", privileges_up, NULL},
-	{"journal", journal_up, journal_down},
-	{"limits", limits_up, limits_down},
-	{"dataplane link", link_up, link_down},
-	{"policy", realize_up, NULL},
-	{"openflow", openflow_up, openflow_down},
+	{"event loop", loop_up, loop_down},        {"network state", nib_up, nib_down},
+	{"policy engine", engine_up, engine_down}, {"command socket", server_up, server_down},
+	{"privileges", privileges_up, NULL},       {"journal", journal_up, journal_down},
+	{"limits", limits_up, limits_down},        {"dataplane link", link_up, link_down},
+	{"policy", realize_up, realize_down},      {"openflow", openflow_up, openflow_down},
 };
 
 #define N_STEPS (sizeof(steps) / sizeof(steps[0]))
@@ -409,15 +408,15 @@ static void realize(struct controller *c)
 {
 	struct err err = {0};
 
-	if (realize_run(&c->realize, c->now_ns, &err) == 0) {
-		if (c->realize.retry_ns == 0 && c->realize_error[0] != '\0') {
+	if (realize_run(c->realize, c->now_ns, &err) == 0) {
+		if (c->realize_error[0] != '\0') {
 			c->realize_error[0] = '\0';
 			log_info("the policy can be put in force again");
 		}
 		return;
 	}
 	if (strcmp(err.msg, c->realize_error) != 0)
-		log_error("the policy cannot be put in force, the last good one stays: %s", err.msg);
+		log_error("a request cannot be put in force and waits, new ones are refused: %s", err.msg);
 	memcpy(c->realize_error, err.msg, sizeof(c->realize_error));
 }
 
@@ -473,10 +472,6 @@ static int64_t turn(void *ctx, int64_t now_ns)
 	log_link(c);
 	log_flush(false);
 	tell_ready(c);
-	// A compilation may take long: what was just answered goes out first, and the next turn compiles.
-	c->answered = engine_policy_gen(c->engine) != c->realize.policy_gen && !c->answered;
-	if (c->answered)
-		return now_ns;
 	realize(c);
 	tell_network(c);
 	if (c->openflow != NULL)

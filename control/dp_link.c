@@ -37,6 +37,7 @@ struct dp_link {
 	uint64_t boot_id, next_txn;
 	char last_trouble[256]; // as logged; said once while it stays the same
 	struct link_state state;
+	struct dp_link_hooks hooks;
 	struct dp_link_stats stats;
 };
 
@@ -100,16 +101,18 @@ static void push(struct dp_link *link)
 
 	if (!link->synced || link->in_flight || !link->wanted || !(link->dirty || link->must_commit))
 		return;
-	if (link_state_diff(&link->state, now_ns(link), send_msg, link, &diff) < 0) {
-		lose_retry(link, "no memory to compare tables");
-		return;
-	}
+	link_state_diff(&link->state, now_ns(link), send_msg, link, &diff);
 	link->dirty = false;
 	link->stats.rows_added += diff.rows_added;
 	link->stats.rows_deleted += diff.rows_deleted;
+	link->stats.nodes_set += diff.nodes_set;
+	link->stats.nodes_deleted += diff.nodes_deleted;
 	link->stats.meters_set += diff.meters_set;
 	link->stats.meters_deleted += diff.meters_deleted;
-	if (diff.rows_added + diff.rows_deleted + diff.meters_set + diff.meters_deleted == 0 && !link->must_commit)
+	if (diff.rows_added + diff.rows_deleted + diff.nodes_set + diff.nodes_deleted + diff.meters_set +
+			    diff.meters_deleted ==
+		    0 &&
+	    !link->must_commit)
 		return;
 	link->must_commit = false;
 	link->in_flight = true;
@@ -145,15 +148,16 @@ static bool on_hello(struct dp_link *link, const struct proto_hello *hello)
 
 static bool on_have_end(struct dp_link *link)
 {
-	link_state_have_end(&link->state);
-	log_info("dataplane %s: in session, %u rows and %u meters there", link->addr.sun_path, link->state.n_have,
-		 link->state.n_have_meters);
+	log_info("dataplane %s: in session, %u rows and %u meters there", link->addr.sun_path, link->state.n_rows_there,
+		 link->state.n_meters_there);
 	link->synced = true;
 	link->dirty = true;
 	link->retry_ms = RETRY_MIN_MS;
 	link->last_trouble[0] = '\0';
 	link->stats.connected = true;
 	link->stats.sessions++;
+	if (link->hooks.compared != NULL)
+		link->hooks.compared(link->hooks.ctx);
 	push(link);
 	return link->synced;
 }
@@ -209,6 +213,7 @@ static bool is_expected(const struct dp_link *link, enum proto_type type)
 	case PROTO_HELLO:
 		return !link->greeted;
 	case PROTO_HAVE_ROW:
+	case PROTO_HAVE_NODE:
 	case PROTO_HAVE_METER:
 	case PROTO_HAVE_END:
 		return link->greeted && !link->synced;
@@ -218,6 +223,10 @@ static bool is_expected(const struct dp_link *link, enum proto_type type)
 	case PROTO_PORT:
 	case PROTO_COUNTERS:
 		return link->greeted;
+	case PROTO_HOST:
+	case PROTO_ROW_COUNTS:
+	case PROTO_TRACED:
+		return link->synced;
 	default:
 		return false;
 	}
@@ -236,7 +245,9 @@ static bool on_msg(struct dp_link *link, const struct proto_msg *msg)
 	case PROTO_HELLO:
 		return on_hello(link, &msg->hello);
 	case PROTO_HAVE_ROW:
-		return on_have(link, link_state_have_row(&link->state, msg->row_key));
+		return on_have(link, link_state_have_row(&link->state, &msg->have_row));
+	case PROTO_HAVE_NODE:
+		return on_have(link, link_state_have_node(&link->state, &msg->node));
 	case PROTO_HAVE_METER:
 		return on_have(link, link_state_have_meter(&link->state, &msg->meter));
 	case PROTO_HAVE_END:
@@ -247,6 +258,12 @@ static bool on_msg(struct dp_link *link, const struct proto_msg *msg)
 		return on_commit_failed(link, &msg->commit);
 	case PROTO_PORT:
 		on_port(link, &msg->port);
+		return true;
+	case PROTO_HOST:
+	case PROTO_ROW_COUNTS:
+	case PROTO_TRACED:
+		if (link->hooks.told != NULL)
+			link->hooks.told(link->hooks.ctx, msg);
 		return true;
 	default:
 		nib_port_counters(link->nib, msg->counters.port, msg->counters.value, msg->counters.n);
@@ -349,20 +366,41 @@ void dp_link_destroy(struct dp_link *link)
 	free(link);
 }
 
-int dp_link_want(struct dp_link *link, const struct flowtab *table, const struct proto_meter *meters, uint32_t n_meters,
-		 struct err *err)
+void dp_link_hook(struct dp_link *link, const struct dp_link_hooks *hooks)
 {
-	int ret = link_state_want(&link->state, table, meters, n_meters, err);
+	link->hooks = *hooks;
+}
 
-	if (ret < 0)
-		return ret;
+struct link_state *dp_link_state(struct dp_link *link)
+{
+	return &link->state;
+}
+
+void dp_link_hold(struct dp_link *link)
+{
+	link->wanted = false;
+}
+
+void dp_link_push(struct dp_link *link)
+{
 	link->wanted = true;
 	link->dirty = true;
 	// What failed before may not fail now: no reason to wait any longer.
 	if (link->bev == NULL && link->failed_ms > FAILED_MIN_MS)
 		retry_in(link, RETRY_MIN_MS);
 	push(link);
-	return 0;
+}
+
+bool dp_link_trace(struct dp_link *link, const struct proto_trace *trace)
+{
+	struct proto_msg msg;
+
+	if (!link->synced)
+		return false;
+	msg.type = PROTO_TRACE;
+	msg.trace = *trace;
+	send_msg(link, &msg);
+	return true;
 }
 
 void dp_link_stats(const struct dp_link *link, struct dp_link_stats *out)

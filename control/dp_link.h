@@ -7,16 +7,18 @@
 #include <stdint.h>
 
 #include "hft/err.h"
-#include "hft/flowtab.h"
 #include "nib.h"
 
 struct dp_link;
 struct event_base;
-struct proto_meter;
+struct link_state;
+struct proto_msg;
+struct proto_trace;
 
 struct dp_link_stats {
 	bool connected; // and compared: the dataplane's table is known
-	uint64_t sessions, commits, failed_commits, rows_added, rows_deleted, meters_set, meters_deleted;
+	uint64_t sessions, commits, failed_commits, rows_added, rows_deleted;
+	uint64_t nodes_set, nodes_deleted, meters_set, meters_deleted;
 	uint64_t txn_sent, txn_in_force; // transaction numbers
 	int64_t in_force_ns;             // when the workers had the last one, ns since the epoch
 };
@@ -25,9 +27,21 @@ struct dp_link_stats {
 // wrong later is logged and tried again. NULL with err: -ENOMEM, -ENAMETOOLONG.
 struct dp_link *dp_link_create(struct event_base *base, const char *path, struct nib *nib, struct err *err);
 void dp_link_destroy(struct dp_link *link); // accepts NULL
-// The table and meters wanted from now on (copied). Sends the difference in one transaction now, or when the session is
-// up and the transaction before is answered. meters: every reservation and limit the table names.
-// 0; -EINVAL a rate no meter can have, -ENOMEM: what was wanted before stays wanted.
-int dp_link_want(struct dp_link *link, const struct flowtab *table, const struct proto_meter *meters, uint32_t n_meters,
-		 struct err *err);
+
+// Called from the loop.
+struct dp_link_hooks {
+	// A session is up and what the dataplane holds is known (link_state): before the difference is sent.
+	void (*compared)(void *ctx);
+	void (*told)(void *ctx, const struct proto_msg *msg); // HOST, ROW_COUNTS or TRACED came
+	void *ctx;
+};
+void dp_link_hook(struct dp_link *link, const struct dp_link_hooks *hooks); // copied; a NULL hook is left out
+
+// What is wanted of the dataplane: changed by the caller, sent by dp_link_push in one transaction, now or when the
+// session is up and the transaction before is answered. Before the first push nothing is wanted, not even nothing.
+struct link_state *dp_link_state(struct dp_link *link);
+void dp_link_push(struct dp_link *link);
+void dp_link_hold(struct dp_link *link); // what is wanted is not known at present: nothing is sent until the next push
+// Asks the dataplane; the answer comes to told. false: there is no session.
+bool dp_link_trace(struct dp_link *link, const struct proto_trace *trace);
 void dp_link_stats(const struct dp_link *link, struct dp_link_stats *out);

@@ -8,6 +8,7 @@
 
 #include "answer.h"
 #include "cmd_parse.h"
+#include "override.h"
 #include "policy.h"
 #include "query.h"
 #include "request.h"
@@ -204,6 +205,7 @@ static int drop_user(struct state *s, const struct principal *speaker, const str
 {
 	const struct share *root = s->shares.root;
 	struct user *user = users_find(&s->users, st->name);
+	struct override_watch watch;
 	bool had_bindings;
 
 	if (!is_root(speaker))
@@ -215,7 +217,9 @@ static int drop_user(struct state *s, const struct principal *speaker, const str
 	for (const struct share *share = root; share != NULL; share = share_next(root, share, true))
 		share_revoke_user(share_find(&s->shares, share->name), user->name);
 	had_bindings = user->n_bindings > 0;
+	override_before_binding(s, user, NULL, &watch);
 	users_drop(user);
+	override_after_binding(s, &watch);
 	if (had_bindings)
 		note_user(s, user);
 	if (s->user_dropped.fn != NULL)
@@ -263,11 +267,14 @@ static int refuse_unbound(const struct state *s, const struct user *user, const 
 static int bind_user(struct state *s, const struct principal *speaker, const struct statement *st, struct reply *reply)
 {
 	struct user *user = bound_user(s, speaker, st, reply);
+	struct override_watch watch;
 	int rc;
 
 	if (user == NULL)
 		return -1;
+	override_before_binding(s, user, &st->binding, &watch);
 	rc = users_bind(&s->users, user, &st->binding);
+	override_after_binding(s, &watch);
 	if (rc == -EEXIST)
 		return refuse_bound(s, user, &st->binding, reply);
 	if (rc < 0)
@@ -282,10 +289,15 @@ static int unbind_user(struct state *s, const struct principal *speaker, const s
 		       struct reply *reply)
 {
 	struct user *user = bound_user(s, speaker, st, reply);
+	struct override_watch watch;
+	int rc;
 
 	if (user == NULL)
 		return -1;
-	if (users_unbind(user, st->has_binding ? &st->binding : NULL) < 0)
+	override_before_binding(s, user, st->has_binding ? &st->binding : NULL, &watch);
+	rc = users_unbind(user, st->has_binding ? &st->binding : NULL);
+	override_after_binding(s, &watch);
+	if (rc < 0)
 		return refuse_unbound(s, user, st, reply);
 	reply->mutated = true;
 	note_user(s, user);
@@ -390,35 +402,6 @@ static handler_fn *const handlers[] = {
 	[VERB_QUIT] = quit,
 };
 
-// What was configured is kept.
-static int remember_nothing(struct state *s, int64_t now_ns)
-{
-	const struct state kept = *s;
-
-	*s = (struct state){.nib = kept.nib,
-			    .offline = kept.offline,
-			    .now_ns = now_ns,
-			    .events = kept.events,
-			    .user_dropped = kept.user_dropped,
-			    .max_open = kept.max_open};
-	memcpy(s->network_why, kept.network_why, sizeof(s->network_why));
-	request_book_init(&s->requests);
-	TAILQ_INIT(&s->hints);
-	traffic_init(&s->traffic);
-	TAILQ_INIT(&s->naming_users);
-	return users_init(&s->users) < 0 || share_tree_init(&s->shares, now_ns) < 0 ? -ENOMEM : 0;
-}
-
-static void forget(struct state *s)
-{
-	delta_fini(&s->delta);
-	traffic_fini(&s->traffic);
-	start_queue_fini(&s->starts);
-	request_book_fini(&s->requests);
-	share_tree_fini(&s->shares);
-	users_fini(&s->users);
-}
-
 struct engine *engine_create(const struct engine_conf *conf, struct nib *nib, int64_t now_ns)
 {
 	struct engine *e = calloc(1, sizeof(*e));
@@ -427,7 +410,7 @@ struct engine *engine_create(const struct engine_conf *conf, struct nib *nib, in
 		return NULL;
 	e->state.nib = nib;
 	e->state.offline = conf->offline;
-	if (remember_nothing(&e->state, conf->offline ? 0 : now_ns) < 0) {
+	if (state_init(&e->state, conf->offline ? 0 : now_ns) < 0) {
 		engine_destroy(e);
 		return NULL;
 	}
@@ -438,7 +421,7 @@ void engine_destroy(struct engine *e)
 {
 	if (e == NULL)
 		return;
-	forget(&e->state);
+	state_fini(&e->state);
 	free(e);
 }
 
@@ -546,6 +529,11 @@ int engine_policy(const struct engine *e, int64_t now_ns, struct tree *tree)
 	return policy_build(&e->state, now_ns, tree);
 }
 
+int engine_policy_all(const struct engine *e, int64_t now_ns, struct tree *tree, struct demands *demands)
+{
+	return policy_build_all(&e->state, now_ns, tree, demands);
+}
+
 int engine_save(const struct engine *e, struct checkpoint *out)
 {
 	return checkpoint_save(&e->state, out);
@@ -553,8 +541,8 @@ int engine_save(const struct engine *e, struct checkpoint *out)
 
 static int load_again(struct engine *e, const struct checkpoint *saved, int64_t back_to_ns, struct err *err)
 {
-	forget(&e->state);
-	if (remember_nothing(&e->state, 0) < 0)
+	state_fini(&e->state);
+	if (state_init(&e->state, 0) < 0)
 		return err_set(err, ENOMEM, "out of memory");
 	return checkpoint_load(&e->state, saved->bytes, saved->n, back_to_ns, err);
 }

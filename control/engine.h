@@ -9,6 +9,7 @@
 
 #include "checkpoint.h"
 #include "delta.h"
+#include "demand.h"
 #include "event.h"
 #include "hft/err.h"
 #include "hft/tree.h"
@@ -52,6 +53,8 @@ uint64_t engine_policy_gen(const struct engine *e);
 // The policy tree of all accepted requests not over at now_ns, users replaced by what the NIB binds to them (a request
 // of an unbound user has no boxes and is left out). tree is initialised by the caller. 0, -ENOMEM or -E2BIG.
 int engine_policy(const struct engine *e, int64_t now_ns, struct tree *tree);
+// With what the requests ask beside access (demands: initialised by the caller).
+int engine_policy_all(const struct engine *e, int64_t now_ns, struct tree *tree, struct demands *demands);
 
 // What has changed since the call before this one (the first time: all). *out is overwritten; delta_fini frees it.
 void engine_changes(struct engine *e, struct delta *out);

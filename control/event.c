@@ -6,7 +6,6 @@
 #include "answer.h"
 #include "cmd_table.h"
 #include "state.h"
-#include "strict.h"
 
 // The holder, if somebody wants to hear of that user's requests.
 static const char *listener(const struct state *s, const struct request *r)
@@ -86,81 +85,21 @@ void event_resumed(struct state *s, const struct request *r)
 		tell(s, user, event_make("resumed", r, s->now_ns));
 }
 
-// Where within r's group `by` decides, and nobody else does against r. 0, -ENOMEM or -E2BIG.
-static int lost_region(const struct request *r, const struct request *by, struct match *lost)
+void event_shifted(struct state *s, const struct request *r, const char *what, uint64_t by, const struct match *groups)
 {
-	struct conflicts c;
-	struct match group;
-	int rc;
+	const char *user = listener(s, r);
+	json_t *event, *told;
 
-	conflicts_init(&c);
-	match_init(&group);
-	rc = match_intersect(&group, &r->flows, &by->flows);
-	if (rc == 0)
-		rc = strict_conflicts(r->share, r->access, &group, &c);
-	for (uint32_t i = 0; i < c.n && rc == 0; i++)
-		if (c.all[i].request == by->id)
-			match_move(lost, &c.all[i].where);
-	for (uint32_t i = 0; i < c.n && rc == 0; i++) {
-		struct match rest;
-
-		if (c.all[i].request == by->id || !match_overlaps(lost, &c.all[i].where))
-			continue;
-		match_init(&rest);
-		rc = match_subtract(&rest, lost, &c.all[i].where);
-		match_fini(lost);
-		match_move(lost, &rest);
-	}
-	match_fini(&group);
-	conflicts_fini(&c);
-	return rc;
-}
-
-static void tell_if_overridden(struct state *s, const struct request *r, const struct request *by)
-{
-	const char *user;
-	struct match lost;
-	json_t *event;
-
-	if (!match_overlaps(&r->flows, &by->flows) || (user = listener(s, r)) == NULL)
+	if (user == NULL)
 		return;
-	match_init(&lost);
-	// What is too intricate to be told exactly is told without the groups.
-	if (lost_region(r, by, &lost) < 0 || !match_is_empty(&lost)) {
-		event = event_make("overridden", r, s->now_ns);
-		json_object_set_new(event, "by", json_integer((json_int_t)by->id));
-		json_object_set_new(event, "groups", answer_boxes_json(&s->users, &lost));
-		tell(s, user, event);
-	}
-	match_fini(&lost);
-}
-
-static void scan(struct state *s, const struct share *share, enum access access, const struct request *by)
-{
-	const struct request *r;
-
-	TAILQ_FOREACH (r, &share->requests, link)
-		if (r->access == access && r != by)
-			tell_if_overridden(s, r, by);
-}
-
-void event_overridden(struct state *s, const struct request *by)
-{
-	const struct share *root = s->shares.root;
-	bool below;
-
-	if (s->events.fn == NULL || by->access == ACCESS_NONE || !s->events.wants(s->events.ctx, NULL))
-		return;
-	// A child's allow goes before its ancestors' denials, and before nobody else's.
-	if (by->access == ACCESS_ALLOW) {
-		for (const struct share *share = by->share->parent; share != NULL; share = share->parent)
-			scan(s, share, ACCESS_DENY, by);
+	told = answer_boxes_json(&s->users, groups);
+	if (json_array_size(told) == 0 && groups->n_boxes > 0) {
+		json_decref(told); // only packets that nobody can send yet
 		return;
 	}
-	// A deny goes before every allow, but for those below it.
-	for (const struct share *share = root; share != NULL; share = share_next(root, share, below)) {
-		below = share != by->share && share->n_access[ACCESS_ALLOW] > 0;
-		if (share->n_access[ACCESS_ALLOW] > 0)
-			scan(s, share, ACCESS_ALLOW, by);
-	}
+	event = event_make(what, r, s->now_ns);
+	if (by != 0)
+		json_object_set_new(event, "by", json_integer((json_int_t)by));
+	json_object_set_new(event, "groups", told);
+	tell(s, user, event);
 }

@@ -3,7 +3,10 @@
 // {"event":"started","id":17,"verb":"deny","share":"net0","at":"160",...}. Members beside those:
 //   started     of requests that began later than they were accepted
 //   ended       "why": "over", "cancelled", or "conflict": a hint that gave way to the request "by"
-//   overridden  "by": the number of a request that now decides, "groups": where
+//   overridden  "by": the number of a request that now decides, "groups": where and when; no groups: somewhere
+//   restored    the request decides again, "groups": where and when; "by": the number of the one request that came or
+//   went
+// What time alone brings is in "groups" when it becomes known: the natural end of a request restores nothing more.
 //   suspended   "why", "avoid": the number of the request that must avoid what this one goes through (SPEC 5)
 //   resumed
 // Thread: control only.
@@ -12,6 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct match;
 struct request;
 struct state;
 
@@ -27,5 +31,5 @@ void event_ended(struct state *s, const struct request *r); // about to be taken
 void event_suspended(struct state *s, const struct request *r, uint64_t avoid);
 void event_resumed(struct state *s, const struct request *r);
 bool event_heard(const struct state *s, const struct request *r); // somebody hears of it
-// A request has been accepted: tells the holders of those that lose packets to it which they had until now.
-void event_overridden(struct state *s, const struct request *by);
+// Packets of r have another decider than was known: "overridden" or "restored". by: 0 when no request did it.
+void event_shifted(struct state *s, const struct request *r, const char *what, uint64_t by, const struct match *groups);

@@ -8,250 +8,335 @@
 // A row over for less than this is deleted all the same: the dataplane's clock may lag, and its meter may go now.
 #define GRACE_NS 2000000000LL
 
-static int compare_rows(const void *a, const void *b)
-{
-	const struct link_row *x = a, *y = b;
-
-	return x->key < y->key ? -1 : x->key > y->key;
-}
-
-static int compare_meters(const void *a, const void *b)
-{
-	const struct proto_meter *x = a, *y = b;
-
-	return x->id < y->id ? -1 : x->id > y->id;
-}
-
-static uint32_t sort_rows(struct link_row *rows, uint32_t n)
-{
-	uint32_t distinct = 0;
-
-	if (n > 0)
-		qsort(rows, n, sizeof(*rows), compare_rows);
-	for (uint32_t i = 0; i < n; i++) {
-		if (distinct == 0 || rows[i].key != rows[distinct - 1].key)
-			rows[distinct++] = rows[i];
-	}
-	return distinct;
-}
-
-static uint32_t sort_meters(struct proto_meter *meters, uint32_t n)
-{
-	uint32_t distinct = 0;
-
-	if (n > 0)
-		qsort(meters, n, sizeof(*meters), compare_meters);
-	for (uint32_t i = 0; i < n; i++) {
-		if (distinct == 0 || meters[i].id != meters[distinct - 1].id)
-			meters[distinct++] = meters[i];
-	}
-	return distinct;
-}
+struct link_item {
+	STAILQ_ENTRY(link_item) next; // of the changed ones, if changed
+	struct id_map *map;           // that it is in
+	uint64_t id;
+	bool wanted, there, changed;
+	int64_t end_ns; // of a row that is there; INT64_MAX: for ever, or not known
+	union {
+		struct proto_have_row row;
+		struct proto_node node;
+		struct proto_meter meter;
+	} have;
+	union {
+		struct part_row row;
+		struct proto_node node;
+		struct proto_meter meter;
+	} want;
+};
 
 void link_state_init(struct link_state *s)
 {
 	*s = (struct link_state){0};
+	STAILQ_INIT(&s->changed);
+}
+
+static void fini_map(struct id_map *map)
+{
+	struct link_item *item;
+	uint32_t at = 0;
+
+	while ((item = id_map_next(map, &at)) != NULL)
+		free(item);
+	id_map_fini(map);
 }
 
 void link_state_fini(struct link_state *s)
 {
-	flowtab_fini(&s->want_rows);
-	free(s->want);
-	free(s->have);
-	free(s->want_meters);
-	free(s->have_meters);
+	fini_map(&s->rows);
+	fini_map(&s->nodes);
+	fini_map(&s->meters);
 	link_state_init(s);
 }
 
-// Rows in normal form, as the link asks for; an empty one is left out.
-static int copy_rows(struct link_state *next, const struct flowtab *table)
+// The item of id, made if need be; NULL: out of memory.
+static struct link_item *item_of(struct id_map *map, uint64_t id)
 {
-	next->want = malloc(((size_t)table->n_rows + 1) * sizeof(*next->want));
-	if (next->want == NULL)
+	struct link_item *item = id_map_find(map, id);
+
+	if (item != NULL)
+		return item;
+	item = calloc(1, sizeof(*item));
+	if (item == NULL || id_map_put(map, id, item) < 0) {
+		free(item);
+		return NULL;
+	}
+	item->map = map;
+	item->id = id;
+	return item;
+}
+
+static void mark(struct link_state *s, struct link_item *item)
+{
+	if (!item->changed)
+		STAILQ_INSERT_TAIL(&s->changed, item, next);
+	item->changed = true;
+}
+
+// --- what is wanted
+
+int link_state_want_row(struct link_state *s, const struct part_row *row)
+{
+	struct link_item *item = item_of(&s->rows, part_row_key(row));
+
+	if (item == NULL)
 		return -ENOMEM;
-	for (uint32_t i = 0; i < table->n_rows; i++) {
-		struct row row = table->rows[i];
-
-		if (!box_normalize(&row.box))
-			continue;
-		next->want[next->n_want] = (struct link_row){row_key(&row), box_end_ns(&row.box), next->n_want};
-		if (flowtab_add(&next->want_rows, &row) < 0)
-			return -ENOMEM;
-		next->n_want++;
-	}
-	next->n_want = sort_rows(next->want, next->n_want);
+	item->want.row = *row;
+	item->wanted = true;
+	mark(s, item);
 	return 0;
 }
 
-int link_state_want(struct link_state *s, const struct flowtab *table, const struct proto_meter *meters,
-		    uint32_t n_meters, struct err *err)
+int link_state_want_node(struct link_state *s, const struct proto_node *node)
 {
-	struct link_state next = {0};
+	struct link_item *item = item_of(&s->nodes, node->number);
 
-	for (uint32_t i = 0; i < n_meters; i++) {
-		if (meters[i].rate_bps == 0 || meters[i].rate_bps > INT64_MAX)
-			return err_set(err, EINVAL, "request %llu: a rate of %llu bit/s cannot be enforced",
-				       (unsigned long long)meters[i].id, (unsigned long long)meters[i].rate_bps);
-	}
-	next.want_meters = malloc(((size_t)n_meters + 1) * sizeof(*meters));
-	if (next.want_meters == NULL || copy_rows(&next, table) < 0) {
-		link_state_fini(&next);
-		return err_set(err, ENOMEM, "no memory for a table of %u rows", table->n_rows);
-	}
-	if (n_meters > 0)
-		memcpy(next.want_meters, meters, n_meters * sizeof(*meters));
-	flowtab_fini(&s->want_rows);
-	free(s->want);
-	free(s->want_meters);
-	s->want_rows = next.want_rows;
-	s->want = next.want;
-	s->n_want = next.n_want;
-	s->want_meters = next.want_meters;
-	s->n_want_meters = sort_meters(s->want_meters, n_meters);
+	if (item == NULL)
+		return -ENOMEM;
+	item->want.node = *node;
+	item->wanted = true;
+	mark(s, item);
 	return 0;
 }
+
+int link_state_want_meter(struct link_state *s, const struct proto_meter *meter)
+{
+	struct link_item *item = item_of(&s->meters, meter->id);
+
+	if (item == NULL)
+		return -ENOMEM;
+	item->want.meter = *meter;
+	item->wanted = true;
+	mark(s, item);
+	return 0;
+}
+
+static void drop(struct link_state *s, struct link_item *item)
+{
+	if (item == NULL || !item->wanted)
+		return;
+	item->wanted = false;
+	mark(s, item);
+}
+
+void link_state_drop_row(struct link_state *s, uint64_t key)
+{
+	drop(s, id_map_find(&s->rows, key));
+}
+
+void link_state_drop_node(struct link_state *s, uint32_t number)
+{
+	drop(s, id_map_find(&s->nodes, number));
+}
+
+void link_state_drop_meter(struct link_state *s, uint64_t id)
+{
+	drop(s, id_map_find(&s->meters, id));
+}
+
+void link_state_drop_all(struct link_state *s)
+{
+	struct id_map *maps[] = {&s->rows, &s->nodes, &s->meters};
+	struct link_item *item;
+
+	for (int i = 0; i < 3; i++) {
+		for (uint32_t at = 0; (item = id_map_next(maps[i], &at)) != NULL;)
+			drop(s, item);
+	}
+}
+
+// --- what is there
 
 void link_state_forget(struct link_state *s)
 {
-	s->n_have = 0;
-	s->n_have_meters = 0;
+	struct id_map *maps[] = {&s->rows, &s->nodes, &s->meters};
+	struct link_item *item;
+
+	for (int i = 0; i < 3; i++) {
+		for (uint32_t at = 0; (item = id_map_next(maps[i], &at)) != NULL;) {
+			item->there = false;
+			mark(s, item);
+		}
+	}
+	s->n_rows_there = 0;
+	s->n_meters_there = 0;
 }
 
-int link_state_have_row(struct link_state *s, uint64_t key)
+int link_state_have_row(struct link_state *s, const struct proto_have_row *row)
 {
-	if (s->n_have == s->cap_have) {
-		uint32_t cap = s->cap_have == 0 ? 64 : s->cap_have * 2;
-		struct link_row *have = reallocarray(s->have, cap, sizeof(*have));
+	struct link_item *item = item_of(&s->rows, row->key);
 
-		if (have == NULL)
-			return -ENOMEM;
-		s->have = have;
-		s->cap_have = cap;
-	}
-	s->have[s->n_have++] = (struct link_row){.key = key, .end_ns = INT64_MAX};
+	if (item == NULL)
+		return -ENOMEM;
+	item->have.row = *row;
+	item->end_ns = INT64_MAX;
+	item->there = true;
+	s->n_rows_there++;
+	mark(s, item);
+	return 0;
+}
+
+int link_state_have_node(struct link_state *s, const struct proto_node *node)
+{
+	struct link_item *item = item_of(&s->nodes, node->number);
+
+	if (item == NULL)
+		return -ENOMEM;
+	item->have.node = *node;
+	item->there = true;
+	mark(s, item);
 	return 0;
 }
 
 int link_state_have_meter(struct link_state *s, const struct proto_meter *meter)
 {
-	if (s->n_have_meters == s->cap_have_meters) {
-		uint32_t cap = s->cap_have_meters == 0 ? 64 : s->cap_have_meters * 2;
-		struct proto_meter *have = reallocarray(s->have_meters, cap, sizeof(*have));
+	struct link_item *item = item_of(&s->meters, meter->id);
 
-		if (have == NULL)
-			return -ENOMEM;
-		s->have_meters = have;
-		s->cap_have_meters = cap;
-	}
-	s->have_meters[s->n_have_meters++] = *meter;
+	if (item == NULL)
+		return -ENOMEM;
+	item->have.meter = *meter;
+	item->there = true;
+	s->n_meters_there++;
+	mark(s, item);
 	return 0;
 }
 
-void link_state_have_end(struct link_state *s)
+bool link_state_categories(const struct link_state *s, uint64_t key, uint8_t *access_category, uint8_t *meter_category)
 {
-	s->n_have = sort_rows(s->have, s->n_have);
-	s->n_have_meters = sort_meters(s->have_meters, s->n_have_meters);
+	const struct link_item *item = id_map_find(&s->rows, key);
+
+	if (item == NULL || !item->there)
+		return false;
+	*access_category = item->have.row.access_category;
+	*meter_category = item->have.row.meter_category;
+	return true;
 }
+
+// --- the difference
 
 struct sender {
 	void (*send)(void *ctx, const struct proto_msg *msg);
 	void *ctx;
-	struct link_diff_stats *stats;
+	int64_t now_ns;
 };
 
-static void send_meter(struct sender *to, enum proto_type type, const struct proto_meter *meter)
-{
-	struct proto_msg msg = {.type = type, .meter = *meter};
-
-	to->send(to->ctx, &msg);
-	*(type == PROTO_METER_SET ? &to->stats->meters_set : &to->stats->meters_deleted) += 1;
-}
-
-// Meters to set come before the rows that name them, meters to delete after.
-static void diff_meters(const struct link_state *s, enum proto_type type, struct sender *to)
-{
-	uint32_t w = 0, h = 0;
-
-	while (w < s->n_want_meters || h < s->n_have_meters) {
-		const struct proto_meter *want = w < s->n_want_meters ? &s->want_meters[w] : NULL;
-		const struct proto_meter *have = h < s->n_have_meters ? &s->have_meters[h] : NULL;
-
-		if (want != NULL && (have == NULL || want->id < have->id)) {
-			if (type == PROTO_METER_SET)
-				send_meter(to, type, want);
-			w++;
-		} else if (want != NULL && want->id == have->id) {
-			if (type == PROTO_METER_SET && (want->rate_bps != have->rate_bps || want->kind != have->kind))
-				send_meter(to, type, want);
-			w++;
-			h++;
-		} else if (have != NULL) {
-			if (type == PROTO_METER_DEL)
-				send_meter(to, type, have);
-			h++;
-		}
-	}
-}
-
-static void diff_rows(const struct link_state *s, int64_t now_ns, struct sender *to)
+static void send_row(const struct sender *to, struct link_item *item, enum proto_type type, uint64_t *n)
 {
 	struct proto_msg msg;
 
-	for (uint32_t w = 0, h = 0; w < s->n_want || h < s->n_have;) {
-		const struct link_row *want = w < s->n_want ? &s->want[w] : NULL;
-		const struct link_row *have = h < s->n_have ? &s->have[h] : NULL;
-
-		if (want != NULL && (have == NULL || want->key < have->key)) {
-			if (want->end_ns > now_ns) {
-				msg = (struct proto_msg){.type = PROTO_ROW_ADD,
-							 .row = s->want_rows.rows[want->row_idx]};
-				to->send(to->ctx, &msg);
-				to->stats->rows_added++;
-			}
-			w++;
-		} else if (want != NULL && want->key == have->key) {
-			w++;
-			h++;
-		} else if (have != NULL) {
-			if (have->end_ns == INT64_MAX || have->end_ns > now_ns - GRACE_NS) {
-				msg = (struct proto_msg){.type = PROTO_ROW_DEL, .row_key = have->key};
-				to->send(to->ctx, &msg);
-				to->stats->rows_deleted++;
-			}
-			h++;
-		}
-	}
+	msg.type = type;
+	if (type == PROTO_ROW_ADD)
+		msg.row = item->want.row;
+	else
+		msg.row_key = item->id;
+	to->send(to->ctx, &msg);
+	(*n)++;
 }
 
-int link_state_diff(struct link_state *s, int64_t now_ns, void (*send)(void *ctx, const struct proto_msg *msg),
-		    void *ctx, struct link_diff_stats *stats)
+static void diff_row_gone(struct link_item *item, const struct sender *to, struct link_diff_stats *stats)
 {
-	struct link_row *have = malloc(((size_t)s->n_want + 1) * sizeof(*have));
-	struct proto_meter *meters = malloc(((size_t)s->n_want_meters + 1) * sizeof(*meters));
-	struct sender to = {send, ctx, stats};
+	bool same = item->wanted && item->have.row.access_category == item->want.row.access_category &&
+		    item->have.row.meter_category == item->want.row.meter_category;
 
-	if (have == NULL || meters == NULL) {
-		free(have);
-		free(meters);
-		return -ENOMEM;
-	}
-	diff_meters(s, PROTO_METER_SET, &to);
-	diff_rows(s, now_ns, &to);
-	diff_meters(s, PROTO_METER_DEL, &to);
+	if (!item->there || same)
+		return;
+	item->there = false;
+	if (item->end_ns == INT64_MAX || item->end_ns > to->now_ns - GRACE_NS)
+		send_row(to, item, PROTO_ROW_DEL, &stats->rows_deleted);
+}
 
-	free(s->have);
-	free(s->have_meters);
-	s->have = have;
-	s->have_meters = meters;
-	s->cap_have = s->n_want + 1;
-	s->cap_have_meters = s->n_want_meters + 1;
-	s->n_have = 0;
-	for (uint32_t i = 0; i < s->n_want; i++) {
-		if (s->want[i].end_ns > now_ns)
-			have[s->n_have++] = s->want[i];
+static void diff_row_new(struct link_item *item, const struct sender *to, struct link_diff_stats *stats)
+{
+	if (!item->wanted)
+		return;
+	item->end_ns = box_end_ns(&item->want.row.box);
+	if (item->there || item->end_ns <= to->now_ns)
+		return;
+	send_row(to, item, PROTO_ROW_ADD, &stats->rows_added);
+	item->there = true;
+	item->have.row =
+		(struct proto_have_row){item->id, item->want.row.access_category, item->want.row.meter_category};
+}
+
+static bool node_equal(const struct proto_node *a, const struct proto_node *b)
+{
+	return a->parent == b->parent && a->depth == b->depth && a->weight == b->weight;
+}
+
+static void diff_set(struct link_state *s, struct link_item *item, const struct sender *to,
+		     struct link_diff_stats *stats)
+{
+	struct proto_msg msg;
+
+	if (!item->wanted)
+		return;
+	if (item->map == &s->nodes) {
+		if (item->there && node_equal(&item->want.node, &item->have.node))
+			return;
+		msg.type = PROTO_NODE_SET;
+		msg.node = item->have.node = item->want.node;
+		stats->nodes_set++;
+	} else {
+		if (item->there && item->want.meter.rate_bps == item->have.meter.rate_bps &&
+		    item->want.meter.kind == item->have.meter.kind)
+			return;
+		msg.type = PROTO_METER_SET;
+		msg.meter = item->have.meter = item->want.meter;
+		stats->meters_set++;
 	}
-	s->n_have_meters = s->n_want_meters;
-	if (s->n_want_meters > 0)
-		memcpy(meters, s->want_meters, s->n_want_meters * sizeof(*meters));
-	return 0;
+	item->there = true;
+	to->send(to->ctx, &msg);
+}
+
+static void diff_unset(struct link_state *s, struct link_item *item, const struct sender *to,
+		       struct link_diff_stats *stats)
+{
+	struct proto_msg msg;
+
+	if (item->wanted || !item->there)
+		return;
+	if (item->map == &s->nodes) {
+		msg.type = PROTO_NODE_DEL;
+		msg.node = (struct proto_node){.number = (uint32_t)item->id};
+		stats->nodes_deleted++;
+	} else {
+		msg.type = PROTO_METER_DEL;
+		msg.meter = (struct proto_meter){.id = item->id};
+		stats->meters_deleted++;
+	}
+	item->there = false;
+	to->send(to->ctx, &msg);
+}
+
+// Nodes and meters come before the rows that name them and go after them; a row that gets other categories goes before
+// it comes.
+void link_state_diff(struct link_state *s, int64_t now_ns, void (*send)(void *ctx, const struct proto_msg *msg),
+		     void *ctx, struct link_diff_stats *stats)
+{
+	struct sender to = {send, ctx, now_ns};
+	struct link_item *item;
+
+	STAILQ_FOREACH (item, &s->changed, next) {
+		if (item->map == &s->rows)
+			diff_row_gone(item, &to, stats);
+		else
+			diff_set(s, item, &to, stats);
+	}
+	STAILQ_FOREACH (item, &s->changed, next) {
+		if (item->map == &s->rows)
+			diff_row_new(item, &to, stats);
+	}
+	STAILQ_FOREACH (item, &s->changed, next) {
+		if (item->map != &s->rows)
+			diff_unset(s, item, &to, stats);
+	}
+	while ((item = STAILQ_FIRST(&s->changed)) != NULL) {
+		STAILQ_REMOVE_HEAD(&s->changed, next);
+		item->changed = false;
+		if (!item->wanted && !item->there) {
+			id_map_take(item->map, item->id);
+			free(item);
+		}
+	}
 }

@@ -22,6 +22,7 @@ struct nib {
 	size_t n_seen;
 	struct nib_port *ports; // ascending by port number
 	size_t n_hosts, n_ports;
+	struct nib_net net; // topo NULL: none
 };
 
 struct nib *nib_create(void)
@@ -262,4 +263,14 @@ void nib_ports_down(struct nib *nib)
 {
 	for (size_t i = 0; i < nib->n_ports; i++)
 		nib->ports[i].up = false;
+}
+
+void nib_net_set(struct nib *nib, const struct nib_net *net)
+{
+	nib->net = net == NULL ? (struct nib_net){0} : *net;
+}
+
+const struct nib_net *nib_net(const struct nib *nib)
+{
+	return nib->net.topo == NULL ? NULL : &nib->net;
 }

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the controller knows of the network: named hosts, users' bindings, ports of the dataplane with their counters.
+// What the controller knows of the network: named hosts, ports of the dataplane with their counters, what it has seen,
+// and the switches that OpenFlow brings in.
 // Thread: control only.
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "addrs.h"
 #include "hft/err.h"
 #include "hft/match.h"
+#include "topo.h"
 
 struct nib;
 
@@ -20,6 +23,13 @@ struct nib_port {
 	char device[64];
 	uint16_t n_counters;
 	uint64_t counter[64]; // order of dataplane/counters.def
+};
+
+// The OpenFlow switches, as their owner keeps them.
+struct nib_net {
+	const struct topo *topo;
+	const struct addrs *addrs;
+	int64_t wall_minus_now_ns; // their times are monotonic; since the epoch with this added
 };
 
 #define NIB_SEEN_MAX 65536
@@ -59,3 +69,6 @@ void nib_port_counters(struct nib *nib, uint16_t port, const uint64_t *value, ui
 size_t nib_n_ports(const struct nib *nib);
 const struct nib_port *nib_port_at(const struct nib *nib, size_t i);
 void nib_ports_down(struct nib *nib); // the dataplane is gone: nothing is known to be up
+
+void nib_net_set(struct nib *nib, const struct nib_net *net); // what it points to is borrowed; NULL: no switches
+const struct nib_net *nib_net(const struct nib *nib);         // NULL: none

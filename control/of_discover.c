@@ -8,7 +8,6 @@
 #define PROBE_FAST_NS 300000000LL  // while a port settles
 #define PROBE_SLOW_NS 4000000000LL // TOPO_LINK_AGE_NS is about four of them
 #define ROUNDS_VALID 8             // of PROBE_FAST_NS: older probes are replays
-#define ETH_TYPE_ARP 0x0806
 
 // --- packets that come in
 
@@ -29,40 +28,83 @@ static void on_probe(struct of_switch *sw, const struct of_packet_in *p)
 	topo_probe(&net->topo, from, probe.port, sw->idx, p->in_port, net->now_ns);
 }
 
-// Ethernet/IPv4 ARP of either kind: the sender's address (RFC 826).
-static uint32_t arp_sender(const struct of_packet_in *p)
-{
-	const uint8_t *a = p->data + 14;
+// --- hosts
 
-	if (p->data_len < 14 + 28 || a[0] != 0 || a[1] != 1 || a[2] != 8 || a[3] != 0 || a[4] != 6 || a[5] != 4 ||
-	    memcmp(a + 8, p->data + 6, 6) != 0)
-		return 0;
-	return (uint32_t)a[14] << 24 | (uint32_t)a[15] << 16 | (uint32_t)a[16] << 8 | a[17];
+static bool is_here(void *ctx, const struct addr *entry)
+{
+	return topo_host(ctx, entry->mac) != NULL;
 }
 
-static void learn(struct of_switch *sw, const struct of_packet_in *p, unsigned int eth_type)
+static struct addr *remember(struct of_net *net, const struct addr_claim *c)
+{
+	struct addr *at = addrs_set(&net->addrs, c->ip, c->ip6, c->mac, c->how, net->now_ns);
+
+	if (at != NULL || net->now_ns < net->addrs_kept_ns + ADDRS_FRESH_NS)
+		return at;
+	net->addrs_kept_ns = net->now_ns; // full, perhaps of hosts that are gone
+	addrs_keep(&net->addrs, is_here, &net->topo);
+	return addrs_set(&net->addrs, c->ip, c->ip6, c->mac, c->how, net->now_ns);
+}
+
+// Two hosts say that they have it. Policy about it then holds where either of them is; who is right only people know.
+static void contest(struct of_net *net, struct addr *mine, struct addr *theirs)
+{
+	bool again = mine->contest_ns != INT64_MIN && net->now_ns - mine->contest_ns < ADDRS_FRESH_NS;
+	const uint8_t *a = theirs->mac, *b = mine->mac;
+	uint32_t ip4 = (uint32_t)(mine->ip >> 96);
+
+	mine->contest_ns = theirs->contest_ns = net->now_ns;
+	net->stats.contests++;
+	if (again)
+		return;
+	of_net_note(
+		net,
+		"%s %u.%u.%u.%u is claimed by %02x:%02x:%02x:%02x:%02x:%02x while %02x:%02x:%02x:%02x:%02x:%02x has "
+		"it: a mistake, or ARP or ND spoofing",
+		mine->ip6 ? "an IPv6 address that begins with" : "address", ip4 >> 24, ip4 >> 16 & 255, ip4 >> 8 & 255,
+		ip4 & 255, b[0], b[1], b[2], b[3], b[4], b[5], a[0], a[1], a[2], a[3], a[4], a[5]);
+}
+
+// What the host itself says, or a DHCP server. The source of an ordinary packet counts only where nobody has said more:
+// a router sends what is from everywhere.
+static void on_claim(struct of_net *net, const struct addr_claim *c)
+{
+	struct topo_host *h = topo_host(&net->topo, c->mac), *was;
+	struct addr *mine, *theirs;
+
+	if (h == NULL || (c->how == ADDR_IP && addrs_first(&net->addrs, c->ip, c->ip6) != NULL))
+		return;
+	mine = remember(net, c);
+	for (theirs = mine == NULL ? NULL : addrs_first(&net->addrs, c->ip, c->ip6); theirs != NULL;
+	     theirs = addrs_after(&net->addrs, theirs)) {
+		was = theirs == mine ? NULL : topo_host(&net->topo, theirs->mac);
+		if (was != NULL && theirs->how != ADDR_IP && net->now_ns - theirs->seen_ns < ADDRS_FRESH_NS)
+			contest(net, mine, theirs);
+		else if (was != NULL && !c->ip6 && was->ip4 == (uint32_t)(c->ip >> 96))
+			was->ip4 = 0; // it has moved
+	}
+	if (c->ip6 || h->ip4 == (uint32_t)(c->ip >> 96) || (c->how == ADDR_IP && h->ip4 != 0))
+		return;
+	h->ip4 = (uint32_t)(c->ip >> 96);
+	net->topo.gen++;
+}
+
+static void learn(struct of_switch *sw, const struct of_packet_in *p)
 {
 	struct of_net *net = sw->net;
 	const struct topo_port *port = topo_port(&net->topo, sw->idx, p->in_port);
-	struct topo_host was, *h;
-	uint32_t ip4 = eth_type == ETH_TYPE_ARP ? arp_sender(p) : 0;
+	struct addr_claim claim;
+	struct topo_host was;
+	int rc;
 
 	if (port == NULL || !topo_is_edge(port, net->now_ns))
 		return;
-	if (topo_host_seen(&net->topo, p->data + 6, sw->idx, p->in_port, net->now_ns, &was) < 0)
+	rc = topo_host_seen(&net->topo, p->data + 6, sw->idx, p->in_port, net->now_ns, &was);
+	if (rc < 0)
 		return;
-	h = topo_host(&net->topo, p->data + 6);
-	if (ip4 == 0 || h == NULL || h->ip4 == ip4)
-		return;
-	for (uint32_t i = 0; i < net->topo.n_hosts; i++) { // the last one who says so has it
-		if (net->topo.hosts[i].ip4 == ip4 && &net->topo.hosts[i] != h) {
-			of_net_note(net, "%u.%u.%u.%u has moved to another Ethernet address", ip4 >> 24,
-				    ip4 >> 16 & 255, ip4 >> 8 & 255, ip4 & 255);
-			net->topo.hosts[i].ip4 = 0;
-		}
-	}
-	h->ip4 = ip4;
-	net->topo.gen++;
+	net->stats.moves += rc > 0 && was.sw != TOPO_NONE;
+	if (addr_claim_read(p->data, p->data_len, &claim))
+		on_claim(net, &claim);
 }
 
 void of_discover_packet(struct of_switch *sw, const struct of_packet_in *p)
@@ -76,7 +118,7 @@ void of_discover_packet(struct of_switch *sw, const struct of_packet_in *p)
 	if (eth_type == LLDP_ETH_TYPE)
 		on_probe(sw, p);
 	else
-		learn(sw, p, eth_type);
+		learn(sw, p);
 }
 
 // --- probes

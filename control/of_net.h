@@ -7,9 +7,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "addrs.h"
 #include "hft/err.h"
-#include "hft/flowtab.h"
 #include "lldp.h"
+#include "of_policy.h"
 #include "topo.h"
 
 struct of_net;
@@ -30,7 +31,9 @@ struct of_net_conf {
 struct of_net_stats {
 	uint32_t n_switches, n_links, n_hosts; // up; directed links that are verified both ways
 	uint32_t n_synced;                     // switches that have what they should have
-	uint64_t flow_mods, barriers, packet_ins, bad_probes, errors;
+	uint64_t flow_mods, meter_mods, barriers, packet_ins, bad_probes, errors;
+	uint64_t contests; // an address was claimed by a second host while the first one still says it has it
+	uint64_t moves;    // hosts came up elsewhere
 	uint32_t rows_unsayable;
 };
 
@@ -50,7 +53,8 @@ void of_net_turn(struct of_net *net, int64_t now_ns, int64_t wall_ns);
 int64_t of_net_next_ns(const struct of_net *net);
 
 // The policy from now on (taken over; *policy is left empty).
-void of_net_policy(struct of_net *net, struct flowtab *policy);
+void of_net_policy(struct of_net *net, struct of_policy *policy);
 
 const struct topo *of_net_topo(const struct of_net *net);
+const struct addrs *of_net_addrs(const struct of_net *net); // also of hosts that are gone
 void of_net_stats(const struct of_net *net, struct of_net_stats *out);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What of_net.c (sessions and entries) and of_discover.c (links and hosts) share. Thread: control only.
+// What of_net.c (sessions), of_sync.c (entries) and of_discover.c (links and hosts) share. Thread: control only.
 #pragma once
 #include "of_conn.h"
 #include "of_net.h"
@@ -18,6 +18,9 @@ struct of_switch {
 	uint32_t idx; // in the topology; TOPO_NONE: not up
 	enum sync_state sync;
 	struct of_rules have;
+	struct of_meters have_meters;
+	uint32_t meters_xid; // of the request for meters, 0: none
+	bool reading_entries, reading_meters;
 	bool dirty;           // may differ from what it should have
 	int64_t hold_ns;      // left alone until then; INT64_MIN: no more
 	int64_t read_back_ns; // when to read again; INT64_MAX: no need
@@ -28,11 +31,14 @@ struct of_net {
 	struct of_net_ops ops;
 	struct of_net_conf conf;
 	struct topo topo;
+	struct addrs addrs;
+	int64_t addrs_kept_ns; // when those of hosts that are gone were last forgotten
 	struct of_switch *switches;
-	struct flowtab policy;
+	struct of_policy policy;
 	uint64_t policy_gen, planned_gen, planned_policy;
-	uint64_t round;                                 // of probes
-	bool settling;                                  // some port was not settled at the last one
+	bool recolour;  // a switch was read: limits have the tables that they have there
+	uint64_t round; // of probes
+	bool settling;  // some port was not settled at the last one
 	int64_t now_ns, probe_ns, slow_ns, boundary_ns; // next ones; boundary: wall clock
 	int64_t wall_minus_now_ns;
 	int64_t first_up_ns; // INT64_MAX: no switch yet
@@ -40,6 +46,15 @@ struct of_net {
 };
 
 void of_net_note(struct of_net *net, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+#define OF_SYNC_RETRY_NS 3000000000LL // after an error, or out of memory: reads back again
+
+// Asks the switch for all that it has.
+void of_sync_read_back(struct of_switch *sw);
+void of_sync_stats(struct of_switch *sw, const struct of_msg *m); // the answer, or a part of it
+bool of_sync_refused(struct of_switch *sw, uint32_t xid); // an error answers our request for meters: it has none
+// Plans all switches that are known, and sends what they lack.
+void of_sync_plan(struct of_net *net, int64_t wall_ns);
 
 // A packet has come in from a switch that is up: a probe, or something to learn a host from.
 void of_discover_packet(struct of_switch *sw, const struct of_packet_in *p);

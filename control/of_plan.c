@@ -2,6 +2,7 @@
 #include "of_plan.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "lldp.h"
@@ -9,8 +10,9 @@
 
 #define ETH_TYPE_ARP 0x0806
 #define MATCHES_MAX 512 // of one row
-
-enum table { TABLE_POLICY, TABLE_LEARN, TABLE_FORWARD };
+#define METERS 65521    // a prime under what Open vSwitch has
+#define METER_BURST_MS 250
+#define METER_BURST_MIN_KB 256
 
 // 1.0 has one table, so its priorities interleave: a row of rank r has ROW + 2 r for its flood and one more for each
 // known destination.
@@ -18,6 +20,7 @@ enum priority {
 	PRIORITY_FORWARD = 200,
 	PRIORITY_LEARN = 200,
 	PRIORITY_ARP = 300,
+	PRIORITY_LIMIT = 400,
 	PRIORITY_ROW = 1000,
 	PRIORITY_ROW_LAST = 60000,
 	PRIORITY_INNER = 64000,
@@ -29,8 +32,9 @@ struct plan {
 	const struct of_plan_in *in;
 	const struct topo_switch *sw;
 	uint32_t idx;
-	bool tables; // 1.3 with at least three
+	bool tables; // a part of the action each
 	struct of_rules *out;
+	struct of_meters *meters;
 	struct of_plan_stats *stats;
 	int rc;
 };
@@ -100,7 +104,7 @@ static void add_probes(struct plan *p)
 {
 	struct of_rule r;
 
-	blank(&r, TABLE_POLICY, PRIORITY_PROBE);
+	blank(&r, OF_PLAN_POLICY, PRIORITY_PROBE);
 	r.match.has = OF_HAS_ETH_TYPE;
 	r.match.eth_type = LLDP_ETH_TYPE;
 	output(p, &r, OF_PORT_CONTROLLER);
@@ -119,14 +123,36 @@ static void add_ports(struct plan *p)
 		if (topo_link(p->in->topo, p->idx, port->no, &peer, &peer_port)) {
 			if (!p->tables)
 				continue; // judged again: what was let in is let through
-			blank(&r, TABLE_POLICY, PRIORITY_INNER);
+			blank(&r, OF_PLAN_POLICY, PRIORITY_INNER);
 			match_in_port(&r, port->no);
-			forward(&r, TABLE_FORWARD);
+			forward(&r, OF_PLAN_FORWARD);
 		} else {
-			blank(&r, TABLE_POLICY, PRIORITY_UNSETTLED);
+			blank(&r, OF_PLAN_POLICY, PRIORITY_UNSETTLED);
 			match_in_port(&r, port->no);
 		}
 		add(p, &r);
+	}
+}
+
+// What tells of addresses (addrs.h).
+enum teller { TELLER_ARP, TELLER_DHCP, TELLER_ND_ASKS, TELLER_ND_SAYS, TELLER_N };
+
+static void match_teller(struct of_rule *r, enum teller what)
+{
+	struct of_match *m = &r->match;
+
+	m->has = OF_HAS_ETH_TYPE;
+	m->eth_type = what == TELLER_ARP ? ETH_TYPE_ARP : what == TELLER_DHCP ? 0x0800 : 0x86dd;
+	if (what == TELLER_ARP)
+		return;
+	m->has |= OF_HAS_IP_PROTO | (what == TELLER_DHCP ? OF_HAS_L4_SRC | OF_HAS_L4_DST : OF_HAS_ICMP_TYPE);
+	m->ip_proto = what == TELLER_DHCP ? 17 : 58;
+	if (what == TELLER_DHCP) { // from a server
+		m->l4_src = 67;
+		m->l4_dst = 68;
+		m->l4_src_mask = m->l4_dst_mask = 0xffff;
+	} else {
+		m->icmp_type = what == TELLER_ND_ASKS ? 135 : 136;
 	}
 }
 
@@ -135,24 +161,25 @@ static void add_learning(struct plan *p)
 	const struct topo *t = p->in->topo;
 	struct of_rule r;
 
-	blank(&r, TABLE_LEARN, PRIORITY_ARP);
-	r.match.has = OF_HAS_ETH_TYPE;
-	r.match.eth_type = ETH_TYPE_ARP;
-	output(p, &r, OF_PORT_CONTROLLER);
-	forward(&r, TABLE_FORWARD);
-	add(p, &r);
+	for (enum teller what = 0; what < TELLER_N; what++) {
+		blank(&r, OF_PLAN_LEARN, PRIORITY_ARP);
+		match_teller(&r, what);
+		output(p, &r, OF_PORT_CONTROLLER);
+		forward(&r, OF_PLAN_FORWARD);
+		add(p, &r);
+	}
 	for (uint32_t i = 0; i < t->n_hosts; i++) {
 		if (t->hosts[i].sw != p->idx)
 			continue;
-		blank(&r, TABLE_LEARN, PRIORITY_LEARN);
+		blank(&r, OF_PLAN_LEARN, PRIORITY_LEARN);
 		match_in_port(&r, t->hosts[i].port);
 		match_eth(&r, true, t->hosts[i].mac);
-		forward(&r, TABLE_FORWARD);
+		forward(&r, OF_PLAN_FORWARD);
 		add(p, &r);
 	}
-	blank(&r, TABLE_LEARN, 0);
+	blank(&r, OF_PLAN_LEARN, 0);
 	output(p, &r, OF_PORT_CONTROLLER);
-	forward(&r, TABLE_FORWARD);
+	forward(&r, OF_PLAN_FORWARD);
 	add(p, &r);
 }
 
@@ -167,7 +194,7 @@ static uint32_t port_to(const struct plan *p, const struct topo_host *h)
 static void add_forwarding(struct plan *p)
 {
 	const struct topo *t = p->in->topo;
-	unsigned int table = p->tables ? TABLE_FORWARD : TABLE_POLICY;
+	unsigned int table = p->tables ? OF_PLAN_FORWARD : OF_PLAN_POLICY;
 	struct of_rule r;
 
 	for (uint32_t i = 0; i < t->n_hosts; i++) {
@@ -182,10 +209,9 @@ static void add_forwarding(struct plan *p)
 		output(p, &r, port);
 		add(p, &r);
 	}
-	if (!p->tables) { // who asks for an address is learnt
+	for (enum teller what = 0; !p->tables && what <= TELLER_DHCP; what++) { // 1.0 has no IPv6
 		blank(&r, table, PRIORITY_ARP);
-		r.match.has = OF_HAS_ETH_TYPE;
-		r.match.eth_type = ETH_TYPE_ARP;
+		match_teller(&r, what);
 		output(p, &r, OF_PORT_CONTROLLER);
 		flood(p, &r);
 		add(p, &r);
@@ -199,17 +225,19 @@ static void add_forwarding(struct plan *p)
 
 // --- the policy
 
-static bool has_hosts(const struct plan *p)
+static bool has_hosts(const struct plan *p, uint32_t sw)
 {
-	for (uint32_t i = 0; i < p->sw->n_ports; i++) {
-		if (topo_is_edge(&p->sw->ports[i], p->in->now_ns))
+	const struct topo_switch *s = &p->in->topo->switches[sw];
+
+	for (uint32_t i = 0; i < s->n_ports; i++) {
+		if (topo_is_edge(&s->ports[i], p->in->now_ns))
 			return true;
 	}
 	return false;
 }
 
-// A row about one source that is known to be elsewhere is that switch's.
-static bool is_elsewhere(const struct plan *p, const struct box *box)
+// A row about one source that is known to be at another switch than sw is that switch's.
+static bool is_elsewhere(const struct plan *p, uint32_t sw, const struct box *box)
 {
 	const struct topo *t = p->in->topo;
 	bool known = false;
@@ -218,16 +246,133 @@ static bool is_elsewhere(const struct plan *p, const struct box *box)
 		if (t->hosts[i].ip4 == 0 || box->src.lo != match_ip4(t->hosts[i].ip4) ||
 		    box->src.hi != match_ip4_prefix(t->hosts[i].ip4, 32).hi)
 			continue;
-		if (t->hosts[i].sw == p->idx)
+		if (t->hosts[i].sw == sw)
 			return false;
 		known = true;
 	}
 	return known;
 }
 
-uint32_t of_plan_meter(uint64_t request)
+// --- limits
+
+// The number of switches that packets of the group may come in at; *here: this is one of them.
+static uint32_t sources(const struct plan *p, const struct match *flows, bool *here)
 {
-	return (uint32_t)(request % 0xfffff) + 1;
+	const struct topo *t = p->in->topo;
+	uint32_t n = 0;
+
+	*here = false;
+	for (uint32_t sw = 0; sw < t->n_switches; sw++) {
+		bool some = false;
+
+		for (uint32_t i = 0; i < flows->n_boxes && !some; i++)
+			some = t->switches[sw].up && !is_elsewhere(p, sw, &flows->boxes[i]) && has_hosts(p, sw);
+		n += some;
+		*here |= some && sw == p->idx;
+	}
+	return n;
+}
+
+// The meter of a limit: a small number made of the request's, the next one where another limit has it.
+static uint32_t meter_of(const struct of_policy *policy, uint64_t request)
+{
+	uint32_t id = (uint32_t)(request % METERS);
+
+	for (uint32_t i = 0; i < policy->demands.n && policy->demands.all[i].id < request; i++) {
+		const struct demand *d = &policy->demands.all[i];
+
+		if (d->kind == DEMAND_LIMIT && d->id % METERS == id)
+			id = (id + 1) % METERS;
+	}
+	return id + 1;
+}
+
+// Bursts of METER_BURST_MS: with less, TCP waits for its 200 ms timer while tokens run over (measured: 100 ms halves
+// it).
+static uint32_t add_meter(struct plan *p, const struct demand *d)
+{
+	bool here;
+	uint32_t n = sources(p, &d->flows, &here);
+	uint64_t kbps = d->rate_bps / 1000 / (n == 0 ? 1 : n);
+	struct of_meter m = {.id = meter_of(p->in->policy, d->id)};
+
+	m.rate_kbps = kbps == 0 ? 1 : kbps > UINT32_MAX ? UINT32_MAX : (uint32_t)kbps;
+	m.burst_kb = m.rate_kbps / 1000 * METER_BURST_MS + m.rate_kbps % 1000 * METER_BURST_MS / 1000;
+	if (m.burst_kb < METER_BURST_MIN_KB)
+		m.burst_kb = METER_BURST_MIN_KB;
+	if (p->rc == 0)
+		p->rc = of_meters_add(p->meters, &m);
+	return m.id;
+}
+
+static void unsaid(struct plan *p, const struct err *err)
+{
+	p->stats->rows_unsayable++;
+	memcpy(p->stats->why, err->msg, sizeof(p->stats->why) - 1);
+}
+
+static void add_limit_box(struct plan *p, const struct demand *d, const struct box *box, uint8_t colour)
+{
+	static struct of_match matches[MATCHES_MAX];
+	struct err err;
+	int n = of_lower_box(box, p->in->version, matches, MATCHES_MAX, &err);
+	struct of_rule r;
+
+	if (n < 0)
+		unsaid(p, &err);
+	for (int i = 0; i < n; i++) {
+		blank(&r, OF_PLAN_LIMIT + colour, PRIORITY_LIMIT);
+		r.match = matches[i];
+		r.cookie |= (uint32_t)d->id;
+		r.instructions.meter = add_meter(p, d);
+		forward(&r, OF_PLAN_LIMIT + colour + 1U);
+		add(p, &r);
+	}
+}
+
+static void add_limits(struct plan *p)
+{
+	const struct of_policy *policy = p->in->policy;
+	struct of_rule r;
+
+	for (unsigned int colour = 0; colour < OF_POLICY_COLOURS; colour++) {
+		blank(&r, OF_PLAN_LIMIT + colour, 0);
+		forward(&r, OF_PLAN_LIMIT + colour + 1);
+		add(p, &r);
+	}
+	for (uint32_t i = 0; i < policy->demands.n; i++) {
+		const struct demand *d = &policy->demands.all[i];
+
+		if (d->kind != DEMAND_LIMIT || d->start_ns > p->in->policy_ns || d->end_ns <= p->in->policy_ns ||
+		    policy->colours[i] == OF_POLICY_UNSAID || !has_hosts(p, p->idx))
+			continue;
+		for (uint32_t b = 0; b < d->flows.n_boxes; b++) {
+			if (!is_elsewhere(p, p->idx, &d->flows.boxes[b]))
+				add_limit_box(p, d, &d->flows.boxes[b], policy->colours[i]);
+		}
+	}
+}
+
+// --- access
+
+// An entry has one meter: the tightest limit's. The others' share of these packets is not counted.
+static uint32_t flat_meter(struct plan *p, const struct idset *limits)
+{
+	const struct demand *tightest = NULL;
+	struct err err;
+
+	if (limits->n > 1 || p->in->version == OF_VERSION_10) {
+		err_set(&err, ENOTSUP, "a switch with one table cannot meter request %" PRIu64,
+			limits->id[limits->n - 1]);
+		unsaid(p, &err);
+	}
+	for (unsigned int i = 0; i < limits->n; i++) {
+		const struct demand *d = demands_find(&p->in->policy->demands, limits->id[i]);
+
+		if (d != NULL && (tightest == NULL || d->rate_bps < tightest->rate_bps))
+			tightest = d;
+	}
+	return tightest == NULL || p->in->version == OF_VERSION_10 ? 0 : add_meter(p, tightest);
 }
 
 static void add_row_once(struct plan *p, const struct row *row, const struct of_match *match, unsigned int priority)
@@ -235,19 +380,19 @@ static void add_row_once(struct plan *p, const struct row *row, const struct of_
 	const struct topo *t = p->in->topo;
 	struct of_rule r;
 
-	blank(&r, TABLE_POLICY, priority);
+	blank(&r, OF_PLAN_POLICY, priority);
 	r.match = *match;
 	if (row->action.access == ACCESS_DENY) {
 		add(p, &r);
 		return;
 	}
 	if (p->tables) {
-		if (row->action.limits.n > 0)
-			r.instructions.meter = of_plan_meter(row->action.limits.id[0]);
-		forward(&r, TABLE_LEARN);
+		forward(&r, OF_PLAN_LIMIT);
 		add(p, &r);
 		return;
 	}
+	if (row->action.limits.n > 0)
+		r.instructions.meter = flat_meter(p, &row->action.limits);
 	for (uint32_t i = 0; i < t->n_hosts; i++) {
 		uint32_t port = port_to(p, &t->hosts[i]);
 		struct of_rule to = r;
@@ -269,14 +414,13 @@ static void add_row(struct plan *p, const struct row *row)
 	struct err err;
 	int n;
 
-	if (is_elsewhere(p, &row->box))
+	if (is_elsewhere(p, p->idx, &row->box))
 		return;
 	n = of_lower_box(&row->box, p->in->version, matches, MATCHES_MAX, &err);
 	if (n >= 0 && priority > PRIORITY_ROW_LAST)
 		n = err_set(&err, E2BIG, "a row of rank %u is beyond what priorities can say", row->rank);
 	if (n < 0) {
-		p->stats->rows_unsayable++;
-		memcpy(p->stats->why, err.msg, sizeof(p->stats->why) - 1);
+		unsaid(p, &err);
 		return;
 	}
 	for (int i = 0; i < n; i++)
@@ -285,9 +429,9 @@ static void add_row(struct plan *p, const struct row *row)
 
 static void add_policy(struct plan *p)
 {
-	const struct flowtab *ft = p->in->policy;
+	const struct flowtab *ft = p->tables ? &p->in->policy->access : &p->in->policy->flat;
 
-	if (!has_hosts(p))
+	if (!has_hosts(p, p->idx))
 		return;
 	for (uint32_t i = 0; i < ft->n_rows; i++) {
 		const struct row *row = &ft->rows[i];
@@ -297,20 +441,23 @@ static void add_policy(struct plan *p)
 	}
 }
 
-int of_plan(const struct of_plan_in *in, uint32_t sw, struct of_rules *out, struct of_plan_stats *stats)
+int of_plan(const struct of_plan_in *in, uint32_t sw, struct of_rules *out, struct of_meters *meters,
+	    struct of_plan_stats *stats)
 {
-	struct plan p = {.in = in, .sw = &in->topo->switches[sw], .idx = sw, .out = out, .stats = stats};
+	struct plan p = {
+		.in = in, .sw = &in->topo->switches[sw], .idx = sw, .out = out, .meters = meters, .stats = stats};
 	struct of_rule r;
 
-	p.tables = in->version == OF_VERSION_13 && in->n_tables >= 3;
+	p.tables = in->version == OF_VERSION_13 && in->n_tables >= OF_PLAN_TABLES;
 	memset(stats, 0, sizeof(*stats));
 	add_probes(&p);
 	add_ports(&p);
 	add_policy(&p);
 	if (p.tables) {
-		blank(&r, TABLE_POLICY, 0);
-		forward(&r, TABLE_LEARN);
+		blank(&r, OF_PLAN_POLICY, 0);
+		forward(&r, OF_PLAN_LIMIT);
 		add(&p, &r);
+		add_limits(&p);
 		add_learning(&p);
 	}
 	add_forwarding(&p);

@@ -2,24 +2,33 @@
 // The flow entries that one switch should have: shortest paths to hosts, flooding along a tree, and the policy where
 // traffic enters the network. A function from values to a value.
 //
-// 1.3, three tables: 0 asks the policy (only of what comes from hosts), 1 learns (unknown sources and ARP also go to
-// the controller), 2 forwards. 1.0, one table: rows of the policy times forwarding. Invariants: a frame from a port
+// With OF_PLAN_TABLES tables (1.3): the first asks whether what comes from hosts may pass, the next ones meter it (a
+// table for each colour of limits), then one learns (unknown sources and ARP also go to the controller), then one
+// forwards. With fewer, or 1.0, one table: rows of the policy times forwarding. Invariants: a frame from a port
 // that is not settled, or from a link that is not verified, goes nowhere; a frame is flooded along a spanning tree
 // only; a frame is judged by the policy at the switch where it enters, before it is forwarded. Thread: control only.
 #pragma once
-#include "hft/flowtab.h"
+#include "of_policy.h"
 #include "of_rules.h"
 #include "topo.h"
 
 #define OF_COOKIE (0x50414e45ULL << 32) // "PANE": entries of this controller
-// Low half: the IPv4 address of the host that an entry sends to at its own switch, so that a restarted controller finds
-// it there.
+// Low half, so that a restarted controller finds it there: of an entry that sends to a host at its own switch the
+// host's IPv4 address, of one that meters the number of the limit.
+
+enum of_plan_table {
+	OF_PLAN_POLICY,
+	OF_PLAN_LIMIT, // of colour 0
+	OF_PLAN_LEARN = OF_PLAN_LIMIT + OF_POLICY_COLOURS,
+	OF_PLAN_FORWARD,
+	OF_PLAN_TABLES,
+};
 
 struct of_plan_in {
 	const struct topo *topo;
 	const uint32_t *tree;        // topo_tree
 	const uint32_t *const *next; // by destination switch: topo_paths_to
-	const struct flowtab *policy;
+	const struct of_policy *policy;
 	int64_t now_ns;    // monotonic, the topology's
 	int64_t policy_ns; // since the epoch: rows in force then
 	uint8_t version;
@@ -31,7 +40,8 @@ struct of_plan_stats {
 	char why[160];           // of one of them
 };
 
-// Rules are appended to out and sorted. 0, -ENOMEM, or -E2BIG: more ports to flood to than OF_ACTIONS_MAX.
-int of_plan(const struct of_plan_in *in, uint32_t sw, struct of_rules *out, struct of_plan_stats *stats);
-// The meter of a request's limit on a switch of 1.3: never 0 nor a reserved one.
-uint32_t of_plan_meter(uint64_t request);
+// Rules are appended to out and sorted, and the meters that they name. 0, -ENOMEM, or -E2BIG: more ports to flood to
+// than OF_ACTIONS_MAX. A limit on what comes in at several switches is divided among them, so that it always bounds the
+// aggregate: a flow group has one meter at each of them, and OpenFlow has none for all.
+int of_plan(const struct of_plan_in *in, uint32_t sw, struct of_rules *out, struct of_meters *meters,
+	    struct of_plan_stats *stats);

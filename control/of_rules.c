@@ -93,8 +93,9 @@ static bool same_instructions(const struct of_instructions *x, const struct of_i
 	return true;
 }
 
-void of_rules_diff(const struct of_rules *have, const struct of_rules *want,
-		   void (*fn)(void *ctx, enum of_rules_change change, const struct of_rule *rule), void *ctx)
+typedef void change_fn(void *ctx, enum of_rules_change change, const struct of_rule *rule);
+
+static void tell_new(const struct of_rules *have, const struct of_rules *want, bool absent, change_fn *fn, void *ctx)
 {
 	uint32_t h = 0;
 
@@ -103,16 +104,24 @@ void of_rules_diff(const struct of_rules *have, const struct of_rules *want,
 
 		while (h < have->n && (cmp = compare_names(&have->rules[h], &want->rules[w])) < 0)
 			h++;
-		if (h == have->n || cmp != 0)
-			fn(ctx, OF_RULE_ADD, &want->rules[w]);
-		else if (!same_instructions(&have->rules[h].instructions, &want->rules[w].instructions) ||
-			 have->rules[h].cookie != want->rules[w].cookie)
+		if (h == have->n || cmp != 0) {
+			if (absent)
+				fn(ctx, OF_RULE_ADD, &want->rules[w]);
+		} else if (!absent && (!same_instructions(&have->rules[h].instructions, &want->rules[w].instructions) ||
+				       have->rules[h].cookie != want->rules[w].cookie)) {
 			fn(ctx, OF_RULE_MODIFY, &want->rules[w]);
+		}
 	}
-	for (uint32_t w = 0, i = 0; i < have->n; i++) {
-		while (w < want->n && compare_names(&want->rules[w], &have->rules[i]) < 0)
-			w++;
-		if (w == want->n || compare_names(&want->rules[w], &have->rules[i]) != 0)
+}
+
+void of_rules_diff(const struct of_rules *have, const struct of_rules *want, change_fn *fn, void *ctx)
+{
+	tell_new(have, want, true, fn, ctx);
+	tell_new(have, want, false, fn, ctx);
+	for (uint32_t w = want->n, i = have->n; i-- > 0;) {
+		while (w > 0 && compare_names(&want->rules[w - 1], &have->rules[i]) > 0)
+			w--;
+		if (w == 0 || compare_names(&want->rules[w - 1], &have->rules[i]) != 0)
 			fn(ctx, OF_RULE_DELETE, &have->rules[i]);
 	}
 }
@@ -139,4 +148,76 @@ void of_rule_message(enum of_rules_change change, const struct of_rule *rule, st
 	// An add replaces an entry of the same name, cookie and timeouts included; a modification would keep those.
 	f->command = OF_FLOW_ADD;
 	f->instructions = rule->instructions;
+}
+
+// --- meters
+
+void of_meters_init(struct of_meters *m)
+{
+	*m = (struct of_meters){0};
+}
+
+void of_meters_fini(struct of_meters *m)
+{
+	free(m->meters);
+	*m = (struct of_meters){0};
+}
+
+int of_meters_add(struct of_meters *m, const struct of_meter *meter)
+{
+	uint32_t at = m->n;
+
+	while (at > 0 && m->meters[at - 1].id > meter->id)
+		at--;
+	if (at > 0 && m->meters[at - 1].id == meter->id)
+		return 0;
+	if (m->n == m->cap) {
+		uint32_t cap = m->cap == 0 ? 16 : m->cap * 2;
+		struct of_meter *more = reallocarray(m->meters, cap, sizeof(*more));
+
+		if (more == NULL)
+			return -ENOMEM;
+		m->meters = more;
+		m->cap = cap;
+	}
+	memmove(&m->meters[at + 1], &m->meters[at], (m->n - at) * sizeof(*m->meters));
+	m->meters[at] = *meter;
+	m->n++;
+	return 0;
+}
+
+void of_meters_diff(const struct of_meters *have, const struct of_meters *want,
+		    void (*fn)(void *ctx, enum of_rules_change change, const struct of_meter *meter), void *ctx)
+{
+	for (uint32_t w = 0, h = 0; w < want->n; w++) {
+		while (h < have->n && have->meters[h].id < want->meters[w].id)
+			h++;
+		if (h == have->n || have->meters[h].id != want->meters[w].id)
+			fn(ctx, OF_RULE_ADD, &want->meters[w]);
+		else if (memcmp(&have->meters[h], &want->meters[w], sizeof(*want->meters)) != 0)
+			fn(ctx, OF_RULE_MODIFY, &want->meters[w]);
+	}
+	for (uint32_t h = 0, w = 0; h < have->n; h++) {
+		while (w < want->n && want->meters[w].id < have->meters[h].id)
+			w++;
+		if (w == want->n || want->meters[w].id != have->meters[h].id)
+			fn(ctx, OF_RULE_DELETE, &have->meters[h]);
+	}
+}
+
+void of_meter_message(enum of_rules_change change, const struct of_meter *meter, struct of_msg *m)
+{
+	static const uint16_t commands[] = {[OF_RULE_ADD] = 0, [OF_RULE_MODIFY] = 1, [OF_RULE_DELETE] = 2};
+	struct of_meter_mod *mod = &m->meter_mod;
+
+	memset(m, 0, sizeof(*m));
+	m->type = OF_METER_MOD;
+	mod->command = commands[change];
+	mod->meter = meter->id;
+	mod->flags = OF_METER_KBPS | OF_METER_BURST;
+	if (change == OF_RULE_DELETE)
+		return;
+	mod->n_bands = 1;
+	mod->bands[0].rate = meter->rate_kbps;
+	mod->bands[0].burst = meter->burst_kb;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Sets of flow entries, and the difference between two of them. An entry is named by table, priority and match
-// (OpenFlow 1.3.5, section 5.2); matches are made in zeroed memory, so that bytes tell them apart. Values, no I/O.
-// Owner: the caller. Thread: control only.
+// Sets of flow entries and of meters, and the difference between two of them. An entry is named by table, priority and
+// match (OpenFlow 1.3.5, section 5.2); matches are made in zeroed memory, so that bytes tell them apart. Values, no
+// I/O. Owner: the caller. Thread: control only.
 #pragma once
 #include "of_wire.h"
 
@@ -25,8 +25,28 @@ int of_rules_add(struct of_rules *r, const struct of_rule *rule); // copied; 0 o
 int of_rules_sort(struct of_rules *r);
 
 enum of_rules_change { OF_RULE_ADD, OF_RULE_MODIFY, OF_RULE_DELETE };
-// Calls fn for what makes `have` into `want`, both sorted: additions and modifications first, then deletions.
+// Calls fn for what makes `have` into `want`, both sorted: additions by falling priority, then modifications, then
+// deletions by rising priority, table by table. In this order every packet meets in each table the entry that it met
+// before or the one that it will meet: an addition is reached only where none of those still missing is above it; what
+// lies under an entry to be deleted and is to be deleted too goes first.
 void of_rules_diff(const struct of_rules *have, const struct of_rules *want,
 		   void (*fn)(void *ctx, enum of_rules_change change, const struct of_rule *rule), void *ctx);
 // The flow mod of a change.
 void of_rule_message(enum of_rules_change change, const struct of_rule *rule, struct of_msg *m);
+
+struct of_meter {
+	uint32_t id, rate_kbps, burst_kb; // kilobits
+};
+
+struct of_meters {
+	struct of_meter *meters; // by id, each once
+	uint32_t n, cap;
+};
+
+void of_meters_init(struct of_meters *m);
+void of_meters_fini(struct of_meters *m);
+int of_meters_add(struct of_meters *m, const struct of_meter *meter); // one of its id stays; 0 or -ENOMEM
+// As of_rules_diff; meters are changed in place.
+void of_meters_diff(const struct of_meters *have, const struct of_meters *want,
+		    void (*fn)(void *ctx, enum of_rules_change change, const struct of_meter *meter), void *ctx);
+void of_meter_message(enum of_rules_change change, const struct of_meter *meter, struct of_msg *m);

@@ -13,10 +13,9 @@
 #include <sys/random.h>
 
 #include "engine.h"
-#include "hft/compile.h"
-#include "hft/condense.h"
 #include "log.h"
 #include "loop.h"
+#include "nib.h"
 
 #define SESSIONS_MAX 1024
 #define HOSTS_MAX 65536
@@ -33,6 +32,7 @@ struct session {
 struct of_server {
 	struct evconnlistener *listener;
 	struct of_net *net;
+	struct nib *nib;
 	TAILQ_HEAD(, session) sessions;
 	unsigned int n_sessions;
 	uint64_t policy_gen;
@@ -130,7 +130,7 @@ static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struc
 	(void)len;
 }
 
-struct of_server *of_server_create(struct event_base *base, const char *listen, struct err *err)
+struct of_server *of_server_create(struct event_base *base, const char *listen, struct nib *nib, struct err *err)
 {
 	const struct of_net_ops ops = {.send = net_send, .close = net_close, .note = net_note};
 	struct of_net_conf conf = {.hosts_max = HOSTS_MAX};
@@ -143,6 +143,7 @@ struct of_server *of_server_create(struct event_base *base, const char *listen, 
 		err_set(err, ENOMEM, "openflow: out of memory");
 		return NULL;
 	}
+	s->nib = nib;
 	TAILQ_INIT(&s->sessions);
 	s->net = of_net_create(&ops, &conf);
 	if (evutil_parse_sockaddr_port(listen, (struct sockaddr *)&addr, &len) < 0)
@@ -171,32 +172,34 @@ void of_server_destroy(struct of_server *s)
 		after = TAILQ_NEXT(at, link);
 		session_end(at);
 	}
+	nib_net_set(s->nib, NULL);
 	of_net_destroy(s->net);
 	free(s);
 }
 
-// The flat table of the policy: the compiler's other result, beside the parts that the dataplane gets.
+// The policy in the forms that switches take, beside the parts that the dataplane gets.
 static void take_policy(struct of_server *s, const struct engine *engine, int64_t now_ns)
 {
-	struct flowtab ft;
+	struct of_policy policy;
+	struct demands demands;
 	struct tree tree;
 	struct err err;
 	int ret;
 
 	tree_init(&tree);
-	flowtab_init(&ft);
-	ret = engine_policy(engine, now_ns, &tree);
+	demands_init(&demands);
+	of_policy_init(&policy);
+	ret = engine_policy_all(engine, now_ns, &tree, &demands);
 	if (ret == 0)
-		ret = hft_compile(&tree, now_ns, COMPILE_ROWS_MAX, &ft, &err);
+		ret = of_policy_build(&policy, &tree, &demands, now_ns, &err);
 	else
 		err_set(&err, -ret, "the policy tree cannot be made");
-	if (ret == 0) {
-		condense(&ft); // without memory for it the table is only longer
-		of_net_policy(s->net, &ft);
-	} else {
+	if (ret == 0)
+		of_net_policy(s->net, &policy);
+	else
 		log_error("openflow: switches keep the last policy: %s", err.msg);
-	}
-	flowtab_fini(&ft);
+	of_policy_fini(&policy);
+	demands_fini(&demands);
 	tree_fini(&tree);
 }
 
@@ -204,6 +207,7 @@ int64_t of_server_turn(struct of_server *s, const struct engine *engine, int64_t
 {
 	int64_t uptime_ns = loop_uptime_ns(), next_ns;
 	struct session *at, *after;
+	struct nib_net view;
 
 	if (s->n_sessions > 0 && (!s->policy_known || s->policy_gen != engine_policy_gen(engine))) {
 		s->policy_known = true;
@@ -211,6 +215,8 @@ int64_t of_server_turn(struct of_server *s, const struct engine *engine, int64_t
 		take_policy(s, engine, now_ns);
 	}
 	of_net_turn(s->net, uptime_ns, now_ns);
+	view = (struct nib_net){of_net_topo(s->net), of_net_addrs(s->net), now_ns - uptime_ns};
+	nib_net_set(s->nib, &view);
 	for (at = TAILQ_FIRST(&s->sessions); at != NULL; at = after) {
 		after = TAILQ_NEXT(at, link);
 		if (at->closing)

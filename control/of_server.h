@@ -9,10 +9,12 @@
 
 struct engine;
 struct event_base;
+struct nib;
 struct of_server;
 
 // listen: "ADDRESS:PORT" (6653 is OpenFlow's). NULL with err: it cannot be listened on, or out of memory.
-struct of_server *of_server_create(struct event_base *base, const char *listen, struct err *err);
+// nib is borrowed: it is shown the switches, until the end.
+struct of_server *of_server_create(struct event_base *base, const char *listen, struct nib *nib, struct err *err);
 void of_server_destroy(struct of_server *s); // accepts NULL; switches keep what they have
 
 // Once a turn: puts what the engine's policy is into the switches, keeps sessions alive. now_ns: since the epoch.

@@ -8,7 +8,7 @@
 #define EXPANDED_BOXES_MAX 1024
 
 // A binding speaks of the source; as a destination it is its mirror.
-static struct box mirrored(const struct box *box)
+struct box policy_mirrored(const struct box *box)
 {
 	struct box out = *box;
 
@@ -26,7 +26,7 @@ static int binding_at_side(const struct match *binding, enum match_field side, s
 	int rc = 0;
 
 	for (uint32_t i = 0; i < binding->n_boxes && rc == 0; i++) {
-		struct box box = side == MATCH_SRC_USER ? binding->boxes[i] : mirrored(&binding->boxes[i]);
+		struct box box = side == MATCH_SRC_USER ? binding->boxes[i] : policy_mirrored(&binding->boxes[i]);
 
 		rc = match_add(out, &box);
 	}
@@ -192,12 +192,41 @@ static int add_atom(const struct state *s, const struct request *r, uint32_t nod
 	return rc;
 }
 
+static int add_demand(const struct state *s, const struct request *r, uint32_t node, struct demands *demands)
+{
+	struct demand d = {.id = r->id,
+			   .node = node,
+			   .rate_bps = r->rate_bps,
+			   .start_ns = r->start_ns,
+			   .end_ns = r->end_ns,
+			   .addresses = r->addresses};
+	int rc;
+
+	if (r->verb == VERB_RATELIMIT)
+		d.kind = DEMAND_LIMIT;
+	else if (r->verb == VERB_RESERVE || (r->verb == VERB_HINT && r->rate_bps > 0))
+		d.kind = DEMAND_RESERVE;
+	else if (r->verb == VERB_WAYPOINT && !r->suspended)
+		d.kind = DEMAND_WAYPOINT;
+	else if (r->verb == VERB_AVOID)
+		d.kind = DEMAND_AVOID;
+	else
+		return 0;
+	match_init(&d.flows);
+	rc = policy_expand(&s->users, &r->flows, &d.flows);
+	if (rc == 0 && d.flows.n_boxes > 0)
+		rc = demands_add(demands, &d);
+	match_fini(&d.flows);
+	return rc;
+}
+
 static bool has_requests(const struct share *share)
 {
 	return share->n_access[ACCESS_NONE] + share->n_access[ACCESS_ALLOW] + share->n_access[ACCESS_DENY] > 0;
 }
 
-int policy_build(const struct state *s, int64_t now_ns, struct tree *tree)
+// demands: NULL, or to be filled as well.
+static int build(const struct state *s, int64_t now_ns, struct tree *tree, struct demands *demands)
 {
 	const struct share *share = s->shares.root, *last = NULL;
 	int node = TREE_NO_PARENT, rc = 0;
@@ -215,11 +244,28 @@ int policy_build(const struct state *s, int64_t now_ns, struct tree *tree)
 		node = tree_add_node(tree, (uint32_t)node);
 		last = share;
 		rc = node < 0 ? node : 0;
+		if (rc == 0)
+			tree->nodes[node].number = share->number;
 		TAILQ_FOREACH (r, &share->requests, link) {
 			if (rc == 0 && r->end_ns > now_ns)
 				rc = add_atom(s, r, (uint32_t)node, tree);
+			if (rc == 0 && r->end_ns > now_ns && demands != NULL)
+				rc = add_demand(s, r, (uint32_t)node, demands);
 		}
 		share = share_next(s->shares.root, share, true);
 	}
+	return rc;
+}
+
+int policy_build(const struct state *s, int64_t now_ns, struct tree *tree)
+{
+	return build(s, now_ns, tree, NULL);
+}
+
+int policy_build_all(const struct state *s, int64_t now_ns, struct tree *tree, struct demands *demands)
+{
+	int rc = build(s, now_ns, tree, demands);
+
+	demands_sort(demands);
 	return rc;
 }

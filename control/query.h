@@ -15,7 +15,12 @@ int query_traffic(struct state *s, const struct principal *speaker, const struct
 int query_between(struct state *s, const struct principal *speaker, const struct statement *st, struct reply *reply);
 // What happens to a packet, in explain.c.
 int query_explain(struct state *s, const struct principal *speaker, const struct statement *st, struct reply *reply);
-// What the network told of itself (nib.h), in query_net.c.
+// A switch's number as answers show it: 16 hexadecimal digits.
+struct dpid_text {
+	char text[20];
+};
+struct dpid_text query_dpid(const struct topo *topo, uint32_t sw);
+// What the network told of itself (nib.h), in query_net.c and query_hosts.c.
 int query_links(struct state *s, const struct principal *speaker, const struct statement *st, struct reply *reply);
 int query_hosts(struct state *s, const struct principal *speaker, const struct statement *st, struct reply *reply);
 int query_queues(struct state *s, const struct principal *speaker, const struct statement *st, struct reply *reply);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Queries about ports, hosts and queues: what the dataplane told (nib.h) and what stands at them.
+// Queries about ports, links and queues: what the dataplane and switches told (nib.h) and what stands at them.
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -24,6 +24,59 @@ static const struct {
 };
 
 #define N_COUNTERS (sizeof(counters) / sizeof(counters[0]))
+
+struct dpid_text query_dpid(const struct topo *topo, uint32_t sw)
+{
+	struct dpid_text t;
+
+	snprintf(t.text, sizeof(t.text), "%016" PRIx64, topo->switches[sw].dpid);
+	return t;
+}
+
+static json_t *end_json(const struct topo *topo, uint32_t sw, const struct topo_port *port)
+{
+	json_t *end = json_object();
+
+	json_object_set_new(end, "switch", json_string(query_dpid(topo, sw).text));
+	json_object_set_new(end, "port", json_string(port->name));
+	json_object_set_new(end, "number", json_integer(port->no));
+	return end;
+}
+
+// What is behind a port of a switch, as far as it is known.
+static const char *behind(const struct nib_net *net, uint32_t sw, const struct topo_port *p)
+{
+	uint32_t peer, peer_port;
+
+	if (!p->up)
+		return "nothing";
+	return topo_link(net->topo, sw, p->no, &peer, &peer_port) ? "switch" : p->inner ? "unverified" : "hosts";
+}
+
+static void switch_ports(const struct state *s, struct reply *reply)
+{
+	const struct nib_net *net = nib_net(s->nib);
+
+	for (uint32_t sw = 0; net != NULL && sw < net->topo->n_switches; sw++) {
+		const struct topo_switch *t = &net->topo->switches[sw];
+		struct dpid_text dpid = query_dpid(net->topo, sw);
+
+		for (uint32_t i = 0; i < t->n_ports; i++) {
+			const struct topo_port *p = &t->ports[i];
+			json_t *item = end_json(net->topo, sw, p);
+			char text[200];
+
+			json_object_set_new(item, "up", json_boolean(p->up));
+			json_object_set_new(item, "rate",
+					    p->speed_bps == 0 ? json_null() : answer_number_json(p->speed_bps));
+			json_object_set_new(item, "behind", json_string(behind(net, sw, p)));
+			snprintf(text, sizeof(text), "%s/%s openflow:%" PRIu32 " %s %s behind=%s", dpid.text, p->name,
+				 p->no, p->up ? "up" : "down",
+				 p->speed_bps == 0 ? "no-rate" : answer_number(p->speed_bps).text, behind(net, sw, p));
+			reply_item(reply, item, text);
+		}
+	}
+}
 
 int query_ports(struct state *s, const struct principal *speaker, const struct statement *st, struct reply *reply)
 {
@@ -53,168 +106,52 @@ int query_ports(struct state *s, const struct principal *speaker, const struct s
 		json_object_set_new(item, "counters", values);
 		reply_item(reply, item, text);
 	}
+	switch_ports(s, reply);
 	return 0;
 }
 
-// A single switch has no links to others.
-int query_links(struct state *s, const struct principal *speaker, const struct statement *st, struct reply *reply)
+// One item for both directions, or for the only one that was seen.
+static void link_item(const struct nib_net *net, uint32_t sw, const struct topo_port *port, bool both,
+		      struct reply *reply)
 {
-	if (view_anywhere(s, speaker, VIEW_LINKS, reply) < 0)
-		return -1;
-	reply->is_list = true;
-	return 0;
-}
-
-struct host { // what is known of one, as far as it is
-	const char *name, *user, *port;
-	struct ip_addr addr;
-	bool has_addr;
-	const struct nib_seen *seen;
-};
-
-static bool is_address(const struct span128 *span, bool ip6, const struct ip_addr *addr)
-{
-	return ip6 == addr->ip6 && span->lo == addr->addr;
-}
-
-static const char *name_of(const struct nib *nib, const struct ip_addr *addr)
-{
-	struct span128 span;
-	uint32_t kinds;
-	const char *name;
-
-	for (size_t i = 0; (name = nib_host_at(nib, i, &span, &kinds)) != NULL; i++)
-		if (is_address(&span, (kinds & MATCH_KINDS_V6) != 0, addr))
-			return name;
-	return NULL;
-}
-
-// Whose all traffic of that address is. Ports that are bound do not make it a user's.
-static const char *user_of(const struct users *users, const struct ip_addr *addr, const struct nib_seen *seen)
-{
-	struct match_packet packet = {.src = addr->addr, .kind = addr->ip6 ? MATCH_IP6 : MATCH_IP4};
-
-	if (seen != NULL)
-		packet.f[MATCH_SRC_ETH] = seen->mac;
-	for (uint32_t i = 0; i < users->n; i++)
-		for (uint32_t b = 0; b < users->all[i]->n_bindings; b++)
-			if (match_covers(&users->all[i]->bindings[b], &packet))
-				return users->all[i]->name;
-	return NULL;
-}
-
-static struct host host_seen(const struct state *s, const struct nib_seen *seen)
-{
-	const struct nib_port *port = nib_port_find(s->nib, seen->port);
-	struct host h = {.seen = seen, .port = port == NULL ? NULL : port->name};
-
-	if (seen->has_ip) {
-		h.addr = (struct ip_addr){seen->ip, seen->ip6};
-		h.has_addr = true;
-		h.name = name_of(s->nib, &h.addr);
-		h.user = user_of(&s->users, &h.addr, seen);
-	}
-	return h;
-}
-
-static json_t *text_or_null(const char *text)
-{
-	return text == NULL ? json_null() : json_string(text);
-}
-
-static void host_item(const struct host *h, struct reply *reply)
-{
+	const struct topo_port *peer = topo_port(net->topo, port->peer, port->peer_port);
+	uint64_t rate = port->speed_bps < peer->speed_bps ? port->speed_bps : peer->speed_bps;
 	json_t *item = json_object();
-	char text[320], mac[20] = "-";
-	const char *addr = h->has_addr ? ip_addr_text(&h->addr).text : NULL;
-	struct ip_text copy = {"-"};
+	char text[200];
 
-	if (addr != NULL)
-		copy = ip_addr_text(&h->addr);
-	if (h->seen != NULL)
-		snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", (unsigned)(h->seen->mac >> 40 & 255),
-			 (unsigned)(h->seen->mac >> 32 & 255), (unsigned)(h->seen->mac >> 24 & 255),
-			 (unsigned)(h->seen->mac >> 16 & 255), (unsigned)(h->seen->mac >> 8 & 255),
-			 (unsigned)(h->seen->mac & 255));
-	json_object_set_new(item, "address", h->has_addr ? json_string(copy.text) : json_null());
-	json_object_set_new(item, "name", text_or_null(h->name));
-	json_object_set_new(item, "user", text_or_null(h->user));
-	json_object_set_new(item, "port", text_or_null(h->port));
-	json_object_set_new(item, "mac", h->seen == NULL ? json_null() : json_string(mac));
-	json_object_set_new(item, "vlan", h->seen == NULL ? json_null() : json_integer(h->seen->vlan));
-	json_object_set_new(item, "seen", h->seen == NULL ? json_null() : answer_time_json(h->seen->last_ns));
-	snprintf(text, sizeof(text), "%s %s %s %s %s", copy.text, h->name == NULL ? "-" : h->name,
-		 h->port == NULL ? "-" : h->port, mac, h->user == NULL ? "-" : h->user);
+	json_object_set_new(item, "from", end_json(net->topo, sw, port));
+	json_object_set_new(item, "to", end_json(net->topo, port->peer, peer));
+	json_object_set_new(item, "rate", rate == 0 ? json_null() : answer_number_json(rate));
+	json_object_set_new(item, "both_ways", json_boolean(both));
+	json_object_set_new(item, "seen", answer_time_json(port->seen_ns + net->wall_minus_now_ns));
+	snprintf(text, sizeof(text), "%s %s %s %s %s %s", query_dpid(net->topo, sw).text, port->name,
+		 query_dpid(net->topo, port->peer).text, peer->name, rate == 0 ? "no-rate" : answer_number(rate).text,
+		 both ? "both-ways" : "one-way");
 	reply_item(reply, item, text);
 }
 
-// The latest sight of an address, or NULL.
-static const struct nib_seen *latest(const struct nib *nib, const struct ip_addr *addr)
+int query_links(struct state *s, const struct principal *speaker, const struct statement *st, struct reply *reply)
 {
-	const struct nib_seen *found = NULL, *seen;
+	const struct nib_net *net = nib_net(s->nib);
 
-	for (size_t i = 0; (seen = nib_seen_at(nib, i)) != NULL; i++)
-		if (seen->has_ip && seen->ip6 == addr->ip6 && seen->ip == addr->addr &&
-		    (found == NULL || seen->last_ns > found->last_ns))
-			found = seen;
-	return found;
-}
-
-static const struct nib_port *port_named(const struct nib *nib, const char *name)
-{
-	const struct nib_port *port;
-
-	for (size_t i = 0; (port = nib_port_at(nib, i)) != NULL; i++)
-		if (strcmp(port->name, name) == 0)
-			return port;
-	return NULL;
-}
-
-int query_hosts(struct state *s, const struct principal *speaker, const struct statement *st, struct reply *reply)
-{
-	const struct nib_port *behind = st->name[0] == '\0' ? NULL : port_named(s->nib, st->name);
-	const struct nib_seen *seen;
-	struct span128 span;
-	const char *name;
-	uint32_t kinds;
-
-	if (view_anywhere(s, speaker, VIEW_HOSTS, reply) < 0)
+	(void)st;
+	if (view_anywhere(s, speaker, VIEW_LINKS, reply) < 0)
 		return -1;
-	if (st->name[0] != '\0' && behind == NULL)
-		return reply_refuse(reply, REPLY_BAD_VALUE, "there is no port %s", st->name);
 	reply->is_list = true;
-	for (size_t i = 0; (seen = nib_seen_at(s->nib, i)) != NULL; i++) {
-		struct host h = host_seen(s, seen);
+	for (uint32_t sw = 0; net != NULL && sw < net->topo->n_switches; sw++) {
+		const struct topo_switch *t = &net->topo->switches[sw];
 
-		if (behind == NULL || seen->port == behind->port)
-			host_item(&h, reply);
+		for (uint32_t i = 0; i < t->n_ports; i++) {
+			const struct topo_port *p = &t->ports[i];
+			uint32_t peer, peer_port;
+			bool both = topo_link(net->topo, sw, p->no, &peer, &peer_port);
+
+			if (p->peer == TOPO_NONE || topo_port(net->topo, p->peer, p->peer_port) == NULL)
+				continue;
+			if (!both || sw < peer || (sw == peer && p->no < peer_port))
+				link_item(net, sw, p, both, reply);
+		}
 	}
-	// Those the configuration names but nobody has seen.
-	for (size_t i = 0; behind == NULL && (name = nib_host_at(s->nib, i, &span, &kinds)) != NULL; i++) {
-		struct host h = {.name = name, .addr = {span.lo, (kinds & MATCH_KINDS_V6) != 0}, .has_addr = true};
-
-		h.user = user_of(&s->users, &h.addr, NULL);
-		if (latest(s->nib, &h.addr) == NULL)
-			host_item(&h, reply);
-	}
-	return 0;
-}
-
-int query_where(struct state *s, const struct principal *speaker, const struct statement *st, struct reply *reply)
-{
-	struct host h = {.addr = st->addresses->at[0], .has_addr = true};
-	const struct nib_seen *seen;
-
-	if (view_anywhere(s, speaker, VIEW_HOSTS, reply) < 0)
-		return -1;
-	seen = latest(s->nib, &h.addr);
-	h.name = name_of(s->nib, &h.addr);
-	h.user = user_of(&s->users, &h.addr, seen);
-	if (seen != NULL)
-		h = host_seen(s, seen);
-	reply->is_list = true;
-	if (seen != NULL || h.name != NULL || h.user != NULL)
-		host_item(&h, reply);
 	return 0;
 }
 

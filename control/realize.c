@@ -4,117 +4,228 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "dataplane/proto.h"
-#include "hft/compile.h"
-#include "hft/condense.h"
+#include "link_state.h"
+#include "log.h"
+#include "part_book.h"
 
 #define RETRY_NS 10000000000LL
 
-static int compare_ids(const void *a, const void *b)
-{
-	const uint64_t *x = a, *y = b;
+// Numbers that have to wait for room.
+struct waiting {
+	uint64_t *ids;
+	uint32_t n, cap;
+};
 
-	return *x < *y ? -1 : *x > *y;
+struct realize {
+	struct engine *engine;
+	struct dp_link *link;
+	struct part_book *book; // NULL: to be made anew
+	struct waiting requests, shares;
+	bool pushed;      // something was, also nothing at all
+	bool room;        // rows went since those that wait were tried
+	int64_t retry_ns; // when to try them anyway
+	struct err why;   // the last one waits
+	struct realize_stats stats;
+};
+
+// Rows keep the categories that the dataplane has for them.
+static void compared(void *ctx)
+{
+	struct realize *r = ctx;
+	struct err err;
+
+	if (r->book != NULL && part_book_recolour(r->book, &err) < 0)
+		log_warning("categories of the dataplane's rows are not taken over: %s", err.msg);
 }
 
-// The distinct numbers the rows name, ascending; malloc'ed. 0 or -ENOMEM.
-static int named_ids(const struct flowtab *ft, uint64_t **ids, size_t *n_ids)
+struct realize *realize_create(struct engine *engine, struct dp_link *link, struct err *err)
 {
-	size_t n = 0, distinct = 0;
+	struct realize *r = calloc(1, sizeof(*r));
+	struct dp_link_hooks hooks = {.compared = compared, .ctx = r};
 
-	for (uint32_t i = 0; i < ft->n_rows; i++)
-		n += ft->rows[i].action.reservations.n + ft->rows[i].action.limits.n;
-	*ids = malloc((n + 1) * sizeof(**ids));
-	if (*ids == NULL)
-		return -ENOMEM;
-	n = 0;
-	for (uint32_t i = 0; i < ft->n_rows; i++) {
-		const struct idset *sets[] = {&ft->rows[i].action.reservations, &ft->rows[i].action.limits};
-
-		for (int s = 0; s < 2; s++) {
-			for (unsigned int k = 0; k < sets[s]->n; k++)
-				(*ids)[n++] = sets[s]->id[k];
-		}
+	if (r == NULL) {
+		err_set(err, ENOMEM, "out of memory");
+		return NULL;
 	}
-	qsort(*ids, n, sizeof(**ids), compare_ids);
-	for (size_t i = 0; i < n; i++) {
-		if (i == 0 || (*ids)[i] != (*ids)[i - 1])
-			(*ids)[distinct++] = (*ids)[i];
-	}
-	*n_ids = distinct;
-	return 0;
+	r->engine = engine;
+	r->link = link;
+	dp_link_hook(link, &hooks);
+	return r;
 }
 
-// The rate of each reservation and limit that a row names.
-static int meters_of(const struct tree *tree, const struct flowtab *ft, struct proto_meter **meters, uint32_t *n_meters)
+void realize_destroy(struct realize *r)
 {
-	size_t n_ids = 0;
+	static const struct dp_link_hooks none;
+
+	if (r == NULL)
+		return;
+	dp_link_hook(r->link, &none);
+	part_book_destroy(r->book);
+	free(r->requests.ids);
+	free(r->shares.ids);
+	free(r);
+}
+
+// --- those that wait
+
+// Out of memory: all will be gone through again.
+static void forget_all(struct realize *r)
+{
+	part_book_destroy(r->book);
+	r->book = NULL;
+	r->requests.n = r->shares.n = 0;
+	dp_link_hold(r->link);
+}
+
+static void wait_for_room(struct realize *r, struct waiting *w, uint64_t id, const struct err *why)
+{
+	uint32_t cap = w->cap == 0 ? 64 : w->cap * 2;
 	uint64_t *ids;
 
-	*n_meters = 0;
-	*meters = malloc((tree->n_atoms + 1) * sizeof(**meters));
-	if (*meters == NULL || named_ids(ft, &ids, &n_ids) < 0)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < tree->n_atoms; i++) {
-		const struct atom *atom = &tree->atoms[i];
-
-		if (atom->part != ATOM_ACCESS && bsearch(&atom->id, ids, n_ids, sizeof(*ids), compare_ids) != NULL)
-			(*meters)[(*n_meters)++] = (struct proto_meter){
-				.id = atom->id,
-				.rate_bps = atom->rate_bps,
-				.kind = atom->part == ATOM_RESERVE ? PROTO_METER_RESERVATION : PROTO_METER_LIMIT,
-			};
+	r->stats.failures++;
+	r->why = *why;
+	for (uint32_t i = 0; i < w->n; i++) {
+		if (w->ids[i] == id)
+			return;
 	}
-	free(ids);
-	return 0;
+	if (w->n == w->cap) {
+		ids = reallocarray(w->ids, cap, sizeof(*ids));
+		if (ids == NULL) {
+			forget_all(r);
+			return;
+		}
+		w->ids = ids;
+		w->cap = cap;
+	}
+	w->ids[w->n++] = id;
 }
 
-static int realize_tree(struct realize *r, const struct tree *tree, int64_t now_ns, struct err *err)
+static int follow_one(struct realize *r, bool is_share, uint64_t id, int64_t now_ns, struct err *why)
 {
-	struct proto_meter *meters = NULL;
-	uint32_t n_meters = 0;
-	struct flowtab ft;
-	int ret;
+	const struct state *s = engine_state(r->engine);
 
-	flowtab_init(&ft);
-	ret = hft_compile(tree, now_ns, COMPILE_ROWS_MAX, &ft, err);
-	if (ret == 0) {
-		condense(&ft); // without memory for it the table is only longer
-		ret = meters_of(tree, &ft, &meters, &n_meters);
-		if (ret < 0)
-			err_set(err, ENOMEM, "no memory to send the policy");
-		else
-			ret = dp_link_want(r->link, &ft, meters, n_meters, err);
+	return is_share ? part_book_share(r->book, s, (uint32_t)id, why)
+			: part_book_request(r->book, s, id, now_ns, why);
+}
+
+static void follow(struct realize *r, bool is_share, uint64_t id, int64_t now_ns)
+{
+	struct err why;
+	int rc = r->book == NULL ? 0 : follow_one(r, is_share, id, now_ns, &why);
+
+	if (rc == -ENOMEM) {
+		r->why = why;
+		forget_all(r);
+	} else if (rc < 0) {
+		wait_for_room(r, is_share ? &r->shares : &r->requests, id, &why);
 	}
-	free(meters);
-	flowtab_fini(&ft);
-	return ret;
+}
+
+static void retry(struct realize *r, bool is_share, int64_t now_ns)
+{
+	struct waiting *w = is_share ? &r->shares : &r->requests;
+	uint32_t n = w->n, kept = 0;
+
+	for (uint32_t i = 0; i < n && r->book != NULL; i++) {
+		if (follow_one(r, is_share, w->ids[i], now_ns, &r->why) < 0)
+			w->ids[kept++] = w->ids[i];
+	}
+	w->n = kept;
+}
+
+// --- changes
+
+// Room was made where a request went, or other rows than before stand for it.
+static void follow_changes(struct realize *r, const struct delta *delta, int64_t now_ns)
+{
+	const struct state *s = engine_state(r->engine);
+
+	for (size_t i = 0; i < delta->n_requests; i++) {
+		const struct request *q = request_find(&s->requests, delta->requests[i]);
+
+		if (q == NULL || q->end_ns <= now_ns) {
+			follow(r, false, delta->requests[i], now_ns);
+			r->room = true;
+		}
+	}
+	for (size_t i = 0; i < delta->n_shares; i++)
+		follow(r, true, delta->shares[i], now_ns);
+	for (size_t i = 0; i < delta->n_requests; i++) {
+		if (request_find(&s->requests, delta->requests[i]) != NULL)
+			follow(r, false, delta->requests[i], now_ns);
+	}
+}
+
+static void go_through_all(struct realize *r, int64_t now_ns)
+{
+	const struct state *s = engine_state(r->engine);
+	const struct share *root = s->shares.root;
+
+	forget_all(r);
+	r->stats.rebuilds++;
+	link_state_drop_all(dp_link_state(r->link));
+	r->book = part_book_create(dp_link_state(r->link));
+	if (r->book == NULL)
+		err_set(&r->why, ENOMEM, "no memory for the policy");
+	for (const struct share *share = root; share != NULL; share = share_next(root, share, true)) {
+		if (share_has_weight(share))
+			follow(r, true, share->number, now_ns);
+	}
+	for (const struct request *q = request_from(&s->requests, 0); q != NULL;
+	     q = request_from(&s->requests, q->id + 1))
+		follow(r, false, q->id, now_ns);
+}
+
+// Those that wait, when there may be room by now.
+static void retry_waiting(struct realize *r, int64_t now_ns)
+{
+	if (!r->room && now_ns < r->retry_ns)
+		return;
+	retry(r, true, now_ns);
+	retry(r, false, now_ns);
+	r->retry_ns = now_ns + RETRY_NS;
+	r->room = false;
 }
 
 int realize_run(struct realize *r, int64_t now_ns, struct err *err)
 {
-	uint64_t gen = engine_policy_gen(r->engine);
-	struct tree tree;
-	int ret;
+	bool changed = engine_changed(r->engine), waits = r->requests.n + r->shares.n > 0;
+	struct delta delta;
 
-	if (gen == r->policy_gen && (r->retry_ns != 0 ? now_ns < r->retry_ns : r->done))
-		return 0;
-	tree_init(&tree);
-	ret = engine_policy(r->engine, now_ns, &tree);
-	if (ret < 0)
-		err_set(err, -ret, "%s",
-			ret == -E2BIG ? "a request's users are bound to too many addresses"
-				      : "no memory for the policy tree");
-	else
-		ret = realize_tree(r, &tree, now_ns, err);
-	tree_fini(&tree);
-	r->policy_gen = gen;
-	if (ret < 0) {
-		r->failures++;
-		r->retry_ns = now_ns + RETRY_NS;
-	} else {
-		r->done = true;
-		r->retry_ns = 0;
+	if (changed) {
+		engine_changes(r->engine, &delta);
+		if (!delta.all && r->book != NULL)
+			follow_changes(r, &delta, now_ns);
+		else
+			r->retry_ns = now_ns;
+		if (delta.all)
+			forget_all(r);
+		delta_fini(&delta);
 	}
-	return ret;
+	if (r->book == NULL && now_ns >= r->retry_ns) {
+		go_through_all(r, now_ns);
+		r->retry_ns = now_ns + RETRY_NS;
+		changed = true;
+	} else if (waits && r->book != NULL) {
+		retry_waiting(r, now_ns);
+		changed = true;
+	}
+	if (r->book != NULL && (changed || !r->pushed)) {
+		dp_link_push(r->link);
+		r->pushed = true;
+	}
+	if (r->book != NULL && r->requests.n + r->shares.n == 0)
+		return 0;
+	*err = r->why;
+	return -r->why.code;
+}
+
+void realize_stats(const struct realize *r, struct realize_stats *out)
+{
+	*out = r->stats;
+	out->n_waiting = r->requests.n + r->shares.n;
+	if (r->book == NULL)
+		return;
+	out->n_rows = parts_n_rows(part_book_parts(r->book));
+	out->n_categories = parts_n_categories(part_book_parts(r->book));
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Policy -> dataplane: compile and send. The only caller of both. Thread: control only.
-// Owner: the caller; engine and link are borrowed, the rest starts as zeros.
+// Policy -> dataplane: follows the engine's changes and sends what they come to. Costs as much as has changed; all of
+// the policy is gone through once, at the first run (and after memory ran out). Thread: control only.
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
@@ -8,16 +8,21 @@
 #include "dp_link.h"
 #include "engine.h"
 
-struct realize {
-	const struct engine *engine;
-	struct dp_link *link;
-	uint64_t policy_gen; // last one realised, or tried
-	uint64_t failures;
-	int64_t retry_ns; // after a failure: when to try the same policy again
-	bool done;        // something was realised
+struct realize;
+
+struct realize_stats {
+	uint32_t n_rows, n_categories;
+	uint32_t n_waiting; // accepted requests, and shares, that are not in force for want of room
+	uint64_t failures;  // requests and shares that had to wait, each time
+	uint64_t rebuilds;  // times that all was gone through
 };
 
-// If the engine's policy changed since the last call: compiles the tree (hft_compile, condense) and hands table and
-// meters to the link. On failure (too large, out of memory) the last good table stays, err says why, and the same
-// policy is tried again at the first call after some seconds. 0: nothing to do or done.
+// engine and link are borrowed; link's hooks are taken. NULL with err: out of memory.
+struct realize *realize_create(struct engine *engine, struct dp_link *link, struct err *err);
+void realize_destroy(struct realize *r); // accepts NULL; before the link
+
+// Takes the engine's changes since the last run over, and sends them. 0: all that is accepted is on its way into force;
+// -errno with err: something has to wait (over 128 categories, too many addresses, memory) and has no rows meanwhile;
+// it is tried again when room was made, and at the first run after some seconds.
 int realize_run(struct realize *r, int64_t now_ns, struct err *err);
+void realize_stats(const struct realize *r, struct realize_stats *out);

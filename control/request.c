@@ -12,6 +12,7 @@
 #include "earliest.h"
 #include "hint.h"
 #include "overlap.h"
+#include "override.h"
 #include "policy.h"
 #include "route.h"
 #include "state.h"
@@ -359,6 +360,7 @@ static int candidate_commit(struct state *s, struct candidate *c, const struct p
 			    const struct statement *st, struct reply *reply)
 {
 	struct user *holder = users_find(&s->users, speaker->user);
+	struct override_watch watch;
 	struct request *r;
 	struct share *share;
 	int rc;
@@ -390,8 +392,9 @@ static int candidate_commit(struct state *s, struct candidate *c, const struct p
 	}
 	for (share = c->share; share != NULL && st->verb == VERB_RESERVE; share = share->parent)
 		timeline_add(share->timeline, c->start_ns, c->end_ns, c->rate_bps);
+	override_before(s, r, r->access, r->end_ns, &watch);
 	request_stand(s, r);
-	event_overridden(s, r);
+	override_after(s, r->id, &watch);
 	if (r->verb == VERB_RESERVE)
 		hints_give_way(s, r);
 	s->policy_gen++;
@@ -507,21 +510,21 @@ static int renew_prepare(struct request *r)
 
 static void renew_commit(struct state *s, struct request *r, const struct candidate *c)
 {
-	struct request added = *r;
+	struct override_watch watch;
 
+	override_before(s, r, c->access, c->end_ns, &watch);
 	if (r->verb == VERB_RESERVE) {
 		for (struct share *share = r->share; share != NULL; share = share->parent)
 			timeline_add(share->timeline, c->start_ns, c->end_ns, r->rate_bps);
 		r->renewed_ns[r->n_renewed++] = r->end_ns;
 	}
 	request_count_access(r, false);
-	r->access = added.access = c->access;
+	r->access = c->access;
 	request_count_access(r, true);
 	for (uint32_t i = 0; i < r->flows.n_boxes; i++)
 		box_set_time(&r->flows.boxes[i], r->start_ns, c->end_ns);
 	request_book_move_end(&s->requests, r, c->end_ns);
-	added.flows = c->flows;
-	event_overridden(s, &added);
+	override_after(s, r->id, &watch);
 	if (r->verb == VERB_RESERVE)
 		hints_give_way(s, r);
 	delta_request(&s->delta, r->id);

@@ -2,6 +2,7 @@
 // Accepted requests coming and going: everything that is to know of one that stands is told here.
 #include <errno.h>
 
+#include "override.h"
 #include "policy.h"
 #include "request.h"
 #include "route.h"
@@ -96,8 +97,8 @@ int request_restore(struct state *s, struct request *r)
 	return rc;
 }
 
-// Ends a request that is not over, and its drains with it.
-void request_withdraw(struct state *s, struct request *r)
+// Gives the rest of its drains back and takes it out.
+static void withdraw(struct state *s, struct request *r)
 {
 	int64_t start_ns = r->start_ns;
 
@@ -113,11 +114,25 @@ void request_withdraw(struct state *s, struct request *r)
 	request_end(s, r);
 }
 
+void request_withdraw(struct state *s, struct request *r)
+{
+	struct override_watch watch;
+	uint64_t id = r->id;
+
+	override_before(s, r, ACCESS_NONE, r->end_ns, &watch);
+	withdraw(s, r);
+	override_after(s, id, &watch);
+}
+
 void request_end_below(struct state *s, struct share *top)
 {
+	struct override_watch watch;
+
+	override_before_drop(s, top, &watch);
 	for (const struct share *share = top; share != NULL; share = share_next(top, share, true))
 		while (!TAILQ_EMPTY(&share->requests))
-			request_withdraw(s, TAILQ_FIRST(&share->requests));
+			withdraw(s, TAILQ_FIRST(&share->requests));
+	override_after(s, 0, &watch);
 	s->policy_gen++;
 }
 

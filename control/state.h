@@ -44,6 +44,11 @@ static inline bool state_registered(const struct state *s, const struct principa
 	return users_find(&s->users, speaker->user) != NULL;
 }
 
+// Into zeros, or into one after state_fini: the root share and the root user at now_ns, nothing else. What was set up
+// (nib, offline, listeners, limits, what the network says) is kept. 0 or -ENOMEM.
+int state_init(struct state *s, int64_t now_ns);
+void state_fini(struct state *s); // also half-built
+
 struct engine;
 // A look inside, for tests. Valid until the next call of the engine.
 const struct state *engine_state(const struct engine *e);

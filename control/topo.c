@@ -17,6 +17,7 @@ void topo_fini(struct topo *t)
 		free(t->switches[i].ports);
 	free(t->switches);
 	free(t->hosts);
+	free(t->slots);
 	memset(t, 0, sizeof(*t));
 }
 
@@ -67,15 +68,75 @@ const struct topo_port *topo_port(const struct topo *t, uint32_t sw, uint32_t po
 	return sw < t->n_switches ? port_at(t, sw, port) : NULL;
 }
 
+// --- hosts by address: chains, one for each slot
+
+static uint32_t *slot_of(const struct topo *t, const uint8_t mac[6])
+{
+	uint64_t h = 0;
+
+	for (int i = 0; i < 6; i++)
+		h = h << 8 | mac[i];
+	return &t->slots[(h * UINT64_C(0x9e3779b97f4a7c15) >> 32) & (t->cap_hosts - 1)]; // a power of 2
+}
+
+static void link_host(struct topo *t, uint32_t i)
+{
+	uint32_t *slot = slot_of(t, t->hosts[i].mac);
+
+	t->hosts[i].next = *slot;
+	*slot = i + 1;
+}
+
+static void unlink_host(struct topo *t, uint32_t i)
+{
+	uint32_t *at = slot_of(t, t->hosts[i].mac);
+
+	while (*at != i + 1)
+		at = &t->hosts[*at - 1].next;
+	*at = t->hosts[i].next;
+}
+
+static void forget_host(struct topo *t, uint32_t i) // the last one takes its place
+{
+	uint32_t last = t->n_hosts - 1;
+
+	unlink_host(t, i);
+	if (i != last) {
+		unlink_host(t, last);
+		t->hosts[i] = t->hosts[last];
+		link_host(t, i);
+	}
+	t->n_hosts = last;
+	t->gen++;
+}
+
+static int grow_hosts(struct topo *t)
+{
+	uint32_t cap = t->cap_hosts == 0 ? 64 : t->cap_hosts * 2;
+	struct topo_host *hosts = reallocarray(t->hosts, cap, sizeof(*hosts));
+	uint32_t *slots;
+
+	if (hosts == NULL)
+		return -ENOMEM;
+	t->hosts = hosts;
+	slots = calloc(cap, sizeof(*slots));
+	if (slots == NULL)
+		return -ENOMEM;
+	free(t->slots);
+	t->slots = slots;
+	t->cap_hosts = cap;
+	for (uint32_t i = 0; i < t->n_hosts; i++)
+		link_host(t, i);
+	return 0;
+}
+
 static void forget_hosts(struct topo *t, uint32_t sw, uint32_t port) // port TOPO_NONE: all of the switch
 {
 	for (uint32_t i = 0; i < t->n_hosts;) {
-		if (t->hosts[i].sw == sw && (port == TOPO_NONE || t->hosts[i].port == port)) {
-			t->hosts[i] = t->hosts[--t->n_hosts];
-			t->gen++;
-		} else {
+		if (t->hosts[i].sw == sw && (port == TOPO_NONE || t->hosts[i].port == port))
+			forget_host(t, i);
+		else
 			i++;
-		}
 	}
 }
 
@@ -132,6 +193,17 @@ int topo_port_set(struct topo *t, uint32_t sw, uint32_t port, bool up, uint64_t 
 		forget_hosts(t, sw, port);
 	}
 	return 0;
+}
+
+void topo_port_name(struct topo *t, uint32_t sw, uint32_t port, const char *name)
+{
+	struct topo_port *p = port_at(t, sw, port);
+	size_t len = strnlen(name, TOPO_NAME_MAX);
+
+	if (p == NULL)
+		return;
+	memcpy(p->name, name, len);
+	p->name[len] = '\0';
 }
 
 void topo_port_del(struct topo *t, uint32_t sw, uint32_t port)
@@ -208,11 +280,11 @@ bool topo_link(const struct topo *t, uint32_t sw, uint32_t port, uint32_t *peer,
 
 // --- hosts
 
-struct topo_host *topo_host(struct topo *t, const uint8_t mac[6])
+struct topo_host *topo_host(const struct topo *t, const uint8_t mac[6])
 {
-	for (uint32_t i = 0; i < t->n_hosts; i++) {
-		if (memcmp(t->hosts[i].mac, mac, 6) == 0)
-			return &t->hosts[i];
+	for (uint32_t i = t->n_hosts == 0 ? 0 : *slot_of(t, mac); i != 0; i = t->hosts[i - 1].next) {
+		if (memcmp(t->hosts[i - 1].mac, mac, 6) == 0)
+			return &t->hosts[i - 1];
 	}
 	return NULL;
 }
@@ -232,20 +304,12 @@ int topo_host_seen(struct topo *t, const uint8_t mac[6], uint32_t sw, uint32_t p
 		return 0;
 	}
 	if (h == NULL) {
-		if (t->n_hosts == t->hosts_max)
+		if (t->n_hosts == t->hosts_max || (t->n_hosts == t->cap_hosts && grow_hosts(t) < 0))
 			return -ENOSPC;
-		if (t->n_hosts == t->cap_hosts) {
-			uint32_t cap = t->cap_hosts == 0 ? 64 : t->cap_hosts * 2;
-			struct topo_host *more = reallocarray(t->hosts, cap, sizeof(*more));
-
-			if (more == NULL)
-				return -ENOSPC;
-			t->hosts = more;
-			t->cap_hosts = cap;
-		}
-		h = &t->hosts[t->n_hosts++];
+		h = &t->hosts[t->n_hosts];
 		*h = (struct topo_host){0};
 		memcpy(h->mac, mac, 6);
+		link_host(t, t->n_hosts++);
 	}
 	h->sw = sw;
 	h->port = port;

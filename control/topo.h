@@ -12,9 +12,12 @@
 // from it, so that a ring that is being found out cannot carry a storm.
 #define TOPO_SETTLE_NS 1000000000LL
 
+#define TOPO_NAME_MAX 16
+
 struct topo_port {
 	uint32_t no;
-	uint64_t speed_bps; // 0: not known
+	char name[TOPO_NAME_MAX + 1]; // as the switch calls it; may be empty
+	uint64_t speed_bps;           // 0: not known
 	bool up;
 	bool inner;               // another switch of this network is or was behind it: no host is learnt here
 	uint32_t peer, peer_port; // switch index and port number that its probes arrive at; TOPO_NONE: none
@@ -34,6 +37,7 @@ struct topo_host {
 	uint32_t sw, port; // switch index, port number
 	uint32_t ip4;      // 0: not known
 	int64_t seen_ns;
+	uint32_t next; // of the same slot
 };
 
 struct topo {
@@ -41,7 +45,8 @@ struct topo {
 	uint32_t n_switches, cap_switches;
 	struct topo_host *hosts;
 	uint32_t n_hosts, cap_hosts, hosts_max;
-	uint64_t gen; // changes with everything that paths depend on
+	uint32_t *slots; // cap_hosts of them: first host + 1, by address
+	uint64_t gen;    // changes with everything that paths depend on
 };
 
 void topo_init(struct topo *t, uint32_t hosts_max);
@@ -54,6 +59,7 @@ uint32_t topo_find_switch(const struct topo *t, uint64_t dpid); // TOPO_NONE: un
 void topo_switch_up(struct topo *t, uint32_t sw, bool up);
 // Sets or adds a port; down: its link and hosts are gone. 0 or -ENOMEM.
 int topo_port_set(struct topo *t, uint32_t sw, uint32_t port, bool up, uint64_t speed_bps, int64_t now_ns);
+void topo_port_name(struct topo *t, uint32_t sw, uint32_t port, const char *name); // shortened; of one that is known
 void topo_port_del(struct topo *t, uint32_t sw, uint32_t port);
 const struct topo_port *topo_port(const struct topo *t, uint32_t sw, uint32_t port); // NULL: unknown
 
@@ -70,7 +76,7 @@ bool topo_link(const struct topo *t, uint32_t sw, uint32_t port, uint32_t *peer,
 // where it was; sw TOPO_NONE: new), 0: known, -ENOSPC: too many hosts, -EINVAL: not a place for hosts.
 int topo_host_seen(struct topo *t, const uint8_t mac[6], uint32_t sw, uint32_t port, int64_t now_ns,
 		   struct topo_host *was);
-struct topo_host *topo_host(struct topo *t, const uint8_t mac[6]); // NULL: unknown
+struct topo_host *topo_host(const struct topo *t, const uint8_t mac[6]); // NULL: unknown
 
 // Shortest paths to switch `to`: next[sw] is the port of sw to take, TOPO_NONE: unreachable or `to` itself. next has
 // n_switches entries. Ties: the lowest (dpid, port), so that all agree. -ENOMEM.

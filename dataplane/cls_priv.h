@@ -6,6 +6,8 @@
 struct rte_acl_ctx;
 
 struct cls {
-	struct rte_acl_ctx *ctx[PKT_N_FAMILIES]; // NULL: no row is about this family
-	struct cls_verdict verdict[];            // by rte_acl result: 0 is "no row", row i is i + 1
+	uint32_t n_categories, n_planes;
+	uint32_t plane_categories[CLS_PLANES_MAX];               // of one lookup: 1, 4, 8, 12 or 16
+	struct rte_acl_ctx *ctx[CLS_PLANES_MAX][PKT_N_FAMILIES]; // NULL: no row
+	struct cls_row row[];                                    // by slot; 0 is "no row"
 };

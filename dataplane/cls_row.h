@@ -19,20 +19,20 @@
 #define CLS_NO_ROW 0 // a slot that no row has
 #define CLS_FOREVER UINT64_MAX
 
-// What the row means to who looks it up; the classifier does not read it.
+// What the row means to who looks it up (combine.h); the classifier does not read it.
 struct cls_payload {
-	uint64_t id;    // request number
-	uint32_t node;  // share number
-	uint32_t meter; // the scheduler's slot
-	uint16_t depth; // of the node
+	uint64_t id, key; // request number; part_row_key
+	uint32_t node;    // slot of the share (names.h)
+	uint32_t meter;   // the scheduler's slot of the reservation or limit; of the node, for a row of part SHARE
+	uint32_t counter; // of the request (names.h); NAMES_NO_SLOT for a row of part SHARE
 	uint8_t part, access;
 };
 
 // A category is either an access or a meter category. In an access category the visible row of the highest rank is the
 // one that is found, and rows hide one another. In a meter category the visible rows never overlap, unless they hide.
 struct cls_row {
-	struct box box; // time is ignored: the owner adds and removes rows at their instants
-	uint64_t rank;
+	struct box box;                          // time is ignored: the owner adds and removes rows at their instants
+	uint64_t rank;                           // part_row_rank
 	uint8_t access_category, meter_category; // CLS_NO_CATEGORY: in none
 	bool hides;                              // rows of its meter category hide one another, too (shares)
 	struct cls_payload payload;
@@ -40,7 +40,7 @@ struct cls_row {
 
 struct cls_slot {
 	alignas(64) _Atomic uint64_t dies_gen; // first generation without the row
-	uint64_t rank;
+	uint64_t rank;                         // part_row_rank
 	uint8_t access_category, meter_category;
 	bool hides;
 	struct cls_payload payload;

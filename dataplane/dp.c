@@ -155,6 +155,7 @@ static int worker_up(struct dp *dp, struct err *err)
 		.pool = dp->pool,
 		.limits = dp->limits,
 		.log = dp->log,
+		.nodes = names_nodes(dp_policy_names(dp->policy)),
 		.slot = &dp->slot,
 		.qsbr_id = WORKER_QSBR_ID,
 		.poll_always = dp->conf->poll_always,
@@ -189,6 +190,8 @@ static int link_up(struct dp *dp, struct err *err)
 	struct link_conf conf = {
 		.path = dp->conf->link_path, .uid = dp->conf->link_uid, .boot_id = rte_rand(), .table = dp->table};
 
+	if (conf.path == NULL)
+		return 0;
 	dp->link = link_create(&conf, err);
 	return dp->link == NULL ? -err->code : 0;
 }
@@ -222,30 +225,41 @@ static int check(const struct dp_conf *conf, struct err *err)
 	return 0;
 }
 
-int dp_run(const struct dp_conf *conf, const volatile bool *stop, struct err *err)
+int dp_up(struct dp *dp, const struct dp_conf *conf, struct err *err)
 {
-	struct dp *dp;
-	size_t n_up = 0;
 	int ret = check(conf, err);
 
+	*dp = (struct dp){.conf = conf};
+	while (ret == 0 && dp->n_up < RTE_DIM(steps))
+		ret = steps[dp->n_up++].up(dp, err);
 	if (ret < 0)
-		return ret;
-	dp = calloc(1, sizeof(*dp));
+		dp_down(dp);
+	return ret;
+}
+
+void dp_down(struct dp *dp)
+{
+	while (dp->n_up > 0)
+		steps[--dp->n_up].down(dp);
+}
+
+int dp_run(const struct dp_conf *conf, const volatile bool *stop, struct err *err)
+{
+	struct dp *dp = malloc(sizeof(*dp));
+	int ret;
+
 	if (dp == NULL)
 		return err_set(err, ENOMEM, "no memory for the dataplane");
-	dp->conf = conf;
 	prctl(PR_SET_TIMERSLACK, 1); // instants are met to some microseconds
-	while (ret == 0 && n_up < RTE_DIM(steps))
-		ret = steps[n_up++].up(dp, err);
+	ret = dp_up(dp, conf, err);
 	if (ret == 0) {
 		for (uint32_t i = 0; i < conf->n_ports; i++)
 			dp->port[i].up = !port_is_up(dp->port[i].port_id); // so that each is logged once
 		dp_loop_ports(dp);
 		dp_notice("ready, listening on %s", conf->link_path);
 		dp_loop(dp, stop);
+		dp_down(dp);
 	}
-	while (n_up > 0)
-		steps[--n_up].down(dp);
 	free(dp);
 	return ret;
 }

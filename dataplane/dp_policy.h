@@ -15,8 +15,10 @@ struct dp_policy;
 struct dp_policy *dp_policy_create(struct table *table, struct snapshot_slot *slot, struct sched_log *log,
 				   uint32_t simd_max_bits, struct err *err);
 void dp_policy_destroy(struct dp_policy *p); // accepts NULL; what was published stays with slot
+struct names *dp_policy_names(const struct dp_policy *p);
 
-// The table has changed: builds it for now_ns and publishes. Its snapshot's gen, or 0 with err: the live one stays.
+// The table has changed (its commits are not settled): builds it for now_ns and publishes. Its snapshot's gen, or 0
+// with err: the live one stays, and the table is to be undone.
 uint32_t dp_policy_commit(struct dp_policy *p, int64_t now_ns, struct err *err);
 // Publishes what is due, forgets rows that are over, prepares the next boundary when it is near and no commits come.
 // The table is settled. A failure is logged and tried again.

@@ -22,7 +22,8 @@ struct dp_port {
 
 struct dp {
 	const struct dp_conf *conf;
-	bool eal; // is up
+	size_t n_up; // steps of bringing it up that were taken
+	bool eal;    // is up
 	struct rte_mempool *pool;
 	uint32_t queued_max; // buffers that may wait in the scheduler of one port
 	struct dp_port port[WORKER_PORTS_MAX];
@@ -35,6 +36,11 @@ struct dp {
 	bool launched; // the worker runs
 	struct link *link;
 };
+
+// Everything but the loop: 0, or -errno with err, and then nothing is up. conf: borrowed until dp_down. Without a
+// link_path there is no link, and whoever called publishes the policy.
+int dp_up(struct dp *dp, const struct dp_conf *conf, struct err *err);
+void dp_down(struct dp *dp);
 
 // Brings the EAL up as conf says: cores, memory, devices. 0, or -errno with err. Once in a process.
 int dp_eal_up(const struct dp_conf *conf, struct err *err);

@@ -15,6 +15,7 @@
 #define TURN_READ_MAX (4U << 20) // bytes read in one turn, so that instants are not missed under a flood of changes
 #define TX_MAX (64U << 20)       // a controller that does not read this much is cut off
 #define PENDING_MAX 1024         // commits of one turn or waiting for the workers
+#define TRACES_MAX 64            // questions of one turn
 
 struct buffer {
 	uint8_t *data;
@@ -40,6 +41,8 @@ struct link {
 	uint64_t last_txn;
 	struct proto_port ports[LINK_PORTS_MAX];
 	unsigned int n_ports;
+	struct proto_trace traces[TRACES_MAX];
+	unsigned int n_traces;
 };
 
 static void session_end(struct link *link, const char *why)
@@ -51,6 +54,7 @@ static void session_end(struct link *link, const char *why)
 	link->fd = -1;
 	link->rx.len = 0;
 	link->tx.len = 0;
+	link->n_traces = 0;
 	table_unstage(link->conf.table);
 }
 
@@ -115,9 +119,17 @@ static void send_msg(struct link *link, const struct proto_msg *msg)
 	flush(link);
 }
 
-static void enqueue_row(void *ctx, uint64_t key, const struct row *row)
+static void enqueue_row(void *ctx, uint64_t key, const struct part_row *row)
 {
-	struct proto_msg msg = {.type = PROTO_HAVE_ROW, .row_key = key};
+	struct proto_msg msg = {.type = PROTO_HAVE_ROW};
+
+	msg.have_row = (struct proto_have_row){key, row->access_category, row->meter_category};
+	enqueue(ctx, &msg);
+}
+
+static void enqueue_node(void *ctx, const struct proto_node *node)
+{
+	struct proto_msg msg = {.type = PROTO_HAVE_NODE, .node = *node};
 
 	enqueue(ctx, &msg);
 }
@@ -149,6 +161,7 @@ static void send_have(struct link *link)
 		enqueue(link, &msg);
 	}
 	table_each_row(link->conf.table, enqueue_row, link);
+	table_each_node(link->conf.table, enqueue_node, link);
 	table_each_meter(link->conf.table, enqueue_meter, link);
 	msg = (struct proto_msg){.type = PROTO_HAVE_END};
 	send_msg(link, &msg);
@@ -180,8 +193,9 @@ static void on_hello(struct link *link, const struct proto_hello *hello)
 		return;
 	}
 	table_stats(link->conf.table, &stats);
-	dp_info("controller session %llu: %u rows, %u meters, last transaction %llu", (unsigned long long)link->session,
-		stats.n_rows, stats.n_meters, (unsigned long long)link->last_txn);
+	dp_info("controller session %llu: %u rows, %u nodes, %u meters, last transaction %llu",
+		(unsigned long long)link->session, stats.n_rows, stats.n_nodes, stats.n_meters,
+		(unsigned long long)link->last_txn);
 	send_have(link);
 }
 
@@ -216,6 +230,8 @@ static void on_msg(struct link *link, const struct proto_msg *msg, int64_t now_n
 		break;
 	case PROTO_ROW_ADD:
 	case PROTO_ROW_DEL:
+	case PROTO_NODE_SET:
+	case PROTO_NODE_DEL:
 	case PROTO_METER_SET:
 	case PROTO_METER_DEL:
 		if (link->stage_err.code == 0) // else the commit will say it
@@ -223,6 +239,12 @@ static void on_msg(struct link *link, const struct proto_msg *msg, int64_t now_n
 		break;
 	case PROTO_COMMIT:
 		on_commit(link, msg->commit.txn, now_ns);
+		break;
+	case PROTO_TRACE:
+		if (link->n_traces < TRACES_MAX)
+			link->traces[link->n_traces++] = msg->trace;
+		else
+			session_end(link, "it asks more than it waits for");
 		break;
 	default:
 		snprintf(why, sizeof(why), "message type %d is not for a dataplane", msg->type);
@@ -464,4 +486,19 @@ void link_counters(struct link *link, const struct proto_counters *counters)
 	struct proto_msg msg = {.type = PROTO_COUNTERS, .counters = *counters};
 
 	send_msg(link, &msg);
+}
+
+void link_tell(struct link *link, const struct proto_msg *msg)
+{
+	send_msg(link, msg);
+}
+
+bool link_next_trace(struct link *link, struct proto_trace *out)
+{
+	if (link->n_traces == 0)
+		return false;
+	*out = link->traces[0];
+	link->n_traces--;
+	memmove(&link->traces[0], &link->traces[1], link->n_traces * sizeof(link->traces[0]));
+	return true;
 }

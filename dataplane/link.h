@@ -44,3 +44,7 @@ uint32_t link_awaits_gen(const struct link *link);
 // Remembered for later sessions, sent now when something changed.
 void link_port(struct link *link, const struct proto_port *port);
 void link_counters(struct link *link, const struct proto_counters *counters);
+// ROW_COUNTS, HOST or TRACED, to the session that is up, if any.
+void link_tell(struct link *link, const struct proto_msg *msg);
+// The next question that came and has not been handed out; false: none. The caller answers it with TRACED.
+bool link_next_trace(struct link *link, struct proto_trace *out);

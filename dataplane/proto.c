@@ -1,22 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Every number is written little-endian by hand, every read is checked against the frame's end first. A row carries
-// only the spans that constrain: a bit mask of fields, then their spans.
+// Every number is written little-endian by hand.
 #include "proto.h"
 
 #include <assert.h>
-#include <errno.h>
-#include <stdbool.h>
 #include <string.h>
 
-#define HEADER_BYTES 6 // u32 length, u16 type
-#define MASK_SRC (1U << 0)
-#define MASK_DST (1U << 1)
-#define MASK_FIELD(i) (1U << (2 + (i)))
-#define MASK_ALL (MASK_FIELD(MATCH_N_FIELDS) - 1)
-#define U128_MAX (~(u128)0)
-#define IP4_HOST_BITS ((((u128)1) << 96) - 1) // below an IPv4 address in its 128-bit form
-
-// --- writing
+#include "proto_wire.h"
 
 static void put(uint8_t **p, uint64_t value, unsigned int n_bytes)
 {
@@ -38,12 +27,16 @@ static void put_text(uint8_t **p, const char *text, size_t size)
 	put_bytes(p, text, len);
 }
 
+static void put_u128(uint8_t **p, u128 value)
+{
+	put(p, (uint64_t)value, 8);
+	put(p, (uint64_t)(value >> 64), 8);
+}
+
 static void put_span128(uint8_t **p, const struct span128 *span)
 {
-	put(p, (uint64_t)span->lo, 8);
-	put(p, (uint64_t)(span->lo >> 64), 8);
-	put(p, (uint64_t)span->hi, 8);
-	put(p, (uint64_t)(span->hi >> 64), 8);
+	put_u128(p, span->lo);
+	put_u128(p, span->hi);
 }
 
 static void put_idset(uint8_t **p, const struct idset *set)
@@ -54,28 +47,21 @@ static void put_idset(uint8_t **p, const struct idset *set)
 		put(p, set->id[i], 8);
 }
 
-static bool span_is_full(const struct span *span, enum match_field field)
-{
-	return span->lo == 0 && span->hi == match_field_max(field);
-}
-
-static bool span128_is_full(const struct span128 *span)
-{
-	return span->lo == 0 && span->hi == U128_MAX;
-}
-
-static void put_row(uint8_t **p, const struct row *row)
+static void put_row(uint8_t **p, const struct part_row *row)
 {
 	const struct box *box = &row->box;
 	uint32_t mask = (span128_is_full(&box->src) ? 0 : MASK_SRC) | (span128_is_full(&box->dst) ? 0 : MASK_DST);
 
 	for (int i = 0; i < MATCH_N_FIELDS; i++)
 		mask |= span_is_full(&box->f[i], i) ? 0 : MASK_FIELD(i);
+	put(p, row->part, 1);
+	put(p, row->access, 1);
+	put(p, row->access_category, 1);
+	put(p, row->meter_category, 1);
+	put(p, row->id, 8);
+	put(p, row->node, 4);
+	put(p, row->depth, 2);
 	put(p, box->kinds, 1);
-	put(p, row->rank, 4);
-	put(p, row->action.access, 1);
-	put_idset(p, &row->action.reservations);
-	put_idset(p, &row->action.limits);
 	put(p, mask, 2);
 	if (mask & MASK_SRC)
 		put_span128(p, &box->src);
@@ -86,6 +72,71 @@ static void put_row(uint8_t **p, const struct row *row)
 			put(p, box->f[i].lo, 8);
 			put(p, box->f[i].hi, 8);
 		}
+	}
+}
+
+static void put_node(uint8_t **p, const struct proto_node *node)
+{
+	put(p, node->number, 4);
+	put(p, node->parent, 4);
+	put(p, node->depth, 2);
+	put(p, node->weight, 2);
+}
+
+static void put_host(uint8_t **p, const struct proto_host *host)
+{
+	put(p, host->port, 2);
+	put(p, host->vlan, 2);
+	put_bytes(p, host->mac, sizeof(host->mac));
+	put(p, host->kinds, 1);
+	put_u128(p, host->addr);
+}
+
+static void put_row_counts(uint8_t **p, const struct proto_row_counts *counts)
+{
+	assert(counts->n <= PROTO_ROW_COUNTS_MAX);
+	put(p, counts->n, 2);
+	for (unsigned int i = 0; i < counts->n; i++) {
+		put(p, counts->count[i].id, 8);
+		put(p, counts->count[i].packets, 8);
+		put(p, counts->count[i].bytes, 8);
+	}
+}
+
+static void put_trace(uint8_t **p, const struct proto_trace *trace)
+{
+	put(p, trace->number, 4);
+	put(p, trace->port, 2);
+	put(p, trace->packet.kind, 1);
+	put_u128(p, trace->packet.src);
+	put_u128(p, trace->packet.dst);
+	for (int i = 0; i < MATCH_N_FIELDS; i++)
+		put(p, trace->packet.f[i], 8);
+}
+
+static void put_traced(uint8_t **p, const struct proto_traced *traced)
+{
+	assert(traced->n_rows <= PROTO_TRACED_ROWS_MAX);
+	put(p, traced->number, 4);
+	put(p, traced->gen, 4);
+	put(p, traced->drop, 1);
+	put(p, traced->node, 4);
+	put(p, traced->queue, 4);
+	put_idset(p, &traced->reservations);
+	put_idset(p, &traced->limits);
+	put(p, traced->n_rows, 2);
+	for (unsigned int i = 0; i < traced->n_rows; i++) {
+		const struct proto_traced_row *row = &traced->row[i];
+
+		put(p, row->key, 8);
+		put(p, row->id, 8);
+		put(p, row->node, 4);
+		put(p, row->part, 1);
+		put(p, row->access, 1);
+		put(p, row->access_category, 1);
+		put(p, row->meter_category, 1);
+		put(p, row->layer, 1);
+		put(p, row->layer_idx, 1);
 	}
 }
 
@@ -111,8 +162,19 @@ static void put_body(uint8_t **p, const struct proto_msg *msg)
 		put_row(p, &msg->row);
 		break;
 	case PROTO_ROW_DEL:
-	case PROTO_HAVE_ROW:
 		put(p, msg->row_key, 8);
+		break;
+	case PROTO_HAVE_ROW:
+		put(p, msg->have_row.key, 8);
+		put(p, msg->have_row.access_category, 1);
+		put(p, msg->have_row.meter_category, 1);
+		break;
+	case PROTO_NODE_SET:
+	case PROTO_HAVE_NODE:
+		put_node(p, &msg->node);
+		break;
+	case PROTO_NODE_DEL:
+		put(p, msg->node.number, 4);
 		break;
 	case PROTO_METER_SET:
 	case PROTO_HAVE_METER:
@@ -146,6 +208,18 @@ static void put_body(uint8_t **p, const struct proto_msg *msg)
 		for (unsigned int i = 0; i < msg->counters.n; i++)
 			put(p, msg->counters.value[i], 8);
 		break;
+	case PROTO_HOST:
+		put_host(p, &msg->host);
+		break;
+	case PROTO_ROW_COUNTS:
+		put_row_counts(p, &msg->row_counts);
+		break;
+	case PROTO_TRACE:
+		put_trace(p, &msg->trace);
+		break;
+	case PROTO_TRACED:
+		put_traced(p, &msg->traced);
+		break;
 	}
 }
 
@@ -158,237 +232,4 @@ size_t proto_encode(const struct proto_msg *msg, uint8_t *buf)
 	put(&head, msg->type, 2);
 	assert((size_t)(p - buf) <= PROTO_FRAME_MAX);
 	return (size_t)(p - buf);
-}
-
-// --- reading
-
-struct reader {
-	const uint8_t *p, *end;
-	const char *bad; // first thing found wrong
-};
-
-static void fail(struct reader *r, const char *what)
-{
-	if (r->bad == NULL)
-		r->bad = what;
-	r->p = r->end;
-}
-
-static uint64_t get(struct reader *r, unsigned int n_bytes)
-{
-	uint64_t value = 0;
-
-	if ((size_t)(r->end - r->p) < n_bytes) {
-		fail(r, "body too short");
-		return 0;
-	}
-	for (unsigned int i = 0; i < n_bytes; i++)
-		value |= (uint64_t)*r->p++ << (8 * i);
-	return value;
-}
-
-// A text without NUL or control bytes: it will be read by people and written to logs.
-static void get_text(struct reader *r, char *text, size_t size)
-{
-	size_t len = get(r, 2);
-
-	if (len >= size || len > (size_t)(r->end - r->p)) {
-		fail(r, "text too long");
-		len = 0;
-	}
-	for (size_t i = 0; i < len; i++) {
-		text[i] = (char)*r->p++;
-		if ((unsigned char)text[i] < ' ' || text[i] == 0x7f) {
-			fail(r, "control character in a text");
-			len = i;
-		}
-	}
-	text[len] = '\0';
-}
-
-static struct span128 get_span128(struct reader *r)
-{
-	struct span128 span;
-
-	span.lo = get(r, 8);
-	span.lo |= (u128)get(r, 8) << 64;
-	span.hi = get(r, 8);
-	span.hi |= (u128)get(r, 8) << 64;
-	if (span.lo > span.hi || span128_is_full(&span))
-		fail(r, "address span");
-	return span;
-}
-
-static struct span get_span(struct reader *r, enum match_field field)
-{
-	struct span span;
-
-	span.lo = get(r, 8);
-	span.hi = get(r, 8);
-	if (span.lo > span.hi || span.hi > match_field_max(field) || span_is_full(&span, field))
-		fail(r, "field span");
-	return span;
-}
-
-static void get_idset(struct reader *r, struct idset *set)
-{
-	*set = (struct idset){.n = (uint8_t)get(r, 1)};
-	if (set->n > ACTION_SET_MAX) {
-		fail(r, "too many numbers in a set");
-		set->n = 0;
-	}
-	for (unsigned int i = 0; i < set->n; i++) {
-		set->id[i] = get(r, 8);
-		if (i > 0 && set->id[i] <= set->id[i - 1])
-			fail(r, "set not in ascending order");
-	}
-}
-
-// hft/match.h: an address span that is not full has kinds of one family; an IPv4 one lies on whole addresses.
-static bool address_fits(const struct span128 *span, uint32_t kinds)
-{
-	if (span128_is_full(span) || (kinds & ~MATCH_KINDS_V6) == 0)
-		return true;
-	return (kinds & ~MATCH_KINDS_V4) == 0 && (span->lo & IP4_HOST_BITS) == 0 &&
-	       (span->hi & IP4_HOST_BITS) == IP4_HOST_BITS;
-}
-
-static void get_row(struct reader *r, struct row *row)
-{
-	struct box *box = &row->box, normal;
-	uint32_t mask, access;
-
-	*row = (struct row){.box = box_any()};
-	box->kinds = (uint32_t)get(r, 1);
-	row->rank = (uint32_t)get(r, 4);
-	access = (uint32_t)get(r, 1);
-	if (access > ACCESS_DENY)
-		fail(r, "access");
-	row->action.access = access <= ACCESS_DENY ? (enum access)access : ACCESS_NONE;
-	get_idset(r, &row->action.reservations);
-	get_idset(r, &row->action.limits);
-	mask = (uint32_t)get(r, 2);
-	if (mask & ~MASK_ALL)
-		fail(r, "unknown field");
-	if (mask & MASK_SRC)
-		box->src = get_span128(r);
-	if (mask & MASK_DST)
-		box->dst = get_span128(r);
-	for (int i = 0; i < MATCH_N_FIELDS; i++) {
-		if (mask & MASK_FIELD(i))
-			box->f[i] = get_span(r, i);
-	}
-	if (r->bad != NULL)
-		return;
-	normal = *box;
-	// One content, one key: what is not in normal form would have another name here than at the peer.
-	if (!box_normalize(&normal) || normal.kinds != box->kinds || !box_equal(&normal, box))
-		fail(r, "box empty or not in normal form");
-	else if (!address_fits(&box->src, box->kinds) || !address_fits(&box->dst, box->kinds))
-		fail(r, "address span does not fit the kinds");
-}
-
-static void get_meter(struct reader *r, struct proto_meter *meter)
-{
-	meter->id = get(r, 8);
-	meter->rate_bps = get(r, 8);
-	meter->kind = (uint32_t)get(r, 1);
-	if (meter->rate_bps == 0 || meter->rate_bps > INT64_MAX)
-		fail(r, "meter rate");
-	if (meter->kind != PROTO_METER_RESERVATION && meter->kind != PROTO_METER_LIMIT)
-		fail(r, "meter kind");
-}
-
-static void get_port(struct reader *r, struct proto_port *port)
-{
-	port->port = (uint16_t)get(r, 2);
-	port->up = (uint8_t)get(r, 1);
-	if (port->up > 1)
-		fail(r, "port state");
-	for (size_t i = 0; i < sizeof(port->mac); i++)
-		port->mac[i] = (uint8_t)get(r, 1);
-	port->rate_bps = get(r, 8);
-	get_text(r, port->name, sizeof(port->name));
-	get_text(r, port->device, sizeof(port->device));
-}
-
-static void get_counters(struct reader *r, struct proto_counters *counters)
-{
-	counters->port = (uint16_t)get(r, 2);
-	counters->n = (uint16_t)get(r, 2);
-	if (counters->n > PROTO_COUNTERS_MAX) {
-		fail(r, "too many counters");
-		counters->n = 0;
-	}
-	for (unsigned int i = 0; i < counters->n; i++)
-		counters->value[i] = get(r, 8);
-}
-
-static void get_body(struct reader *r, struct proto_msg *msg)
-{
-	switch (msg->type) {
-	case PROTO_HELLO:
-		msg->hello.version = (uint32_t)get(r, 4);
-		msg->hello.boot_id = get(r, 8);
-		msg->hello.last_txn = get(r, 8);
-		break;
-	case PROTO_ROW_ADD:
-		get_row(r, &msg->row);
-		break;
-	case PROTO_ROW_DEL:
-	case PROTO_HAVE_ROW:
-		msg->row_key = get(r, 8);
-		break;
-	case PROTO_METER_SET:
-	case PROTO_HAVE_METER:
-		get_meter(r, &msg->meter);
-		break;
-	case PROTO_METER_DEL:
-		msg->meter.id = get(r, 8);
-		break;
-	case PROTO_COMMIT:
-		msg->commit.txn = get(r, 8);
-		break;
-	case PROTO_IN_FORCE:
-		msg->commit.txn = get(r, 8);
-		msg->commit.time_ns = (int64_t)get(r, 8);
-		break;
-	case PROTO_COMMIT_FAILED:
-		msg->commit.txn = get(r, 8);
-		get_text(r, msg->commit.why, sizeof(msg->commit.why));
-		break;
-	case PROTO_HAVE_END:
-		break;
-	case PROTO_PORT:
-		get_port(r, &msg->port);
-		break;
-	case PROTO_COUNTERS:
-		get_counters(r, &msg->counters);
-		break;
-	default:
-		fail(r, "unknown type");
-	}
-}
-
-int proto_decode(const uint8_t *buf, size_t len, struct proto_msg *msg, struct err *err)
-{
-	struct reader r = {.p = buf, .end = buf + len};
-	uint64_t length, type;
-
-	if (len < 4)
-		return 0;
-	length = get(&r, 4);
-	if (length < 2 || length > PROTO_FRAME_MAX - 4)
-		return err_set(err, EPROTO, "link: frame of %llu bytes", (unsigned long long)length);
-	if (len - 4 < length)
-		return 0;
-	r.end = r.p + length;
-	type = get(&r, 2);
-	*msg = (struct proto_msg){.type = (enum proto_type)type};
-	get_body(&r, msg);
-	if (r.bad == NULL && r.p != r.end)
-		r.bad = "bytes left over";
-	if (r.bad != NULL)
-		return err_set(err, EPROTO, "link: message type %u: %s", (unsigned int)type, r.bad);
-	return (int)(length + 4);
 }

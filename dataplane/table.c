@@ -1,10 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Two hash tables with open addressing (linear probing, deletion by shifting back, so there are no tombstones): rows by
-// key, meters by number. Every change leaves an undo entry, whose memory is taken before the change: undoing cannot
-// fail.
-//
-// A meter entry also counts the rows that name it; it stays, without a meter, while rows do. A table is whole when no
-// entry is bad, so the check at the end of a commit costs nothing.
+// Every change leaves an undo entry, whose memory is taken before the change: undoing cannot fail.
 #include "table.h"
 
 #include <assert.h>
@@ -13,212 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct row_slot {
-	uint64_t key;
-	struct row *row; // NULL: free
-};
-
-struct meter_entry {
-	struct proto_meter meter;         // kind 0: no meter, only rows that name it
-	uint32_t n_reserving, n_limiting; // rows that name it as reservation, as limit
-	bool used;                        // the slot
-};
-
-enum undo_kind {
-	UNDO_ROW_ADD, // row was added: take it out
-	UNDO_ROW_DEL, // row was taken out: put it back
-	UNDO_METER,   // the meter had this value
-};
-
-struct undo {
-	enum undo_kind kind;
-	uint64_t key;
-	struct row *row; // UNDO_ROW_DEL: owned by the entry
-	struct proto_meter meter;
-};
-
-struct staged {
-	enum proto_type type;
-	uint64_t key;
-	struct row *row; // ROW_ADD: owned
-	struct proto_meter meter;
-};
-
-struct table {
-	struct row_slot *rows;
-	struct meter_entry *meters;
-	uint32_t rows_cap, meters_cap; // powers of two
-	uint32_t n_rows, n_meters;
-	uint32_t n_entries, n_bad; // of meters: in use; named by rows without a meter of that kind
-	struct undo *undo;
-	uint32_t n_undo, cap_undo;
-	struct staged *staged;
-	uint32_t n_staged, cap_staged;
-	uint64_t unknown_dels, expired;
-};
-
-static uint32_t hash(uint64_t key)
-{
-	key = (key ^ key >> 32) * 0x9e3779b97f4a7c15ULL;
-	return (uint32_t)(key >> 32);
-}
-
-// --- rows by key
-
-// The slot of key, or the free one where it would go.
-static uint32_t row_slot(const struct table *t, uint64_t key)
-{
-	uint32_t i = hash(key) & (t->rows_cap - 1);
-
-	while (t->rows[i].row != NULL && t->rows[i].key != key)
-		i = (i + 1) & (t->rows_cap - 1);
-	return i;
-}
-
-// Room for one more at half load, undo included: taken out rows may come back only to slots that were there.
-static int rows_reserve(struct table *t)
-{
-	struct row_slot *old = t->rows;
-	uint32_t old_cap = t->rows_cap;
-
-	if ((t->n_rows + t->n_undo + 1) * 2 <= old_cap)
-		return 0;
-	t->rows = calloc((size_t)old_cap * 2, sizeof(*t->rows));
-	if (t->rows == NULL) {
-		t->rows = old;
-		return -ENOMEM;
-	}
-	t->rows_cap = old_cap * 2;
-	for (uint32_t i = 0; i < old_cap; i++) {
-		if (old[i].row != NULL)
-			t->rows[row_slot(t, old[i].key)] = old[i];
-	}
-	free(old);
-	return 0;
-}
-
-static struct row *rows_take(struct table *t, uint32_t slot)
-{
-	uint32_t mask = t->rows_cap - 1, hole = slot;
-	struct row *row = t->rows[slot].row;
-
-	for (uint32_t i = (slot + 1) & mask; t->rows[i].row != NULL; i = (i + 1) & mask) {
-		uint32_t home = hash(t->rows[i].key) & mask;
-
-		if (((i - home) & mask) >= ((i - hole) & mask)) { // the hole lies on its way from home
-			t->rows[hole] = t->rows[i];
-			hole = i;
-		}
-	}
-	t->rows[hole].row = NULL;
-	t->n_rows--;
-	return row;
-}
-
-static void rows_put(struct table *t, uint64_t key, struct row *row)
-{
-	uint32_t slot = row_slot(t, key);
-
-	assert(t->rows[slot].row == NULL);
-	t->rows[slot] = (struct row_slot){key, row};
-	t->n_rows++;
-}
-
-// --- meters by number
-
-static struct meter_entry *meter_slot(const struct table *t, uint64_t id)
-{
-	uint32_t i = hash(id) & (t->meters_cap - 1);
-
-	while (t->meters[i].used && t->meters[i].meter.id != id)
-		i = (i + 1) & (t->meters_cap - 1);
-	return &t->meters[i];
-}
-
-// Room for n more entries at half load. Undoing goes back through states that all had room, so it needs no more.
-static int meters_reserve(struct table *t, uint32_t n)
-{
-	struct meter_entry *old = t->meters;
-	uint32_t old_cap = t->meters_cap;
-
-	if ((t->n_entries + n) * 2 <= old_cap)
-		return 0;
-	t->meters = calloc((size_t)old_cap * 2, sizeof(*t->meters));
-	if (t->meters == NULL) {
-		t->meters = old;
-		return -ENOMEM;
-	}
-	t->meters_cap = old_cap * 2;
-	for (uint32_t i = 0; i < old_cap; i++) {
-		if (old[i].used)
-			*meter_slot(t, old[i].meter.id) = old[i];
-	}
-	free(old);
-	return 0;
-}
-
-static bool meter_is_bad(const struct meter_entry *e)
-{
-	return (e->n_reserving > 0 && e->meter.kind != PROTO_METER_RESERVATION) ||
-	       (e->n_limiting > 0 && e->meter.kind != PROTO_METER_LIMIT);
-}
-
-// The entry of id, made if need be (meters_reserve has made room).
-static struct meter_entry *meter_entry(struct table *t, uint64_t id)
-{
-	struct meter_entry *e = meter_slot(t, id);
-
-	if (!e->used) {
-		*e = (struct meter_entry){.meter = {.id = id}, .used = true};
-		t->n_entries++;
-	}
-	return e;
-}
-
-// Gives the slot back when it holds neither a meter nor rows.
-static void meter_release(struct table *t, struct meter_entry *e)
-{
-	uint32_t mask = t->meters_cap - 1, hole = (uint32_t)(e - t->meters);
-
-	if (e->meter.kind != 0 || e->n_reserving > 0 || e->n_limiting > 0)
-		return;
-	for (uint32_t i = (hole + 1) & mask; t->meters[i].used; i = (i + 1) & mask) {
-		uint32_t home = hash(t->meters[i].meter.id) & mask;
-
-		if (((i - home) & mask) >= ((i - hole) & mask)) {
-			t->meters[hole] = t->meters[i];
-			hole = i;
-		}
-	}
-	t->meters[hole].used = false;
-	t->n_entries--;
-}
-
-static void meter_assign(struct table *t, const struct proto_meter *meter)
-{
-	struct meter_entry *e = meter_entry(t, meter->id);
-
-	t->n_bad -= meter_is_bad(e);
-	t->n_meters += (meter->kind != 0) - (e->meter.kind != 0);
-	e->meter = *meter;
-	t->n_bad += meter_is_bad(e);
-	meter_release(t, e);
-}
-
-static void meters_count(struct table *t, const struct idset *set, bool reserving, int by)
-{
-	for (unsigned int i = 0; i < set->n; i++) {
-		struct meter_entry *e = meter_entry(t, set->id[i]);
-
-		t->n_bad -= meter_is_bad(e);
-		if (reserving)
-			e->n_reserving += by;
-		else
-			e->n_limiting += by;
-		t->n_bad += meter_is_bad(e);
-		meter_release(t, e);
-	}
-}
+#include "table_priv.h"
 
 // --- one change, with its undo entry
 
@@ -237,19 +27,17 @@ static int undo_reserve(struct table *t)
 	return 0;
 }
 
-static void row_in(struct table *t, uint64_t key, struct row *row)
+static void row_in(struct table *t, uint64_t key, struct part_row *row)
 {
-	rows_put(t, key, row);
-	meters_count(t, &row->action.reservations, true, 1);
-	meters_count(t, &row->action.limits, false, 1);
+	table_rows_put(t, key, row);
+	table_name(t, row, 1);
 }
 
-static struct row *row_out(struct table *t, uint64_t key)
+static struct part_row *row_out(struct table *t, uint64_t key)
 {
-	struct row *row = rows_take(t, row_slot(t, key));
+	struct part_row *row = table_rows_take(t, table_row_slot(t, key));
 
-	meters_count(t, &row->action.reservations, true, -1);
-	meters_count(t, &row->action.limits, false, -1);
+	table_name(t, row, -1);
 	return row;
 }
 
@@ -259,19 +47,19 @@ static int row_add(struct table *t, struct staged *change, int64_t now_ns, struc
 		t->expired++;
 		return 0;
 	}
-	if (t->rows[row_slot(t, change->key)].row != NULL)
+	if (t->rows[table_row_slot(t, change->key)].row != NULL)
 		return err_set(err, EEXIST, "row %016llx is there already", (unsigned long long)change->key);
 	if (t->n_rows >= TABLE_ROWS_MAX)
 		return err_set(err, E2BIG, "more than %u rows", TABLE_ROWS_MAX);
 	row_in(t, change->key, change->row);
-	t->undo[t->n_undo++] = (struct undo){.kind = UNDO_ROW_ADD, .key = change->key};
+	t->undo[t->n_undo++] = (struct undo){.kind = UNDO_ROW_ADD, .key = change->key, .row = change->row};
 	change->row = NULL;
 	return 0;
 }
 
 static int row_del(struct table *t, uint64_t key)
 {
-	if (t->rows[row_slot(t, key)].row == NULL) {
+	if (t->rows[table_row_slot(t, key)].row == NULL) {
 		t->unknown_dels++;
 		return 0;
 	}
@@ -279,31 +67,40 @@ static int row_del(struct table *t, uint64_t key)
 	return 0;
 }
 
-static int meter_change(struct table *t, const struct proto_meter *meter, struct err *err)
+static int value_change(struct table *t, enum entry_kind kind, const struct value *value, struct err *err)
 {
-	const struct meter_entry *e = meter_slot(t, meter->id);
-	struct proto_meter before = e->used ? e->meter : (struct proto_meter){.id = meter->id};
+	const struct entry *e = table_entry_slot(t, kind, value->id);
+	struct value before = e->kind != ENTRY_FREE ? e->value : (struct value){.id = value->id};
+	const char *what = kind == ENTRY_NODE ? "node" : "meter";
+	uint32_t n = kind == ENTRY_NODE ? t->n_nodes : t->n_meters;
+	uint32_t n_max = kind == ENTRY_NODE ? TABLE_NODES_MAX : TABLE_METERS_MAX;
 
-	if (meter->kind == 0 && before.kind == 0)
-		return err_set(err, ENOENT, "meter %llu is not there", (unsigned long long)meter->id);
-	if (meter->kind != 0 && before.kind == 0 && t->n_meters >= TABLE_METERS_MAX)
-		return err_set(err, E2BIG, "more than %u meters", TABLE_METERS_MAX);
-	t->undo[t->n_undo++] = (struct undo){.kind = UNDO_METER, .meter = before};
-	meter_assign(t, meter);
+	if (value->kind == ENTRY_FREE && before.kind == ENTRY_FREE)
+		return err_set(err, ENOENT, "%s %llu is not there", what, (unsigned long long)value->id);
+	if (value->kind != ENTRY_FREE && before.kind == ENTRY_FREE && n >= n_max)
+		return err_set(err, E2BIG, "more than %u %ss", n_max, what);
+	if (value->kind == ENTRY_NODE && before.kind == ENTRY_NODE &&
+	    (value->node.parent != before.node.parent || value->node.depth != before.node.depth))
+		return err_set(err, EINVAL, "node %llu stands elsewhere already", (unsigned long long)value->id);
+	t->undo[t->n_undo++] = (struct undo){.kind = UNDO_VALUE, .key = kind, .before = before, .now = *value};
+	table_value_assign(t, kind, value);
 	return 0;
 }
 
 static int apply(struct table *t, struct staged *change, int64_t now_ns, struct err *err)
 {
-	if (undo_reserve(t) < 0 || rows_reserve(t) < 0 || meters_reserve(t, 2 * ACTION_SET_MAX) < 0)
+	if (undo_reserve(t) < 0 || table_rows_reserve(t) < 0 || table_entries_reserve(t, 4) < 0)
 		return err_set(err, ENOMEM, "no memory for the table");
 	switch (change->type) {
 	case PROTO_ROW_ADD:
 		return row_add(t, change, now_ns, err);
 	case PROTO_ROW_DEL:
 		return row_del(t, change->key);
+	case PROTO_NODE_SET:
+	case PROTO_NODE_DEL:
+		return value_change(t, ENTRY_NODE, &change->value, err);
 	default:
-		return meter_change(t, &change->meter, err);
+		return value_change(t, ENTRY_METER, &change->value, err);
 	}
 }
 
@@ -319,11 +116,34 @@ static void undo_to(struct table *t, uint32_t n_undo)
 		case UNDO_ROW_DEL:
 			row_in(t, u->key, u->row);
 			break;
-		case UNDO_METER:
-			meter_assign(t, &u->meter);
+		case UNDO_VALUE:
+			table_value_assign(t, (enum entry_kind)u->key, &u->before);
 			break;
 		}
 	}
+}
+
+// What came since undo entry `mark` stands where it says: a row as deep as its node, a node one deeper than its parent.
+// All that is named is there.
+static int check_depths(const struct table *t, uint32_t mark, struct err *err)
+{
+	for (uint32_t i = mark; i < t->n_undo; i++) {
+		const struct undo *u = &t->undo[i];
+		const struct proto_node *node;
+
+		if (u->kind == UNDO_ROW_ADD && u->row->node != PARTS_ROOT) {
+			node = table_node(t, u->row->node);
+			if (node != NULL && node->depth != u->row->depth)
+				return err_set(err, EINVAL, "a row at depth %u names node %u, which is at depth %u",
+					       u->row->depth, node->number, node->depth);
+		} else if (u->kind == UNDO_VALUE && u->now.kind == ENTRY_NODE && u->now.node.parent != PARTS_ROOT) {
+			node = table_node(t, u->now.node.parent);
+			if (node != NULL && node->depth + 1 != u->now.node.depth)
+				return err_set(err, EINVAL, "node %u at depth %u has a parent at depth %u",
+					       u->now.node.number, u->now.node.depth, node->depth);
+		}
+	}
+	return 0;
 }
 
 // --- the contract
@@ -334,11 +154,11 @@ struct table *table_create(struct err *err)
 
 	if (t != NULL) {
 		t->rows_cap = 256;
-		t->meters_cap = 256;
+		t->entries_cap = 256;
 		t->rows = calloc(t->rows_cap, sizeof(*t->rows));
-		t->meters = calloc(t->meters_cap, sizeof(*t->meters));
+		t->entries = calloc(t->entries_cap, sizeof(*t->entries));
 	}
-	if (t == NULL || t->rows == NULL || t->meters == NULL) {
+	if (t == NULL || t->rows == NULL || t->entries == NULL) {
 		err_set(err, ENOMEM, "no memory for the table");
 		table_destroy(t);
 		t = NULL;
@@ -355,10 +175,25 @@ void table_destroy(struct table *t)
 	for (uint32_t i = 0; t->rows != NULL && i < t->rows_cap; i++)
 		free(t->rows[i].row);
 	free(t->rows);
-	free(t->meters);
+	free(t->entries);
 	free(t->undo);
 	free(t->staged);
 	free(t);
+}
+
+static int staged_reserve(struct table *t)
+{
+	uint32_t cap = t->cap_staged == 0 ? 64 : t->cap_staged * 2;
+	struct staged *staged;
+
+	if (t->n_staged < t->cap_staged)
+		return 0;
+	staged = reallocarray(t->staged, cap, sizeof(*staged));
+	if (staged == NULL)
+		return -ENOMEM;
+	t->staged = staged;
+	t->cap_staged = cap;
+	return 0;
 }
 
 int table_stage(struct table *t, const struct proto_msg *change, struct err *err)
@@ -367,15 +202,8 @@ int table_stage(struct table *t, const struct proto_msg *change, struct err *err
 
 	if (t->n_staged >= TABLE_STAGED_MAX)
 		return err_set(err, E2BIG, "more than %u changes without a commit", TABLE_STAGED_MAX);
-	if (t->n_staged == t->cap_staged) {
-		uint32_t cap = t->cap_staged == 0 ? 64 : t->cap_staged * 2;
-
-		s = reallocarray(t->staged, cap, sizeof(*s));
-		if (s == NULL)
-			return err_set(err, ENOMEM, "no memory for a change");
-		t->staged = s;
-		t->cap_staged = cap;
-	}
+	if (staged_reserve(t) < 0)
+		return err_set(err, ENOMEM, "no memory for a change");
 	s = &t->staged[t->n_staged];
 	*s = (struct staged){.type = change->type};
 	switch (change->type) {
@@ -384,16 +212,22 @@ int table_stage(struct table *t, const struct proto_msg *change, struct err *err
 		if (s->row == NULL)
 			return err_set(err, ENOMEM, "no memory for a row");
 		*s->row = change->row;
-		s->key = row_key(s->row);
+		s->key = part_row_key(s->row);
 		break;
 	case PROTO_ROW_DEL:
 		s->key = change->row_key;
 		break;
+	case PROTO_NODE_SET:
+		s->value = (struct value){.kind = ENTRY_NODE, .id = change->node.number, .node = change->node};
+		break;
+	case PROTO_NODE_DEL:
+		s->value.id = change->node.number;
+		break;
 	case PROTO_METER_SET:
-		s->meter = change->meter;
+		s->value = (struct value){.kind = ENTRY_METER, .id = change->meter.id, .meter = change->meter};
 		break;
 	case PROTO_METER_DEL:
-		s->meter.id = change->meter.id; // kind 0: none
+		s->value.id = change->meter.id;
 		break;
 	default:
 		return err_set(err, EINVAL, "message type %d is no change", change->type);
@@ -418,7 +252,9 @@ int table_commit(struct table *t, int64_t now_ns, struct err *err)
 	for (uint32_t i = 0; i < t->n_staged && ret == 0; i++)
 		ret = apply(t, &t->staged[i], now_ns, err);
 	if (ret == 0 && t->n_bad > 0)
-		ret = err_set(err, ENOENT, "%u requests named by rows have no meter of that kind", t->n_bad);
+		ret = err_set(err, ENOENT, "%u nodes or meters (of that kind) are named and not there", t->n_bad);
+	if (ret == 0)
+		ret = check_depths(t, mark, err);
 	if (ret < 0) {
 		undo_to(t, mark);
 		t->unknown_dels = unknown_dels;
@@ -442,7 +278,49 @@ void table_undo(struct table *t)
 	undo_to(t, 0);
 }
 
-uint32_t table_expire(struct table *t, int64_t now_ns)
+void table_each_change(const struct table *t, void (*fn)(void *ctx, const struct table_change *change), void *ctx)
+{
+	for (uint32_t i = 0; i < t->n_undo; i++) {
+		const struct undo *u = &t->undo[i];
+		struct table_change change = {.key = u->key, .row = u->row};
+
+		switch (u->kind) {
+		case UNDO_ROW_ADD:
+			change.kind = TABLE_ROW_ADDED;
+			break;
+		case UNDO_ROW_DEL:
+			change.kind = TABLE_ROW_DELETED;
+			break;
+		case UNDO_VALUE:
+			change.kind = u->key == ENTRY_NODE ? TABLE_NODE : TABLE_METER;
+			change.key = u->now.id;
+			break;
+		}
+		fn(ctx, &change);
+	}
+}
+
+const struct part_row *table_row(const struct table *t, uint64_t key)
+{
+	return t->rows[table_row_slot(t, key)].row;
+}
+
+const struct proto_node *table_node(const struct table *t, uint32_t number)
+{
+	const struct entry *e = table_entry_slot(t, ENTRY_NODE, number);
+
+	return e->kind != ENTRY_FREE && e->value.kind != ENTRY_FREE ? &e->value.node : NULL;
+}
+
+const struct proto_meter *table_meter(const struct table *t, uint64_t id)
+{
+	const struct entry *e = table_entry_slot(t, ENTRY_METER, id);
+
+	return e->kind != ENTRY_FREE && e->value.kind != ENTRY_FREE ? &e->value.meter : NULL;
+}
+
+uint32_t table_expire(struct table *t, int64_t now_ns, void (*fn)(void *ctx, uint64_t key, const struct part_row *row),
+		      void *ctx)
 {
 	uint32_t n = 0;
 
@@ -452,6 +330,8 @@ uint32_t table_expire(struct table *t, int64_t now_ns)
 
 		// Taking one out may move another one here.
 		if (s->row != NULL && box_end_ns(&s->row->box) <= now_ns) {
+			if (fn != NULL)
+				fn(ctx, s->key, s->row);
 			free(row_out(t, s->key));
 			n++;
 		} else
@@ -465,15 +345,13 @@ static int compare_slots(const void *a, const void *b)
 {
 	const struct row_slot *x = a, *y = b;
 
-	if (x->row->rank != y->row->rank)
-		return x->row->rank > y->row->rank ? -1 : 1;
 	return x->key < y->key ? -1 : x->key > y->key;
 }
 
-int table_rows(const struct table *t, int64_t from_ns, int64_t to_ns, const struct row ***rows, uint32_t *n_rows)
+int table_rows(const struct table *t, int64_t from_ns, int64_t to_ns, const struct part_row ***rows, uint32_t *n_rows)
 {
 	struct row_slot *found = calloc(t->n_rows + 1, sizeof(*found));
-	const struct row **out = calloc(t->n_rows + 1, sizeof(*out));
+	const struct part_row **out = calloc(t->n_rows + 1, sizeof(*out));
 	uint32_t n = 0;
 
 	*rows = NULL;
@@ -484,7 +362,7 @@ int table_rows(const struct table *t, int64_t from_ns, int64_t to_ns, const stru
 		return -ENOMEM;
 	}
 	for (uint32_t i = 0; i < t->rows_cap; i++) {
-		const struct row *row = t->rows[i].row;
+		const struct part_row *row = t->rows[i].row;
 
 		if (row != NULL && box_start_ns(&row->box) <= to_ns && box_end_ns(&row->box) > from_ns)
 			found[n++] = t->rows[i];
@@ -503,7 +381,7 @@ int64_t table_next_ns(const struct table *t, int64_t now_ns)
 	int64_t next = INT64_MAX;
 
 	for (uint32_t i = 0; i < t->rows_cap; i++) {
-		const struct row *row = t->rows[i].row;
+		const struct part_row *row = t->rows[i].row;
 		int64_t start, end;
 
 		if (row == NULL)
@@ -518,7 +396,7 @@ int64_t table_next_ns(const struct table *t, int64_t now_ns)
 	return next;
 }
 
-void table_each_row(const struct table *t, void (*fn)(void *ctx, uint64_t key, const struct row *row), void *ctx)
+void table_each_row(const struct table *t, void (*fn)(void *ctx, uint64_t key, const struct part_row *row), void *ctx)
 {
 	for (uint32_t i = 0; i < t->rows_cap; i++) {
 		if (t->rows[i].row != NULL)
@@ -526,11 +404,19 @@ void table_each_row(const struct table *t, void (*fn)(void *ctx, uint64_t key, c
 	}
 }
 
+void table_each_node(const struct table *t, void (*fn)(void *ctx, const struct proto_node *node), void *ctx)
+{
+	for (uint32_t i = 0; i < t->entries_cap; i++) {
+		if (t->entries[i].kind == ENTRY_NODE && t->entries[i].value.kind != ENTRY_FREE)
+			fn(ctx, &t->entries[i].value.node);
+	}
+}
+
 void table_each_meter(const struct table *t, void (*fn)(void *ctx, const struct proto_meter *meter), void *ctx)
 {
-	for (uint32_t i = 0; i < t->meters_cap; i++) {
-		if (t->meters[i].used && t->meters[i].meter.kind != 0)
-			fn(ctx, &t->meters[i].meter);
+	for (uint32_t i = 0; i < t->entries_cap; i++) {
+		if (t->entries[i].kind == ENTRY_METER && t->entries[i].value.kind != ENTRY_FREE)
+			fn(ctx, &t->entries[i].value.meter);
 	}
 }
 
@@ -538,9 +424,10 @@ void table_stats(const struct table *t, struct table_stats *out)
 {
 	*out = (struct table_stats){
 		.n_rows = t->n_rows,
+		.n_nodes = t->n_nodes,
 		.n_meters = t->n_meters,
 		.n_staged = t->n_staged,
-		.n_slots = t->rows_cap + t->meters_cap,
+		.n_slots = t->rows_cap + t->entries_cap,
 		.unknown_dels = t->unknown_dels,
 		.expired = t->expired,
 	};

@@ -19,6 +19,7 @@
 #include <rte_rcu_qsbr.h>
 
 #include "cls.h"
+#include "combine.h"
 #include "fdb.h"
 #include "pkt.h"
 #include "sched.h"
@@ -58,15 +59,39 @@ struct worker {
 	struct rte_mempool *pool;
 	struct sched_limits *limits;
 	struct sched_log *log;
+	struct combine *combine;
+	struct row_count *counts; // by counter slot; written through combine
 	struct snapshot_slot *slot;
 	unsigned int qsbr_id;
 	_Atomic uint32_t n_addresses; // writer: worker
 	_Atomic bool stop;            // writer: worker_stop
 };
 
+static int memory_up(struct worker *w, const struct worker_conf *conf, struct err *err)
+{
+	uint64_t ageing = conf->mac_ageing_s * conf->tsc_hz >> w->tick_shift;
+
+	w->fdb = fdb_create(FDB_ENTRIES, (uint32_t)RTE_MIN(ageing, UINT32_MAX), rte_rand(), err);
+	if (w->fdb == NULL)
+		return -err->code;
+	w->counts = calloc(NAMES_COUNTERS_MAX, sizeof(*w->counts));
+	if (w->counts == NULL)
+		return err_set(err, ENOMEM, "worker: no memory for counters");
+	w->combine = combine_create(conf->nodes, w->counts, err);
+	return w->combine == NULL ? -err->code : 0;
+}
+
+static void memory_down(struct worker *w)
+{
+	combine_destroy(w->combine);
+	free(w->counts);
+	fdb_destroy(w->fdb);
+}
+
 struct worker *worker_create(const struct worker_conf *conf, struct err *err)
 {
 	struct worker *w;
+	int ret;
 
 	if (conf->n_ports == 0 || conf->n_ports > WORKER_PORTS_MAX || conf->tsc_hz == 0) {
 		err_set(err, EINVAL, "worker: %u ports, at most %u", conf->n_ports, WORKER_PORTS_MAX);
@@ -98,15 +123,13 @@ struct worker *worker_create(const struct worker_conf *conf, struct err *err)
 	}
 	while (conf->tsc_hz >> w->tick_shift > 1000)
 		w->tick_shift++;
-	w->fdb = fdb_create(FDB_ENTRIES,
-			    (uint32_t)RTE_MIN(conf->mac_ageing_s * conf->tsc_hz >> w->tick_shift, UINT32_MAX),
-			    rte_rand(), err);
-	if (w->fdb == NULL || rte_rcu_qsbr_thread_register(w->slot->rcu, w->qsbr_id) != 0) {
-		if (w->fdb != NULL)
-			err_set(err, EINVAL, "worker: no place %u in the RCU variable", w->qsbr_id);
-		fdb_destroy(w->fdb);
+	ret = memory_up(w, conf, err);
+	if (ret == 0 && rte_rcu_qsbr_thread_register(w->slot->rcu, w->qsbr_id) != 0)
+		ret = err_set(err, EINVAL, "worker: no place %u in the RCU variable", w->qsbr_id);
+	if (ret < 0) {
+		memory_down(w);
 		free(w);
-		return NULL;
+		w = NULL;
 	}
 	return w;
 }
@@ -116,7 +139,7 @@ void worker_destroy(struct worker *w)
 	if (w == NULL)
 		return;
 	rte_rcu_qsbr_thread_unregister(w->slot->rcu, w->qsbr_id);
-	fdb_destroy(w->fdb);
+	memory_down(w);
 	free(w);
 }
 
@@ -176,15 +199,37 @@ static void flush_direct(struct port *p)
 	p->n_direct = 0;
 }
 
-// What the scheduler must know of a packet.
-struct sched_key {
-	const struct sched_set *set; // NULL: best effort
-	uint32_t flow_hash;
-};
-
-static void output(struct port *p, struct rte_mbuf *m, const struct sched_key *key, uint64_t now_tsc)
+// Addresses, protocol and ports; MAC addresses where there is no IP.
+static uint32_t flow_hash(const struct pkt *pkt)
 {
-	uint32_t class = key->set == NULL ? SCHED_BEST_EFFORT : sched_class(p->sched, key->set, now_tsc);
+	if (pkt->family == PKT_IP4)
+		return rte_hash_crc(&pkt->ip4, offsetof(struct pkt_key_ip4, vlan_be), 0);
+	if (pkt->family == PKT_IP6)
+		return rte_hash_crc(&pkt->ip6, offsetof(struct pkt_key_ip6, vlan_be), 0);
+	return rte_hash_crc_8byte(pkt->src_mac, rte_hash_crc_8byte(pkt->dst_mac, 0));
+}
+
+// The class that packets of this answer have at a port: kept with the answer.
+static uint32_t class_at(struct port *p, struct combined *answer, uint64_t now_tsc)
+{
+	uint32_t i = p->port_id % COMBINE_PORTS;
+
+	if (unlikely(answer->class_at[i].port != p->port_id ||
+		     !sched_class_is_live(p->sched, answer->class_at[i].class))) {
+		answer->class_at[i].port = p->port_id;
+		answer->class_at[i].class = sched_class(p->sched, &answer->set, now_tsc);
+	}
+	return answer->class_at[i].class;
+}
+
+static bool is_best_effort(const struct sched_set *set)
+{
+	return set->node == SCHED_NODE_ROOT && set->n_reservations == 0 && set->n_limits == 0;
+}
+
+static void output(struct port *p, struct rte_mbuf *m, const struct pkt *pkt, struct combined *answer, uint64_t now_tsc)
+{
+	uint32_t class = is_best_effort(&answer->set) ? SCHED_BEST_EFFORT : class_at(p, answer, now_tsc);
 
 	if (unlikely(!p->up)) {
 		drop(p, COUNTER_tx_down, m);
@@ -194,14 +239,15 @@ static void output(struct port *p, struct rte_mbuf *m, const struct sched_key *k
 		p->direct[p->n_direct++] = m;
 		if (p->n_direct == PKT_BURST)
 			flush_direct(p);
-	} else if (unlikely(!sched_enqueue(p->sched, m, class, key->flow_hash, now_tsc))) {
+	} else if (unlikely(!sched_enqueue(p->sched, m, class, flow_hash(pkt), now_tsc))) {
 		drop(p, COUNTER_queue_full, m);
 	}
 }
 
 // Every other port that is up gets the frame: the last one itself, the others deep copies (AF_XDP cannot send indirect
 // buffers, and a device may still read the frame after another has rewritten its own).
-static void flood(struct worker *w, struct port *in, struct rte_mbuf *m, const struct sched_key *key, uint64_t now_tsc)
+static void flood(struct worker *w, struct port *in, struct rte_mbuf *m, const struct pkt *pkt, struct combined *answer,
+		  uint64_t now_tsc)
 {
 	struct port *out[WORKER_PORTS_MAX];
 	unsigned int n = 0;
@@ -220,11 +266,11 @@ static void flood(struct worker *w, struct port *in, struct rte_mbuf *m, const s
 		struct rte_mbuf *copy = rte_pktmbuf_copy(m, w->pool, 0, UINT32_MAX);
 
 		if (likely(copy != NULL))
-			output(out[i], copy, key, now_tsc);
+			output(out[i], copy, pkt, answer, now_tsc);
 		else
 			counters_add(&out[i]->counters, COUNTER_no_mbuf, 1);
 	}
-	output(out[n - 1], m, key, now_tsc);
+	output(out[n - 1], m, pkt, answer, now_tsc);
 }
 
 static void learn(struct worker *w, struct port *in, const struct pkt *pkt)
@@ -240,18 +286,8 @@ static void learn(struct worker *w, struct port *in, const struct pkt *pkt)
 		counters_add(&in->counters, counter[how], 1);
 }
 
-// Addresses, protocol and ports; MAC addresses where there is no IP.
-static uint32_t flow_hash(const struct pkt *pkt)
-{
-	if (pkt->family == PKT_IP4)
-		return rte_hash_crc(&pkt->ip4, offsetof(struct pkt_key_ip4, vlan_be), 0);
-	if (pkt->family == PKT_IP6)
-		return rte_hash_crc(&pkt->ip6, offsetof(struct pkt_key_ip6, vlan_be), 0);
-	return rte_hash_crc_8byte(pkt->src_mac, rte_hash_crc_8byte(pkt->dst_mac, 0));
-}
-
 static void forward(struct worker *w, struct port *in, struct rte_mbuf *m, const struct pkt *pkt,
-		    const struct cls_verdict *verdict, const struct snapshot *s, uint64_t now_tsc)
+		    struct combined *answer, uint64_t now_tsc)
 {
 	static const enum counter_id unfit[] = {
 		[PKT_RUNT] = COUNTER_runt,
@@ -259,7 +295,6 @@ static void forward(struct worker *w, struct port *in, struct rte_mbuf *m, const
 		[PKT_BAD_SOURCE] = COUNTER_bad_source,
 		[PKT_LINK_LOCAL] = COUNTER_link_local,
 	};
-	struct sched_key key = {0};
 	uint16_t dst = FDB_PORT_NONE;
 
 	if (unlikely(pkt->verdict != PKT_OK)) {
@@ -267,21 +302,19 @@ static void forward(struct worker *w, struct port *in, struct rte_mbuf *m, const
 		return;
 	}
 	learn(w, in, pkt); // a denied frame still says where its sender is
-	if (verdict->drop) {
+	combine_count(answer, 1, rte_pktmbuf_pkt_len(m));
+	if (answer->drop) {
 		drop(in, COUNTER_denied, m);
 		return;
 	}
-	if (verdict->class_slot != SNAPSHOT_BEST_EFFORT)
-		key.set = &s->sets[verdict->class_slot];
-	key.flow_hash = flow_hash(pkt);
 	if ((pkt->dst_mac >> 40 & 1) == 0)
 		dst = fdb_find(w->fdb, pkt->vlan, pkt->dst_mac, w->tick);
 	if (dst == FDB_PORT_NONE)
-		flood(w, in, m, &key, now_tsc);
+		flood(w, in, m, pkt, answer, now_tsc);
 	else if (&w->port[dst] == in)
 		drop(in, COUNTER_same_port, m);
 	else
-		output(&w->port[dst], m, &key, now_tsc);
+		output(&w->port[dst], m, pkt, answer, now_tsc);
 }
 
 static void discard(struct port *in, struct rte_mbuf **m, uint16_t n)
@@ -294,7 +327,7 @@ static uint16_t receive(struct worker *w, struct port *in, const struct snapshot
 {
 	struct rte_mbuf *m[PKT_BURST];
 	struct pkt pkt[PKT_BURST];
-	struct cls_verdict verdict[PKT_BURST];
+	uint32_t met[PKT_BURST * CLS_CATEGORIES_MAX], n_categories = cls_n_results(s->cls);
 	uint16_t n = rte_eth_rx_burst(in->port_id, 0, m, PKT_BURST);
 
 	if (n == 0)
@@ -312,9 +345,10 @@ static uint16_t receive(struct worker *w, struct port *in, const struct snapshot
 			rte_prefetch0(rte_pktmbuf_mtod(m[i + PREFETCH_AHEAD], void *));
 		pkt_parse(m[i], in->max_frame_bytes, &pkt[i]);
 	}
-	cls_run(s->cls, pkt, n, verdict);
+	cls_run(s->cls, pkt, n, met);
 	for (uint16_t i = 0; i < n; i++)
-		forward(w, in, m[i], &pkt[i], &verdict[i], s, now_tsc);
+		forward(w, in, m[i], &pkt[i],
+			combine_get(w->combine, s->cls, s->gen, &met[i * n_categories], n_categories), now_tsc);
 	return n;
 }
 
@@ -361,6 +395,7 @@ static void follow_clock(struct worker *w, uint64_t now_tsc)
 	if (likely(tick == w->tick))
 		return;
 	w->tick = tick;
+	combine_flush(w->combine);
 	fdb_age(w->fdb, fdb_n_slots(w->fdb) / FDB_SWEEP_TICKS, tick);
 	atomic_store_explicit(&w->n_addresses, fdb_n_entries(w->fdb), memory_order_relaxed);
 }
@@ -459,6 +494,11 @@ void worker_counters_get(const struct worker *w, uint16_t port, uint64_t *value)
 		value[COUNTER_dev_no_mbuf] = stats.rx_nombuf;
 		value[COUNTER_dev_tx_errors] = stats.oerrors;
 	}
+}
+
+const struct row_count *worker_row_counts(const struct worker *w)
+{
+	return w->counts;
 }
 
 uint32_t worker_n_addresses(const struct worker *w)

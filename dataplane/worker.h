@@ -15,6 +15,8 @@
 struct rte_mempool;
 struct sched;
 struct sched_limits;
+struct names_node;
+struct row_count;
 struct sched_log;
 struct snapshot_slot;
 struct worker;
@@ -31,11 +33,12 @@ struct worker_conf {
 	uint32_t mac_ageing_s;
 	uint64_t tsc_hz;
 	struct rte_mempool *pool; // for the copies of flooded frames; its buffers hold max_frame_bytes in one segment
-	struct sched_limits *limits; // shared by the ports' schedulers; borrowed
-	struct sched_log *log;       // of changes for the schedulers, read as reader 0; borrowed
-	struct snapshot_slot *slot;  // borrowed; slot->rcu has room for qsbr_id
-	unsigned int qsbr_id;        // of this worker in slot->rcu
-	bool poll_always;            // never sleep
+	struct sched_limits *limits;    // shared by the ports' schedulers; borrowed
+	struct sched_log *log;          // of changes for the schedulers, read as reader 0; borrowed
+	const struct names_node *nodes; // by slot; borrowed
+	struct snapshot_slot *slot;     // borrowed; slot->rcu has room for qsbr_id
+	unsigned int qsbr_id;           // of this worker in slot->rcu
+	bool poll_always;               // never sleep
 };
 
 // NULL with err: -EINVAL or -ENOMEM. Registers qsbr_id with slot->rcu (offline until worker_main). Ports start up.
@@ -55,5 +58,8 @@ unsigned int worker_turn(struct worker *w, uint64_t now_tsc);
 void worker_port_set_up(struct worker *w, uint16_t port, bool up);
 // Any thread. value[COUNTER_N] of one port since start, the driver's own losses included.
 void worker_counters_get(const struct worker *w, uint16_t port, uint64_t *value);
+// Any thread. What the requests of rows were met by, by counter slot (names.h), up to some 100 ms ago: numbers that
+// only grow, each whole.
+const struct row_count *worker_row_counts(const struct worker *w);
 // Any thread. Addresses known now.
 uint32_t worker_n_addresses(const struct worker *w);

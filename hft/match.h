@@ -116,6 +116,7 @@ bool match_equal(const struct match *a, const struct match *b); // as sets
 bool match_covers(const struct match *m, const struct match_packet *packet);
 
 // Text in SPEC 1's syntax, one box: "(srcHost=10.0.0.0/8, dstPort=80)" or "(*)". Time is left out. user_name (may be
-// NULL) gives the name of a user number. Returns the length the text needs, like snprintf.
+// NULL) gives the name of a user number, NULL beyond the last; many users, or those yet to come, are told as #8-#90.
+// Returns the length the text needs, like snprintf.
 size_t box_format(const struct box *box, const char *(*user_name)(void *ctx, uint32_t user), void *ctx, char *buf,
 		  size_t size);

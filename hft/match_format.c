@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define USERS_TOLD_MAX 64 // names in a set; of more users the numbers are told
+
 struct text {
 	char *buf;
 	size_t size, len; // len: what the whole text needs
@@ -153,14 +155,37 @@ static void put_eth(struct text *t, uint64_t addr)
 		put(t, "%02x%s", (unsigned int)(addr >> shift & 255), shift > 0 ? ":" : "");
 }
 
+static const char *name_of(const struct text *t, uint64_t user)
+{
+	return t->user_name == NULL || user == 0 || user > UINT32_MAX ? NULL : t->user_name(t->ctx, (uint32_t)user);
+}
+
+// The names of these users, up to the last there is, as a set. false: there are none, or too many to be read.
+static bool put_names(struct text *t, const char *before, uint64_t lo, uint64_t hi)
+{
+	const char *sep = before;
+	uint64_t n = 0;
+
+	while (n <= USERS_TOLD_MAX && n <= hi - lo && name_of(t, lo + n) != NULL)
+		n++;
+	if (n == 0 || n > USERS_TOLD_MAX)
+		return false;
+	for (uint64_t i = 0; i < n; i++, sep = ",")
+		put(t, "%s%s", sep, name_of(t, lo + i));
+	put(t, "}");
+	return true;
+}
+
+// Of a span from 0 on, which holds nobody, the language says who is left out.
 static void put_user(struct text *t, struct span user)
 {
-	const char *name = NULL;
+	const char *name = user.lo == user.hi ? name_of(t, user.lo) : NULL;
 
-	if (user.lo == user.hi && user.lo != 0 && t->user_name != NULL)
-		name = t->user_name(t->ctx, (uint32_t)user.lo);
 	if (name != NULL)
 		put(t, "%s", name);
+	else if (user.lo > 0 ? put_names(t, "{", user.lo, user.hi)
+			     : user.hi < UINT32_MAX && put_names(t, "!{", user.hi + 1, UINT32_MAX))
+		return;
 	else if (user.lo == user.hi)
 		put(t, "#%" PRIu64, user.lo);
 	else

@@ -92,12 +92,16 @@ static bool is_ring_name(const char *arg)
 	return arg[0] != '\0' && strlen(arg) < RTE_RING_NAMESIZE - 4 && strchr(arg, ',') == NULL;
 }
 
-// Exactly one comma; one side may be empty, not both.
+// One side may be empty, not both.
 static bool is_file_pair(const char *arg)
 {
-	const char *comma = strchr(arg, ',');
+	int in = first_len(arg), out;
 
-	return comma != NULL && strchr(comma + 1, ',') == NULL && strlen(arg) > 1;
+	if (arg[in] != ',')
+		return false;
+	out = first_len(arg + in + 1);
+	arg += in + 1 + out;
+	return in + out > 0 && (*arg == '\0' || strchr(arg, '=') != NULL);
 }
 
 static bool is_pci_address(const char *arg)
@@ -148,8 +152,8 @@ static void args_pcap(const struct port_conf *conf, const char *arg, char *args)
 	int in = first_len(arg);
 	const char *out = arg + in + 1;
 
-	snprintf(args, ARGS_MAX, "%s%.*s%s%s%s", in > 0 ? "rx_pcap=" : "", in, arg, in > 0 && *out != '\0' ? "," : "",
-		 *out != '\0' ? "tx_pcap=" : "", out);
+	snprintf(args, ARGS_MAX, "%s%.*s%s%s%s", in > 0 ? "rx_pcap=" : "", in, arg,
+		 in > 0 && first_len(out) > 0 ? "," : "", first_len(out) > 0 ? "tx_pcap=" : "", out);
 }
 
 // By itself the driver invents frames; here it is silent unless told otherwise.
@@ -167,7 +171,7 @@ static const struct kind kinds[] = {
 	{"af_xdp", "net_af_xdp", "af_xdp:INTERFACE", is_interface_name, args_af_xdp, true},
 	{"af_packet", "net_af_packet", "af_packet:INTERFACE", is_interface_name, args_af_packet, true},
 	{"tap", "net_tap", "tap:NAME of the new interface", is_interface_name, args_interface, false},
-	{"pcap", "net_pcap", "pcap:IN,OUT (two files; one may be left out)", is_file_pair, args_pcap, false},
+	{"pcap", "net_pcap", "pcap:IN,OUT[,ARGS] (two files; one may be left out)", is_file_pair, args_pcap, false},
 	{"ring", NULL, "ring:NAME of 1 to 24 characters without comma", is_ring_name, args_plain, false},
 	{"null", "net_null", "null: or null:size=64", is_any, args_null, false},
 	{"memif", "net_memif", "memif:role=server,id=0,socket=PATH", is_any, args_plain, false},

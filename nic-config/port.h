@@ -19,7 +19,7 @@ struct rte_mempool;
 //
 // tap:NAME: makes the interface NAME, which goes with the port.
 //
-// pcap:IN,OUT: capture files; one may be left out.
+// pcap:IN,OUT[A]: capture files; one may be left out. Without OUT what is sent is dropped.
 //
 // ring:NAME: frames from the rte_ring NAME.rx to NAME.tx; rings not there are made, none is ever freed.
 //

@@ -16,6 +16,7 @@
 #include "control/check.h"
 #include "control/cmd_table.h"
 #include "draw.h"
+#include "network.h"
 #include "script.h"
 #include "show.h"
 #include "statements.h"
@@ -24,7 +25,7 @@
 
 static const char usage[] =
 	"usage: panectl [WHERE] [--user NAME] [--json] ['STATEMENT.' ...]\n"
-	"       panectl [WHERE] schedule SHARE | tree | events | script FILE | check FILE... | help [VERB]\n"
+	"       panectl [WHERE] schedule SHARE | tree | topology | events | script FILE | check FILE... | help [VERB]\n"
 	"\n"
 	"Statements say what the network shall do: panectl help. A final dot that is missing is added. Without "
 	"statements\n"
@@ -52,6 +53,7 @@ static int run_events(const struct options *o, char **args, int n_args);
 static int run_help(const struct options *o, char **args, int n_args);
 static int run_play(const struct options *o, char **args, int n_args);
 static int run_schedule(const struct options *o, char **args, int n_args);
+static int run_topology(const struct options *o, char **args, int n_args);
 static int run_tree(const struct options *o, char **args, int n_args);
 
 // What panectl itself does; everything else on its command line is a statement.
@@ -63,6 +65,8 @@ static const struct command {
 	{"tree", "tree [--width N] [--json]",
 	 "draw the shares you may see: what may be reserved in each, what is now, and requests in it and below",
 	 run_tree},
+	{"topology", "topology [--dot] [--json]",
+	 "draw switches, ports, links and hosts, as far as you may see them; --dot: for Graphviz", run_topology},
 	{"events", "events [--json]", "print what happens to your requests, until you stop it (^C)", run_events},
 	{"script", "script FILE [--offline] [--json]",
 	 "play the lines `speaker : statement.` of a file at the switch, or --offline: clock at 0, no network",
@@ -121,17 +125,21 @@ static unsigned int terminal_width(void)
 	return columns != NULL && atoi(columns) > 0 && atoi(columns) <= 10000 ? (unsigned int)atoi(columns) : 80;
 }
 
+static struct draw terminal(unsigned int width)
+{
+	setlocale(LC_CTYPE, "");
+	return (struct draw){.width = width, .utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0, .out = stdout};
+}
+
 // Asks one question and shows the answer: drawn, or as it came.
 static int draw(const struct options *o, const char *statement, unsigned int width, const char *share)
 {
-	struct draw d = {.width = width, .out = stdout};
+	struct draw d = terminal(width);
 	struct talk s = {.json = o->json};
 	const char *line;
 	json_t *answer;
 	struct err err;
 
-	setlocale(LC_CTYPE, "");
-	d.utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
 	s.client = client_open(&o->at, o->user, &err);
 	if (s.client == NULL)
 		return panectl_failed(&err);
@@ -178,6 +186,25 @@ static int run_tree(const struct options *given, char **args, int n_args)
 	if (n_args != 0)
 		return n_args < 0 ? STATUS_USAGE : usage_error("tree: %s is too much", args[0]);
 	return draw(&o, "ListShares.", width, NULL);
+}
+
+static int run_topology(const struct options *given, char **args, int n_args)
+{
+	struct draw d = terminal(terminal_width());
+	struct options o = *given;
+	bool dot = false;
+	int left = 0;
+
+	for (int i = 0; i < n_args; i++) {
+		if (strcmp(args[i], "--dot") == 0)
+			dot = true;
+		else
+			args[left++] = args[i];
+	}
+	n_args = take_flags(&o, args, left, NULL, NULL);
+	if (n_args != 0)
+		return n_args < 0 ? STATUS_USAGE : usage_error("topology: %s is too much", args[0]);
+	return network_topology(&o, &d, dot);
 }
 
 static int run_events(const struct options *given, char **args, int n_args)

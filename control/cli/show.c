@@ -288,9 +288,11 @@ static void show_ports(const json_t *items, FILE *out)
 	json_array_foreach(items, i, port)
 	{
 		const json_t *counters = json_object_get(port, "counters");
+		bool local = json_object_get(port, "switch") == NULL;
 
-		cell(&t, text_of(port, "name"));
-		cell(&t, text_of(port, "device"));
+		cell(&t, text_of(port, local ? "name" : "port"));
+		snprintf(text, sizeof(text), "openflow:%s", text_of(port, "switch"));
+		cell(&t, local ? text_of(port, "device") : text);
 		cell(&t, json_is_true(json_object_get(port, "up")) ? "up" : "down");
 		quantity_text(json_object_get(port, "rate"), "bit/s", text, sizeof(text));
 		cell(&t, text);
@@ -346,7 +348,7 @@ static void show_items(const json_t *answer, const json_t *items, FILE *out)
 		show_requests(json_object_get(answer, "requests"), out);
 	} else if (json_object_get(first, "bandwidth") != NULL) {
 		show_schedule(items, out);
-	} else if (json_object_get(first, "device") != NULL) {
+	} else if (json_object_get(first, "device") != NULL || json_object_get(first, "behind") != NULL) {
 		show_ports(items, out);
 	} else if (json_object_get(first, "syntax") != NULL) {
 		show_help(items, out);

@@ -18,6 +18,18 @@ struct bench_opts {
 	bool json;
 	bool no_flat;        // compile: leave the flat table out
 	const char *journal; // admit: accepted statements go into a new journal there; NULL: none
+
+	// forward; NULL: none
+	const char *ports;   // devices (nic-config/port.h), separated by blanks; NULL: made from the flows
+	const char *rules;   // ClassBench file
+	const char *packets; // capture file, the source of the first port
+	const char *trace;   // ClassBench header trace instead of flows drawn from the rules
+	const char *write;   // only write the flows' capture files, with this prefix
+	const char *cores;   // "MAIN,WORKER"
+	double seconds;      // of one run
+	uint32_t flows, hosts, frame_bytes, deny_every, memory_mb;
+	uint64_t seed;
+	bool check; // compare what was denied with a linear scan of the rules
 };
 
 // A command script: `speaker : statement.` a line; what stands before `// BEGIN` is set-up and not timed.
@@ -53,3 +65,4 @@ void bench_policy_free(struct bench_policy *policy);
 json_t *bench_admit(const struct bench_opts *opts, struct err *err);
 json_t *bench_compile(const struct bench_opts *opts, struct err *err);
 json_t *bench_verify(const struct bench_opts *opts, struct err *err);
+json_t *bench_forward(const struct bench_opts *opts, struct err *err);

@@ -11,22 +11,45 @@
 static const struct command {
 	const char *name, *help;
 	json_t *(*run)(const struct bench_opts *opts, struct err *err);
+	bool no_file;
 } commands[] = {
 	{"admit", "statements admitted a second, parse included", bench_admit},
 	{"compile", "policy tree of the script to rows by parts, and to the flat network flow table", bench_compile},
 	{"verify", "proof that the table by parts is the policy: one change, the whole table", bench_verify},
+	{"forward", "packets through the real worker", bench_forward, true},
 };
+
+static const char options_help[] =
+	"\noptions:\n"
+	"  --repeat N         runs; the median is reported, min and max beside it [5]\n"
+	"  --json             one JSON object on one line\n"
+	"  --no-flat          compile: by parts only\n"
+	"  --journal PATH     admit: log on, in a new file on a disk that syncs; a commit for every 256 statements\n"
+	"\nforward:\n"
+	"  --ports \"DEV...\"  devices as in the configuration, separated by blanks [two that invent the flows, "
+	"pcap:]\n"
+	"  --rules FILE       ClassBench rules, first match wins, default allow; fw:N: N firewall-like ones [none]\n"
+	"  --deny-every N     every Nth rule denies, the others allow; 0: none denies [0]\n"
+	"  --flows N          flows, each within a rule drawn at random [1000]\n"
+	"  --trace FILE       the flows of a ClassBench header trace instead\n"
+	"  --packets PCAP     what this capture file holds instead, in at the first port\n"
+	"  --hosts N          MAC addresses on each side [256]\n"
+	"  --frame-bytes N    with FCS [64]\n"
+	"  --seed N           of the flows [1]\n"
+	"  --write PREFIX     only write the flows to PREFIX0.pcap and, reversed, PREFIX1.pcap, the rules to "
+	"PREFIXrules\n"
+	"  --seconds S        of one run [1]\n"
+	"  --cores M,W        CPUs of the main thread and of the worker [chosen]\n"
+	"  --memory MB        [1024]\n"
+	"  --check            stop, and compare what was denied with a linear scan of the rules\n";
 
 static int usage(FILE *out, int status)
 {
-	fprintf(out, "usage: pane-bench COMMAND FILE.pane [--repeat N] [--json] [--journal PATH]\n\ncommands:\n");
+	fprintf(out, "usage: pane-bench COMMAND FILE.pane [OPTION...]\n"
+		     "       pane-bench forward [OPTION...]\n\ncommands:\n");
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
 		fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].help);
-	fprintf(out, "\n  --repeat N   runs; the median is reported, min and max beside it [5]\n"
-		     "  --json       one JSON object on one line\n"
-		     "  --no-flat    compile: by parts only\n"
-		     "  --journal PATH  admit: log on, in a new file on a disk that syncs; a commit for every 256 "
-		     "statements\n");
+	fputs(options_help, out);
 	return status;
 }
 
@@ -51,30 +74,113 @@ static void print_table(const char *command, json_t *figures)
 	}
 }
 
+enum {
+	OPT_FIRST = 256,
+	OPT_FLOWS = OPT_FIRST,
+	OPT_HOSTS,
+	OPT_FRAME,
+	OPT_DENY,
+	OPT_MEMORY,
+	OPT_REPEAT,
+	OPT_SEED,
+	OPT_PORTS,
+	OPT_RULES,
+	OPT_PACKETS,
+	OPT_TRACE,
+	OPT_WRITE,
+	OPT_CORES,
+	OPT_JOURNAL,
+	OPT_SECONDS,
+	OPT_CHECK,
+	OPT_NO_FLAT
+};
+
+static const struct option longs[] = {
+	{"flows", required_argument, NULL, OPT_FLOWS},
+	{"hosts", required_argument, NULL, OPT_HOSTS},
+	{"frame-bytes", required_argument, NULL, OPT_FRAME},
+	{"deny-every", required_argument, NULL, OPT_DENY},
+	{"memory", required_argument, NULL, OPT_MEMORY},
+	{"repeat", required_argument, NULL, OPT_REPEAT},
+	{"seed", required_argument, NULL, OPT_SEED},
+	{"ports", required_argument, NULL, OPT_PORTS},
+	{"rules", required_argument, NULL, OPT_RULES},
+	{"packets", required_argument, NULL, OPT_PACKETS},
+	{"trace", required_argument, NULL, OPT_TRACE},
+	{"write", required_argument, NULL, OPT_WRITE},
+	{"cores", required_argument, NULL, OPT_CORES},
+	{"journal", required_argument, NULL, OPT_JOURNAL},
+	{"seconds", required_argument, NULL, OPT_SECONDS},
+	{"check", no_argument, NULL, OPT_CHECK},
+	{"no-flat", no_argument, NULL, OPT_NO_FLAT},
+	{"json", no_argument, NULL, 'j'},
+	{"help", no_argument, NULL, 'h'},
+	{0},
+};
+
+static int parse_number(int option, struct bench_opts *o)
+{
+	static const uint32_t most[] = {10000000, 65536, 1518, 10000000, 1048576, 1000};
+	static const uint32_t least[] = {1, 1, 64, 0, 64, 1};
+	uint32_t *const to[] = {&o->flows, &o->hosts, &o->frame_bytes, &o->deny_every, &o->memory_mb, &o->repeat};
+	int i = option - OPT_FIRST;
+	char *end;
+	unsigned long v = strtoul(optarg, &end, 10);
+
+	if (*optarg == '\0' || *end != '\0' || *optarg == '-' || v < least[i] || v > most[i]) {
+		fprintf(stderr, "pane-bench: --%s: expected %u..%u, got \"%s\"\n", longs[i].name, least[i], most[i],
+			optarg);
+		return -EINVAL;
+	}
+	*to[i] = (uint32_t)v;
+	return 0;
+}
+
+static int parse_value(int option, struct bench_opts *o)
+{
+	const char **const to[] = {&o->ports, &o->rules, &o->packets, &o->trace, &o->write, &o->cores, &o->journal};
+	char *end;
+
+	if (option < OPT_SEED)
+		return parse_number(option, o);
+	if (option >= OPT_PORTS && option <= OPT_JOURNAL) {
+		*to[option - OPT_PORTS] = optarg;
+		return 0;
+	}
+	if (option == OPT_SEED)
+		o->seed = strtoull(optarg, &end, 10);
+	else
+		o->seconds = strtod(optarg, &end);
+	if (*optarg == '\0' || *end != '\0' || o->seconds < 0.01 || o->seconds > 86400) {
+		fprintf(stderr, "pane-bench: --%s: expected a number, got \"%s\"\n",
+			option == OPT_SEED ? "seed" : "seconds", optarg);
+		return -EINVAL;
+	}
+	return 0;
+}
+
 static int parse_opts(int argc, char **argv, struct bench_opts *opts)
 {
-	static const struct option longs[] = {
-		{"repeat", required_argument, NULL, 'r'},  {"json", no_argument, NULL, 'j'},
-		{"journal", required_argument, NULL, 'J'}, {"no-flat", no_argument, NULL, 'F'},
-		{"help", no_argument, NULL, 'h'},          {0},
-	};
-	char *end;
-	int c;
+	int c, ret;
 
-	*opts = (struct bench_opts){.repeat = 5};
+	*opts = (struct bench_opts){.repeat = 5,
+				    .flows = 1000,
+				    .hosts = 256,
+				    .frame_bytes = 64,
+				    .seconds = 1,
+				    .memory_mb = 1024,
+				    .seed = 1};
 	while ((c = getopt_long(argc, argv, "hj", longs, NULL)) != -1) {
 		if (c == 'j') {
 			opts->json = true;
-		} else if (c == 'F') {
+		} else if (c == OPT_NO_FLAT) {
 			opts->no_flat = true;
-		} else if (c == 'J') {
-			opts->journal = optarg;
-		} else if (c == 'r') {
-			opts->repeat = (uint32_t)strtoul(optarg, &end, 10);
-			if (*end != '\0' || opts->repeat == 0 || opts->repeat > 1000) {
-				fprintf(stderr, "pane-bench: --repeat: expected 1..1000, got \"%s\"\n", optarg);
-				return -EINVAL;
-			}
+		} else if (c == OPT_CHECK) {
+			opts->check = true;
+		} else if (c >= OPT_FIRST) {
+			ret = parse_value(c, opts);
+			if (ret < 0)
+				return ret;
 		} else {
 			return c == 'h' ? 1 : -EINVAL;
 		}
@@ -108,13 +214,15 @@ int main(int argc, char **argv)
 
 	if (ret != 0)
 		return usage(ret > 0 ? stdout : stderr, ret > 0 ? 0 : 2);
-	if (argc - optind != 2)
-		return usage(stderr, 2);
-	opts.file = argv[optind + 1];
-	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
-		if (strcmp(argv[optind], commands[i].name) == 0)
-			return run(&commands[i], &opts);
+	for (size_t i = 0; optind < argc && i < sizeof(commands) / sizeof(commands[0]); i++) {
+		if (strcmp(argv[optind], commands[i].name) != 0)
+			continue;
+		if (argc - optind != (commands[i].no_file ? 1 : 2))
+			return usage(stderr, 2);
+		opts.file = argv[optind + 1];
+		return run(&commands[i], &opts);
 	}
-	fprintf(stderr, "pane-bench: unknown command \"%s\"\n", argv[optind]);
+	if (optind < argc)
+		fprintf(stderr, "pane-bench: unknown command \"%s\"\n", argv[optind]);
 	return usage(stderr, 2);
 }

@@ -17,35 +17,35 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static struct flowtab rows;
+static struct cls_row rows[N_ROWS]; // all in one category, the highest rank first
+static uint32_t n_rows;
 static struct cls *cls;
 
 static void add_row(const struct box *any, uint32_t kinds, enum match_field field, uint64_t lo, uint64_t hi,
 		    const struct span128 *src)
 {
-	struct row row = {.box = *any, .rank = N_ROWS - rows.n_rows};
+	struct cls_row *row = &rows[n_rows];
 
-	row.box.kinds = kinds;
-	row.box.f[field] = (struct span){lo, hi};
+	*row = (struct cls_row){.box = *any, .rank = N_ROWS - n_rows, .meter_category = CLS_NO_CATEGORY};
+	row->box.kinds = kinds;
+	row->box.f[field] = (struct span){lo, hi};
 	if (src != NULL)
-		row.box.src = *src;
-	if (!box_normalize(&row.box) || flowtab_add(&rows, &row) < 0)
+		row->box.src = *src;
+	if (!box_normalize(&row->box))
 		abort();
+	n_rows++;
 }
 
 static void start_once(void)
 {
 	const uint8_t ip6[16] = {0x20, 0x01, 0x0d, 0xb8};
 	const struct span128 net4 = match_ip4_prefix(0x0a000000, 8), net6 = match_ip6_prefix(ip6, 32);
-	const struct row *list[N_ROWS];
-	struct cls_verdict verdict[N_ROWS];
 	const struct box any = box_any();
 	struct err err;
 
 	if (cls != NULL)
 		return;
 	test_eal_init();
-	flowtab_init(&rows);
 	add_row(&any, MATCH_KINDS_ALL, MATCH_VLAN, 7, 9, NULL);
 	add_row(&any, MATCH_KINDS_PORTS, MATCH_DST_PORT, 80, 80, NULL);
 	add_row(&any, MATCH_KINDS_PORTS, MATCH_SRC_PORT, 49152, 65535, NULL);
@@ -56,13 +56,18 @@ static void start_once(void)
 	add_row(&any, MATCH_IP6, MATCH_VLAN, 0, 0, NULL);
 	add_row(&any, MATCH_IP4PORTS, MATCH_VLAN, 1, 4095, &net4);
 	add_row(&any, MATCH_KINDS_ALL, MATCH_SRC_ETH, 0x020000000001, 0x020000000001, NULL);
-	for (uint32_t i = 0; i < rows.n_rows; i++) {
-		list[i] = &rows.rows[i];
-		verdict[i] = (struct cls_verdict){.class_slot = i + 1, .has_row = 1};
-	}
-	cls = cls_build(list, verdict, rows.n_rows, 1, 512, &err);
+	cls = cls_build(rows, n_rows, 1, 512, &err);
 	if (cls == NULL)
 		abort();
+}
+
+static uint32_t find(const struct match_packet *packet)
+{
+	for (uint32_t i = 0; i < n_rows; i++) {
+		if (box_covers(&rows[i].box, packet))
+			return i + 1;
+	}
+	return CLS_NO_ROW;
 }
 
 // The frame in two segments, cut anywhere.
@@ -94,9 +99,8 @@ static void check_segments(const uint8_t *data, size_t size, size_t cut, const s
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct cls_verdict verdict = {.class_slot = 0};
 	struct match_packet packet;
-	const struct row *row;
+	uint32_t met = 0;
 	struct pkt p;
 	size_t cut;
 
@@ -113,9 +117,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (p.verdict != PKT_OK)
 		return 0;
 	pkt_to_match_packet(&p, 0, &packet);
-	row = flowtab_find(&rows, &packet);
-	cls_run(cls, &p, 1, &verdict);
-	if (verdict.class_slot != (row != NULL ? (uint32_t)(row - rows.rows) + 1 : 0))
+	cls_run(cls, &p, 1, &met);
+	if (met != find(&packet))
 		abort();
 	return 0;
 }

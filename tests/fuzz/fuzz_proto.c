@@ -18,7 +18,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		if (proto_encode(&msg, buf) != (size_t)used || memcmp(buf, data, (size_t)used) != 0)
 			abort();
 		if (msg.type == PROTO_ROW_ADD)
-			row_key(&msg.row);
+			part_row_key(&msg.row);
 		data += used;
 		size -= (size_t)used;
 	}

@@ -107,6 +107,18 @@ panectl() {
 controller_start
 check "all pairs reach each other" all_pairs
 check "a broadcast is no storm" no_storm
+count_is() { # N PATTERN COMMAND...
+	[ "$("${@:3}" | tee /dev/stderr | grep -cE -- "$2")" = "$1" ]
+}
+n_links=$(wc -l <"$TB_DIR/links")
+check "every link is known, both ways" count_is "$n_links" '^[^ ]' bash -c "'$BIN/control/panectl' --socket '$dir/control.sock' --json 'links.' | grep -o '\"both_ways\":true'"
+check "a host is found" bash -c "'$BIN/control/panectl' --socket '$dir/control.sock' --json 'where $TB_SUBNET.1.' | grep -q '\"switch\":\"0000000000000001\",\"port\":\"${TB_PREFIX}h1-s\"'"
+check "the topology is drawn" count_is "$TB_K" '^switch 0' panectl topology
+check "with every host" count_is "$TB_H" "02(:00){4}.*$TB_SUBNET" panectl topology
+check "and as a graph" count_is $((n_links + TB_H)) ' -- ' panectl topology --dot
+if command -v dot >/dev/null; then
+	check "that Graphviz draws" bash -c "'$BIN/control/panectl' --socket '$dir/control.sock' topology --dot | dot -Tsvg"
+fi
 check "a deny is accepted" panectl "deny(srcHost=$TB_SUBNET.1, dstHost=$TB_SUBNET.2) on rootShare."
 check "and holds" wait_for 10 not reaches 1 2
 check "others are not hurt" reaches 1 3

@@ -153,6 +153,63 @@ static void hosts_are_those_seen_and_those_named(void **state)
 	assert_int_equal(say(t, "root", "TrafficBetween 10.0.0.1 2001:db8::1."), REPLY_FAMILY_MIX);
 }
 
+// Two switches with a link seen both ways, one more seen one way; three hosts, two of which claim one address.
+static void the_network_of_switches_is_told(void **state)
+{
+	static const uint8_t mac[3][6] = {{2, 0, 0, 0, 0, 1}, {2, 0, 0, 0, 0, 2}, {2, 0, 0, 0, 0, 3}};
+	struct talk *t = *state;
+	struct addrs addrs;
+	struct topo topo;
+	struct nib_net net = {&topo, &addrs, 100};
+
+	topo_init(&topo, 10);
+	addrs_init(&addrs, 10);
+	for (uint32_t sw = 0; sw < 2; sw++) {
+		topo_switch_up(&topo, topo_switch(&topo, sw + 1), true);
+		for (uint32_t port = 1; port < 5; port++) {
+			char name[] = {'s', (char)('1' + sw), '-', (char)('0' + port), '\0'};
+
+			topo_port_set(&topo, sw, port, true, 10000000000, 0);
+			topo_port_name(&topo, sw, port, name);
+		}
+	}
+	topo_probe(&topo, 0, 1, 1, 2, 5);
+	topo_probe(&topo, 1, 2, 0, 1, 5);
+	topo_probe(&topo, 1, 1, 0, 2, 5);
+	topo_host_seen(&topo, mac[0], 0, 3, 5, NULL);
+	topo_host_seen(&topo, mac[1], 1, 3, 5, NULL);
+	topo_host_seen(&topo, mac[2], 1, 3, 5, NULL);
+	addrs_set(&addrs, match_ip4(0x0a000002), false, mac[0], ADDR_ARP, 6)->contest_ns = 7;
+	addrs_set(&addrs, match_ip4(0x0a000002), false, mac[1], ADDR_DHCP, 6)->contest_ns = 7;
+	addrs_set(&addrs, match_ip4(0x0a000005), false, (const uint8_t[6]){2}, ADDR_ARP, 6); // of one that is gone
+	nib_net_set(t->nib, &net);
+
+	say(t, "root", "links.");
+	assert_string_equal(t->classic, "2; 0000000000000001 s1-1 0000000000000002 s2-2 10000000000 both-ways; "
+					"0000000000000002 s2-1 0000000000000001 s1-2 10000000000 one-way");
+	say(t, "root", "where h2.");
+	assert_string_equal(t->classic, "2; 10.0.0.2 h2 0000000000000002/s2-3 02:00:00:00:00:02 - contested; "
+					"10.0.0.2 h2 0000000000000001/s1-3 02:00:00:00:00:01 - contested");
+	say(t, "root", "hosts behind s2-3.");
+	assert_string_equal(t->classic, "2; 10.0.0.2 h2 0000000000000002/s2-3 02:00:00:00:00:02 - contested; "
+					"- - 0000000000000002/s2-3 02:00:00:00:00:03 -");
+	say(t, "root", "hosts behind 0000000000000001.");
+	assert_string_equal(t->classic, "1; 10.0.0.2 h2 0000000000000001/s1-3 02:00:00:00:00:01 - contested");
+	assert_int_equal(say(t, "root", "hosts behind s9."), REPLY_BAD_VALUE);
+	say(t, "root", "where 10.0.0.5.");
+	assert_string_equal(t->classic, "0");
+	say(t, "root", "ports.");
+	assert_non_null(strstr(t->classic, "9; p1 null up"));
+	assert_non_null(strstr(t->classic, "; 0000000000000001/s1-1 openflow:1 up 10000000000 behind=switch;"));
+	assert_non_null(strstr(t->classic, "; 0000000000000001/s1-2 openflow:2 up 10000000000 behind=unverified;"));
+	assert_non_null(strstr(t->classic, "; 0000000000000002/s2-4 openflow:4 up 10000000000 behind=hosts"));
+	nib_net_set(t->nib, NULL);
+	say(t, "root", "links.");
+	assert_string_equal(t->classic, "0");
+	topo_fini(&topo);
+	addrs_fini(&addrs);
+}
+
 static void sights_are_kept_by_address_and_bounded(void **state)
 {
 	struct talk *t = *state;
@@ -181,6 +238,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(nobody_sees_requests_of_shares_beside_the_own, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_is_reserved_is_schedule, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_wider_view_above_shows_what_the_own_share_hides, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_network_of_switches_is_told, setup, teardown),
 		cmocka_unit_test_setup_teardown(hosts_are_those_seen_and_those_named, setup, teardown),
 		cmocka_unit_test_setup_teardown(sights_are_kept_by_address_and_bounded, setup, teardown),
 	};

@@ -18,6 +18,8 @@
 #include <rte_ring.h>
 
 #include "dataplane/cls.h"
+#include "dataplane/combine.h"
+#include "dataplane/names.h"
 #include "dataplane/sched.h"
 #include "dataplane/snapshot.h"
 #include "dataplane/worker.h"
@@ -40,6 +42,7 @@ struct net {
 	struct sched_limits *limits;
 	struct sched_log *log;
 	struct sched_slots *slots;
+	struct names *names;
 	struct rte_mempool *pool, *copies;
 	struct snapshot_slot slot;
 	struct snapshot *snapshot; // live
@@ -59,23 +62,50 @@ struct net_meter {
 	bool is_limit;
 };
 
-// rows in decision order; meters are those their actions name. The old snapshot is freed: the worker must have had a
-// turn. Meters stay until net_forget_meters.
-static inline void net_publish(struct net *net, const struct row *rows, uint32_t n_rows, const struct net_meter *meters,
-			       uint32_t n_meters)
+// A row of request id at the root: access only.
+static inline struct part_row net_row(const struct box *box, uint64_t id, enum access access)
 {
-	const struct row **ptr = calloc(n_rows + 1, sizeof(*ptr));
-	struct snapshot_input in = {.rows = ptr, .n_rows = n_rows, .gen = net_next_gen++, .simd_max_bits = 512};
+	return (struct part_row){.box = *box,
+				 .id = id,
+				 .part = PART_ACCESS,
+				 .access = (uint8_t)access,
+				 .meter_category = PARTS_NO_CATEGORY};
+}
+
+// The same of a limit (or reservation) that decides nothing.
+static inline struct part_row net_meter_row(const struct box *box, uint64_t id, enum part part)
+{
+	return (struct part_row){.box = *box,
+				 .id = id,
+				 .part = (uint8_t)part,
+				 .access_category = PARTS_NO_CATEGORY,
+				 .meter_category = 0};
+}
+
+// meters are those the rows name; their nodes are in net->names. The old snapshot is freed: the worker must have had a
+// turn. Meters stay until net_forget_meters.
+static inline void net_publish(struct net *net, const struct part_row *rows, uint32_t n_rows,
+			       const struct net_meter *meters, uint32_t n_meters)
+{
+	const struct part_row **ptr = calloc(n_rows + 1, sizeof(*ptr));
+	struct snapshot_input in = {.rows = ptr,
+				    .n_rows = n_rows,
+				    .gen = net_next_gen++,
+				    .simd_max_bits = 512,
+				    .slots = net->slots,
+				    .names = net->names};
 	struct snapshot *s, *old = net->snapshot;
 	struct err err = {0};
 
 	for (uint32_t i = 0; i < n_rows; i++)
 		ptr[i] = &rows[i];
+	for (uint32_t i = 0; i < n_rows; i++)
+		net_check(names_counter_take(net->names, rows[i].id, &err) >= 0, err.msg);
 	for (uint32_t i = 0; i < n_meters; i++)
 		net_check(sched_slots_meter_set(net->slots, meters[i].id, meters[i].is_limit, meters[i].rate_bps,
 						&err) >= 0,
 			  err.msg);
-	s = snapshot_build(&in, net->slots, &err);
+	s = snapshot_build(&in, &err);
 	net_check(s != NULL, err.msg);
 	atomic_store(&net->slot.live, s);
 	net->snapshot = s;
@@ -113,6 +143,8 @@ static inline void net_open_on(struct net *net, uint16_t n_ports, const char *co
 	net_check(net->log != NULL, err.msg);
 	net->slots = sched_slots_create(net->log, &err);
 	net_check(net->slots != NULL, err.msg);
+	net->names = names_create(&err);
+	net_check(net->names != NULL, err.msg);
 	net->limits = sched_limits_create(tsc_hz, NET_MAX_FRAME, SOCKET_ID_ANY, &err);
 	net_check(net->limits != NULL, err.msg);
 	for (uint16_t i = 0; i < n_ports; i++) {
@@ -142,6 +174,7 @@ static inline void net_open_on(struct net *net, uint16_t n_ports, const char *co
 	conf.pool = net->copies;
 	conf.limits = net->limits;
 	conf.log = net->log;
+	conf.nodes = names_nodes(net->names);
 	conf.slot = &net->slot;
 	net->w = worker_create(&conf, &err);
 	net_check(net->w != NULL, err.msg);
@@ -177,6 +210,7 @@ static inline void net_close(struct net *net)
 	sched_limits_destroy(net->limits);
 	snapshot_destroy(net->snapshot);
 	sched_slots_destroy(net->slots);
+	names_destroy(net->names);
 	sched_log_destroy(net->log);
 	rte_free(net->slot.rcu);
 	assert_int_equal(rte_mempool_in_use_count(net->pool), 0);
@@ -232,6 +266,21 @@ static inline void net_expect_out(struct net *net, uint16_t port, const struct f
 static inline void net_expect_silence(struct net *net, uint16_t port)
 {
 	assert_int_equal(rte_ring_count(net->tx[port]), 0);
+}
+
+// What was counted for a request so far.
+static inline struct row_count net_row_count(struct net *net, uint64_t id)
+{
+	struct row_count out;
+	const struct row_count *count = &worker_row_counts(net->w)[names_counter(net->names, id)];
+
+	for (int i = 0; i < COMBINE_FLUSHES; i++) { // a millisecond each
+		net->now_tsc += NET_HZ / 500;
+		worker_turn(net->w, net->now_tsc);
+	}
+	atomic_init(&out.packets, atomic_load(&count->packets));
+	atomic_init(&out.bytes, atomic_load(&count->bytes));
+	return out;
 }
 
 // counters.def: sum(rx_packets + copies) = sum(tx_packets + all drop lines) + backlog.

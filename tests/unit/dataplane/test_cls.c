@@ -20,29 +20,31 @@
 static uint64_t next_gen = 1;
 
 struct table {
-	struct flowtab ft; // in decision order
-	const struct row *rows[ROWS_MAX];
-	struct cls_verdict verdict[ROWS_MAX];
+	struct cls_row rows[ROWS_MAX];
+	uint32_t n_rows;
 };
 
-static void table_fill(struct table *t, struct rnd *r, uint32_t n_rows, bool wide)
+static void table_fill(struct table *t, struct rnd *r, uint32_t n_rows, uint32_t n_categories, bool wide)
 {
-	flowtab_init(&t->ft);
+	t->n_rows = n_rows;
 	for (uint32_t i = 0; i < n_rows; i++) {
-		struct row row = {.box = rnd_box(r, wide), .rank = n_rows - i};
+		uint32_t where = rnd_below(r, 3);
 
-		assert_int_equal(flowtab_add(&t->ft, &row), 0);
-	}
-	for (uint32_t i = 0; i < n_rows; i++) {
-		t->rows[i] = &t->ft.rows[i];
-		t->verdict[i] = (struct cls_verdict){.class_slot = i + 1, .drop = i & 1, .has_row = 1};
+		t->rows[i] = (struct cls_row){.box = rnd_box(r, wide),
+					      .rank = (uint64_t)i << 34 | 5, // no two the same
+					      .access_category = CLS_NO_CATEGORY,
+					      .meter_category = CLS_NO_CATEGORY};
+		if (where != 0)
+			t->rows[i].access_category = (uint8_t)rnd_below(r, n_categories);
+		if (where != 1)
+			t->rows[i].meter_category = (uint8_t)rnd_below(r, n_categories);
 	}
 }
 
 static struct cls *build(const struct table *t, uint32_t simd)
 {
 	struct err err = {0};
-	struct cls *cls = cls_build(t->rows, t->verdict, t->ft.n_rows, next_gen++, simd, &err);
+	struct cls *cls = cls_build(t->rows, t->n_rows, next_gen++, simd, &err);
 
 	if (cls == NULL)
 		fail_msg("%s", err.msg);
@@ -51,7 +53,18 @@ static struct cls *build(const struct table *t, uint32_t simd)
 
 static const uint32_t simd_widths[] = {0, 128, 256, 512};
 
-// Returns how many packets met a row.
+static uint32_t find(const struct table *t, const struct match_packet *m, uint32_t category)
+{
+	for (uint32_t i = t->n_rows; i > 0; i--) { // the highest rank first
+		const struct cls_row *row = &t->rows[i - 1];
+
+		if ((row->access_category == category || row->meter_category == category) && box_covers(&row->box, m))
+			return i;
+	}
+	return CLS_NO_ROW;
+}
+
+// Returns how many results were rows.
 static uint32_t burst_equals_linear_search(const struct table *t, struct cls *const cls[4], struct rnd *r)
 {
 	struct pkt pkt[PKT_BURST];
@@ -64,22 +77,22 @@ static uint32_t burst_equals_linear_search(const struct table *t, struct cls *co
 		assert_int_equal(pkt_parse_bytes(f.data, f.len, f.len, MAX_FRAME, &pkt[i]), PKT_OK);
 	}
 	for (int width = 0; width < 4; width++) {
-		struct cls_verdict verdict[PKT_BURST];
+		uint32_t out[PKT_BURST * CLS_CATEGORIES_MAX], n_categories = cls_n_results(cls[width]);
 
-		memset(verdict, 0xee, sizeof(verdict));
-		cls_run(cls[width], pkt, n, verdict);
+		memset(out, 0xee, sizeof(out));
+		cls_run(cls[width], pkt, n, out);
 		for (uint32_t i = 0; i < n; i++) {
 			struct match_packet m;
-			const struct row *row;
-			uint32_t expected;
 
 			pkt_to_match_packet(&pkt[i], 0, &m);
-			row = flowtab_find(&t->ft, &m);
-			expected = row == NULL ? 0 : (uint32_t)(row - t->ft.rows) + 1;
-			hits += row != NULL;
-			if (verdict[i].class_slot != expected || verdict[i].has_row != (expected != 0))
-				fail_msg("SIMD %u: row %u instead of %u", simd_widths[width], verdict[i].class_slot,
-					 expected);
+			for (uint32_t c = 0; c < n_categories; c++) {
+				uint32_t expected = find(t, &m, c), got = out[i * n_categories + c];
+
+				hits += expected != CLS_NO_ROW;
+				if (got != expected)
+					fail_msg("SIMD %u, category %u: row %u instead of %u", simd_widths[width], c,
+						 got, expected);
+			}
 		}
 	}
 	return hits;
@@ -87,6 +100,8 @@ static uint32_t burst_equals_linear_search(const struct table *t, struct cls *co
 
 static void random_tables_equal_linear_search_for_every_simd_width(void **state)
 {
+	static const uint32_t categories[] = {1, 3, 16, 5, 17, 40};
+	static struct table t;
 	uint64_t seed = rnd_first_seed(1);
 	struct rnd r = rnd_seed(seed);
 	long rounds = rnd_rounds(60);
@@ -94,126 +109,103 @@ static void random_tables_equal_linear_search_for_every_simd_width(void **state)
 
 	print_message("seed %llu, %ld rounds\n", (unsigned long long)seed, rounds);
 	for (long i = 0; i < rounds; i++) {
-		struct table t;
 		struct cls *cls[4];
 
-		table_fill(&t, &r, 1 + rnd_below(&r, i % 4 == 0 ? 100 : 12), i % 2 == 0);
+		table_fill(&t, &r, 1 + rnd_below(&r, i % 4 == 0 ? 100 : 12), categories[i % 6], i % 2 == 0);
 		for (int w = 0; w < 4; w++)
 			cls[w] = build(&t, simd_widths[w]);
-		for (int n = 0; n < 60; n++)
+		for (int n = 0; n < 40; n++)
 			hits += burst_equals_linear_search(&t, cls, &r);
 		for (int w = 0; w < 4; w++)
 			cls_destroy(cls[w]);
-		flowtab_fini(&t.ft);
 	}
 	assert_true(hits > 100);
 }
 
-static void no_rows_means_no_verdict(void **state)
+static void no_rows_means_no_results(void **state)
 {
 	struct err err;
-	struct cls *cls = cls_build(NULL, NULL, 0, next_gen++, 512, &err);
-	struct cls_verdict verdict[PKT_BURST];
-	struct pkt pkt[PKT_BURST];
-	struct rnd r = rnd_seed(2);
+	struct cls *cls = cls_build(NULL, 0, next_gen++, 512, &err);
 
 	assert_non_null(cls);
-	for (int i = 0; i < PKT_BURST; i++) {
-		struct frame f;
-
-		rnd_frame(&r, &f);
-		pkt_parse_bytes(f.data, f.len, f.len, MAX_FRAME, &pkt[i]);
-	}
-	memset(verdict, 0xee, sizeof(verdict));
-	cls_run(cls, pkt, PKT_BURST, verdict);
-	for (int i = 0; i < PKT_BURST; i++)
-		assert_int_equal(verdict[i].has_row + verdict[i].drop + verdict[i].class_slot, 0);
+	assert_int_equal(cls_n_results(cls), 0);
+	cls_run(cls, NULL, 0, NULL);
 	cls_destroy(cls);
 }
 
-static void unfit_packets_are_skipped(void **state)
+static void unfit_packets_meet_nothing(void **state)
 {
-	struct table t;
+	struct cls_row row = {.box = box_any(), .rank = 1, .meter_category = CLS_NO_CATEGORY};
 	struct rnd r = rnd_seed(3);
-	struct cls_verdict verdict[2] = {{77, 7, 7}, {77, 7, 7}};
+	uint32_t out[2] = {77, 77};
 	struct pkt pkt[2];
 	struct frame f;
-	struct cls *cls;
+	struct err err;
+	struct cls *cls = cls_build(&row, 1, next_gen++, 512, &err);
 
-	flowtab_init(&t.ft);
-	assert_int_equal(flowtab_add(&t.ft, &(struct row){.box = box_any(), .rank = 1}), 0);
-	t.rows[0] = &t.ft.rows[0];
-	t.verdict[0] = (struct cls_verdict){5, 0, 1};
-	cls = build(&t, 512);
+	assert_int_equal(cls_n_results(cls), 1);
 	rnd_frame(&r, &f);
 	pkt_parse_bytes(f.data, f.len, f.len, MAX_FRAME, &pkt[0]);
 	pkt_parse_bytes(f.data, 10, 10, MAX_FRAME, &pkt[1]);
-	cls_run(cls, pkt, 2, verdict);
-	assert_int_equal(verdict[0].class_slot, 5);
-	assert_int_equal(verdict[1].class_slot, 77);
+	cls_run(cls, pkt, 2, out);
+	assert_int_equal(out[0], 1);
+	assert_int_equal(out[1], CLS_NO_ROW);
+	assert_int_equal(cls_row(cls, 1)->rank, 1);
 	cls_destroy(cls);
-	flowtab_fini(&t.ft);
 }
 
 static void generation_in_use_is_refused(void **state)
 {
-	struct box any = box_any();
-	struct row row = {.box = any, .rank = 1};
-	const struct row *rows[] = {&row};
-	struct cls_verdict verdict = {0};
+	struct cls_row row = {.box = box_any(), .rank = 1};
 	struct err err;
-	struct cls *cls = cls_build(rows, &verdict, 1, next_gen, 512, &err);
+	struct cls *cls = cls_build(&row, 1, next_gen, 512, &err);
 
 	assert_non_null(cls);
-	assert_null(cls_build(rows, &verdict, 1, next_gen++, 512, &err));
+	assert_null(cls_build(&row, 1, next_gen++, 512, &err));
 	assert_int_equal(err.code, EEXIST);
 	cls_destroy(cls);
 }
 
 // The same costly row many times.
-static void fill_with_costly_row(const struct row **rows, uint32_t n, struct row *row)
+static struct cls_row *costly_rows(uint32_t n)
 {
-	*row = (struct row){.box = box_any(), .rank = 1};
-	row->box.kinds = MATCH_KINDS_V6;
-	row->box.src = row->box.dst = (struct span128){1, ~(u128)0 - 1};
-	row->box.f[MATCH_SRC_ETH] = row->box.f[MATCH_DST_ETH] = (struct span){1, 0xfffffffffffe};
+	struct cls_row *rows = calloc(n, sizeof(*rows)), row = {.box = box_any(), .rank = 1};
+
+	row.box.kinds = MATCH_KINDS_V6;
+	row.box.src = row.box.dst = (struct span128){1, ~(u128)0 - 1};
+	row.box.f[MATCH_SRC_ETH] = row.box.f[MATCH_DST_ETH] = (struct span){1, 0xfffffffffffe};
 	for (uint32_t i = 0; i < n; i++)
 		rows[i] = row;
+	return rows;
 }
 
 static void spans_that_explode_are_refused(void **state)
 {
 	enum { N = 40000 }; // times 441 rules
-	const struct row **rows = calloc(N, sizeof(*rows));
-	struct cls_verdict *verdict = calloc(N, sizeof(*verdict));
-	struct row row;
+	struct cls_row *rows = costly_rows(N);
 	struct err err;
 
-	fill_with_costly_row(rows, N, &row);
-	assert_null(cls_build(rows, verdict, N, next_gen++, 512, &err));
+	assert_null(cls_build(rows, N, next_gen++, 512, &err));
 	assert_int_equal(err.code, E2BIG);
 	cls_destroy(NULL);
 	free(rows);
-	free(verdict);
 }
 
 static void running_out_of_memory_is_refused_and_leaves_nothing(void **state)
 {
 	enum { N = 2000 }; // times 441 rules of 300 bytes: more than the EAL has
-	static const struct row *rows[N];
-	static struct cls_verdict verdict[N];
-	struct row row;
+	struct cls_row *rows = costly_rows(N);
 	struct err err;
 	struct cls *cls;
 
-	fill_with_costly_row(rows, N, &row);
 	rte_log_set_level_pattern("*", RTE_LOG_EMERG);
-	assert_null(cls_build(rows, verdict, N, next_gen, 512, &err));
+	assert_null(cls_build(rows, N, next_gen, 512, &err));
 	rte_log_set_level_pattern("*", RTE_LOG_ERR);
 	assert_int_equal(err.code, ENOMEM);
-	cls = cls_build(rows, verdict, 1, next_gen++, 512, &err); // nothing of the name is left
+	cls = cls_build(rows, 1, next_gen++, 512, &err); // nothing of the name is left
 	assert_non_null(cls);
 	cls_destroy(cls);
+	free(rows);
 }
 
 static bool piece_has(const struct cls_piece *p, uint64_t hi16, uint64_t lo32)
@@ -280,8 +272,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(random_tables_equal_linear_search_for_every_simd_width),
-		cmocka_unit_test(no_rows_means_no_verdict),
-		cmocka_unit_test(unfit_packets_are_skipped),
+		cmocka_unit_test(no_rows_means_no_results),
+		cmocka_unit_test(unfit_packets_meet_nothing),
 		cmocka_unit_test(generation_in_use_is_refused),
 		cmocka_unit_test(spans_that_explode_are_refused),
 		cmocka_unit_test(running_out_of_memory_is_refused_and_leaves_nothing),

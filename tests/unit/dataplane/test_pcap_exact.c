@@ -170,11 +170,12 @@ static void script(struct capture *in, struct capture expected[N_PORTS])
 
 static void publish_deny_port_80(struct net *net)
 {
-	struct row deny = {.box = box_any(), .rank = 1, .action = action_none()};
+	struct box box = box_any();
+	struct part_row deny;
 
-	deny.box.kinds = MATCH_KINDS_PORTS;
-	deny.box.f[MATCH_DST_PORT] = (struct span){80, 80};
-	deny.action.access = ACCESS_DENY;
+	box.kinds = MATCH_KINDS_PORTS;
+	box.f[MATCH_DST_PORT] = (struct span){80, 80};
+	deny = net_row(&box, 1, ACCESS_DENY);
 	net_publish(net, &deny, 1, NULL, 0);
 }
 

@@ -6,84 +6,8 @@
 
 #include <rte_cycles.h>
 
-#include "tests/unit/dataplane/net_fixture.h"
 #include "tests/unit/dataplane/random_net.h"
-
-#define H1 0x020000000001ull // behind port 0
-#define H2 0x020000000002ull // behind port 1
-#define H3 0x020000000003ull // behind port 2
-#define BROADCAST 0xffffffffffffull
-#define IP(n) (0x0a000000u + (n))
-
-static struct net net;
-
-static int open_net(void **state)
-{
-	net_open(&net, 3, NET_HZ, 0, 1023);
-	return 0;
-}
-
-static int close_net(void **state)
-{
-	net_expect_all_accounted_for(&net);
-	net_close(&net);
-	return 0;
-}
-
-static struct frame udp(uint64_t dst, uint64_t src, uint32_t src_ip, uint32_t dst_ip, uint32_t payload)
-{
-	struct frame f;
-	uint32_t at;
-
-	frame_start(&f, dst, src);
-	at = frame_ip4(&f, src_ip, dst_ip, 17, 0, 0);
-	frame_ports(&f, 1000, 2000);
-	frame_put32(&f, 0);
-	frame_pad(&f, payload, 0x5a);
-	frame_ip4_end(&f, at);
-	return f;
-}
-
-static struct frame arp(uint64_t dst, uint64_t src)
-{
-	struct frame f;
-
-	frame_start(&f, dst, src);
-	frame_put16(&f, 0x0806);
-	frame_pad(&f, 28, 1);
-	return f;
-}
-
-// H1, H2 and H3 have spoken; outputs are empty.
-static void learn_all(void)
-{
-	static const uint64_t mac[] = {H1, H2, H3};
-
-	for (uint16_t i = 0; i < 3; i++) {
-		struct frame f = arp(BROADCAST, mac[i]);
-
-		net_inject(&net, i, &f);
-		net_turn(&net);
-	}
-	for (uint16_t i = 0; i < 3; i++)
-		net_drain(net.tx[i]);
-}
-
-static void send_from(uint16_t port, const struct frame *f)
-{
-	net_inject(&net, port, f);
-	net_turn(&net);
-}
-
-static struct row row_between(uint32_t src_ip, uint32_t dst_ip, uint32_t rank)
-{
-	struct row row = {.box = box_any(), .rank = rank, .action = action_none()};
-
-	row.box.kinds = MATCH_KINDS_V4;
-	row.box.src = match_ip4_prefix(src_ip, 32);
-	row.box.dst = match_ip4_prefix(dst_ip, 32);
-	return row;
-}
+#include "tests/unit/dataplane/worker_net.h"
 
 static void unknown_and_group_destinations_reach_all_other_ports(void **state)
 {
@@ -230,43 +154,6 @@ static void unfit_frames_are_dropped_each_in_its_counter(void **state)
 	net_expect_out(&net, 1, &max);
 }
 
-static void denied_frame_is_dropped_but_its_sender_is_learned(void **state)
-{
-	struct row deny = row_between(IP(1), IP(2), 1);
-	struct frame f = udp(H2, H1, IP(1), IP(2), 10), back = udp(H1, H2, IP(2), IP(1), 10),
-		     other = udp(H2, H1, IP(1), IP(3), 10);
-
-	deny.action.access = ACCESS_DENY;
-	net_publish(&net, &deny, 1, NULL, 0);
-	send_from(0, &f);
-	for (uint16_t i = 0; i < 3; i++)
-		net_expect_silence(&net, i);
-	assert_int_equal(net_counter(&net, 0, COUNTER_denied), 1);
-	send_from(1, &back); // known: not flooded
-	net_expect_out(&net, 0, &back);
-	net_expect_silence(&net, 2);
-	send_from(0, &other);
-	net_expect_out(&net, 1, &other);
-}
-
-static void new_snapshot_counts_from_its_turn_on(void **state)
-{
-	struct row row = row_between(IP(1), IP(2), 1);
-	struct frame f = udp(H2, H1, IP(1), IP(2), 10);
-
-	learn_all();
-	row.action.access = ACCESS_DENY;
-	net_publish(&net, &row, 1, NULL, 0);
-	assert_int_not_equal(atomic_load(&net.slot.adopted_gen), net.snapshot->gen);
-	send_from(0, &f);
-	assert_int_equal(atomic_load(&net.slot.adopted_gen), net.snapshot->gen);
-	net_expect_silence(&net, 1);
-	row.action.access = ACCESS_ALLOW;
-	net_publish(&net, &row, 1, NULL, 0);
-	send_from(0, &f);
-	net_expect_out(&net, 1, &f);
-}
-
 static void nothing_is_received_without_a_snapshot(void **state)
 {
 	struct frame f = udp(H2, H1, IP(1), IP(2), 10);
@@ -345,10 +232,10 @@ static void full_transmit_ring_drops_and_counts_what_no_scheduler_holds(void **s
 // A limit of 8 Mb/s on H1 -> H2.
 static void publish_limit(void)
 {
-	struct row row = row_between(IP(1), IP(2), 1);
+	struct box box = box_between(IP(1), IP(2));
+	struct part_row row = net_meter_row(&box, 17, PART_LIMIT);
 	struct net_meter meter = {.id = 17, .rate_bps = 8000000, .is_limit = true};
 
-	idset_add(&row.action.limits, 17);
 	net_publish(&net, &row, 1, &meter, 1);
 }
 
@@ -431,12 +318,14 @@ static void random_frames_crash_nothing(void **state)
 	uint64_t seed = rnd_first_seed(7);
 	struct rnd r = rnd_seed(seed);
 	long rounds = rnd_rounds(10000);
-	struct row rows[20];
+	struct part_row rows[20];
 
 	print_message("seed %llu, %ld rounds\n", (unsigned long long)seed, rounds);
 	for (uint32_t i = 0; i < 20; i++) {
-		rows[i] = (struct row){.box = rnd_box(&r, true), .rank = 20 - i, .action = action_none()};
-		rows[i].action.access = i % 2 ? ACCESS_DENY : ACCESS_ALLOW;
+		struct box box = rnd_box(&r, true);
+
+		rows[i] = net_row(&box, 1 + i, i % 2 ? ACCESS_DENY : ACCESS_ALLOW);
+		rows[i].access_category = (uint8_t)(i % 3);
 	}
 	net_publish(&net, rows, 20, NULL, 0);
 	for (long i = 0; i < rounds; i++) {
@@ -549,8 +438,6 @@ int main(void)
 		net_test(silent_host_is_forgotten_after_the_ageing_time),
 		net_test(vlans_are_separate_and_tags_stay),
 		net_test(unfit_frames_are_dropped_each_in_its_counter),
-		net_test(denied_frame_is_dropped_but_its_sender_is_learned),
-		net_test(new_snapshot_counts_from_its_turn_on),
 		net_test(nothing_is_received_without_a_snapshot),
 		net_test(down_port_is_left_out_and_its_hosts_forgotten),
 		net_test(link_that_flaps_between_turns_still_forgets),

@@ -55,23 +55,42 @@ static struct span128 gen_address(struct gen *g, uint32_t kinds)
 	return match_ip6_prefix(ip6, 1 + gen_below(g, 128));
 }
 
-static void gen_ids(struct gen *g, struct idset *set, unsigned int n_meters, unsigned int parity)
+struct proto_node gen_node(uint32_t number)
 {
-	for (uint64_t n = gen_below(g, ACTION_SET_MAX + 1); n > 0 && n_meters >= 2; n--) {
-		uint64_t id = 1 + gen_below(g, n_meters);
+	struct proto_node node = {.number = number, .parent = number / 2, .weight = (uint16_t)(number % 5)};
 
-		if (id % 2 != parity)
-			continue;
-		idset_add(set, id);
-	}
+	for (uint32_t n = number; n > 0; n /= 2)
+		node.depth++;
+	return node;
 }
 
-struct row gen_row(struct gen *g, unsigned int n_meters)
+static void gen_request(struct gen *g, struct part_row *row, unsigned int n_meters)
 {
-	struct row row;
+	row->id = 1 + gen_below(g, n_meters + 3);
+	if (row->id > n_meters) {
+		row->part = gen_below(g, 2) == 0 ? PART_ACCESS : PART_PATH;
+		row->access = 1 + (uint8_t)gen_below(g, 2);
+	} else {
+		row->part = row->id % 2 == 1 ? PART_RESERVE : PART_LIMIT;
+		row->access = (uint8_t)gen_below(g, 2);
+	}
+	if (gen_below(g, 20) == 0) {
+		row->part = PART_SHARE;
+		row->id = 0;
+		row->access = ACCESS_NONE;
+	}
+	row->access_category = row->access == ACCESS_NONE ? PARTS_NO_CATEGORY : (uint8_t)gen_below(g, 5);
+	row->meter_category = PARTS_NO_CATEGORY;
+	if (row->part != PART_ACCESS && row->part != PART_PATH)
+		row->meter_category = (uint8_t)gen_below(g, PARTS_CATEGORIES_MAX);
+}
+
+struct part_row gen_row(struct gen *g, unsigned int n_meters, unsigned int n_nodes)
+{
+	struct part_row row;
 
 	do {
-		row = (struct row){.box = box_any(), .rank = 1 + (uint32_t)gen_below(g, 100)};
+		row = (struct part_row){.box = box_any(), .node = (uint32_t)gen_below(g, n_nodes + 1)};
 		row.box.kinds = gen_below(g, 4) == 0   ? MATCH_KINDS_ALL
 				: gen_below(g, 2) == 0 ? MATCH_KINDS_V4
 						       : MATCH_KINDS_V6;
@@ -84,15 +103,18 @@ struct row gen_row(struct gen *g, unsigned int n_meters)
 				row.box.f[i] = gen_span(g, match_field_max(i));
 		}
 	} while (!box_normalize(&row.box));
-	row.action.access = (enum access)gen_below(g, 3);
-	gen_ids(g, &row.action.reservations, n_meters, 1);
-	gen_ids(g, &row.action.limits, n_meters, 0);
+	row.depth = gen_node(row.node).depth;
+	gen_request(g, &row, n_meters);
 	return row;
 }
 
-struct row gen_simple_row(uint32_t src_ip, uint32_t rank, enum access access, int64_t start_ns, int64_t end_ns)
+struct part_row gen_simple_row(uint32_t src_ip, uint64_t id, enum access access, int64_t start_ns, int64_t end_ns)
 {
-	struct row row = {.box = box_any(), .rank = rank, .action = {.access = access}};
+	struct part_row row = {.box = box_any(),
+			       .id = id,
+			       .part = PART_ACCESS,
+			       .access = (uint8_t)access,
+			       .meter_category = PARTS_NO_CATEGORY};
 	bool ok;
 
 	row.box.kinds = MATCH_KINDS_V4;
@@ -100,5 +122,14 @@ struct row gen_simple_row(uint32_t src_ip, uint32_t rank, enum access access, in
 	ok = box_set_time(&row.box, start_ns, end_ns) && box_normalize(&row.box);
 	assert(ok);
 	(void)ok;
+	return row;
+}
+
+struct part_row gen_limit_row(uint32_t src_ip, uint64_t id, int64_t start_ns, int64_t end_ns)
+{
+	struct part_row row = gen_simple_row(src_ip, id, ACCESS_ALLOW, start_ns, end_ns);
+
+	row.part = PART_LIMIT;
+	row.meter_category = 1;
 	return row;
 }

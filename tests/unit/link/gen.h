@@ -3,7 +3,7 @@
 #pragma once
 #include <stdint.h>
 
-#include "hft/flowtab.h"
+#include "dataplane/proto.h"
 
 struct gen {
 	uint64_t state;
@@ -14,7 +14,12 @@ struct gen gen_init(const char *test);
 unsigned int gen_rounds(unsigned int usual); // PANE_ROUNDS, else usual
 uint64_t gen_u64(struct gen *g);
 uint64_t gen_below(struct gen *g, uint64_t n);
-// Normalised, not empty. Numbers in its sets are 1..n_meters: odd ones reservations, even ones limits.
-struct row gen_row(struct gen *g, unsigned int n_meters);
-// A row for one IPv4 source address, [start_ns, end_ns), with one access decision.
-struct row gen_simple_row(uint32_t src_ip, uint32_t rank, enum access access, int64_t start_ns, int64_t end_ns);
+// Normalised, not empty. Requests are 1..n_meters, odd ones reservations, even ones limits, or greater for access only;
+// nodes 0..n_nodes.
+struct part_row gen_row(struct gen *g, unsigned int n_meters, unsigned int n_nodes);
+// Node n of a heap: its parent is n / 2.
+struct proto_node gen_node(uint32_t number);
+// A row of request id at the root for one IPv4 source address, [start_ns, end_ns), with one access decision.
+struct part_row gen_simple_row(uint32_t src_ip, uint64_t id, enum access access, int64_t start_ns, int64_t end_ns);
+// The same of a limit that also allows.
+struct part_row gen_limit_row(uint32_t src_ip, uint64_t id, int64_t start_ns, int64_t end_ns);

@@ -64,7 +64,7 @@ void played_dp_turn(struct played_dp *dp)
 		return;
 	link_poll(dp->link, fds);
 	poll(fds, LINK_POLLFDS, 0);
-	table_expire(dp->table, clock_ns());
+	table_expire(dp->table, clock_ns(), NULL, NULL);
 	if (link_turn(dp->link, fds, clock_ns()) > 0) {
 		if (dp->build_fails != NULL) {
 			table_undo(dp->table);

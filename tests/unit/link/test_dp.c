@@ -149,7 +149,7 @@ static struct have hello(void)
 		else if (msg.type == PROTO_HAVE_METER)
 			have.n_meters++;
 		else if (msg.type == PROTO_HAVE_ROW)
-			have.row[have.n_rows++ % 16] = msg.row_key;
+			have.row[have.n_rows++ % 16] = msg.have_row.key;
 		else if (msg.type == PROTO_HAVE_END)
 			return have;
 	}
@@ -161,16 +161,16 @@ static struct have connect_again(void)
 	return hello();
 }
 
-static void add(const struct row *row)
+static void add(const struct part_row *row)
 {
 	struct proto_msg msg = {.type = PROTO_ROW_ADD, .row = *row};
 
 	put(&msg);
 }
 
-static void del(const struct row *row)
+static void del(const struct part_row *row)
 {
-	struct proto_msg msg = {.type = PROTO_ROW_DEL, .row_key = row_key(row)};
+	struct proto_msg msg = {.type = PROTO_ROW_DEL, .row_key = part_row_key(row)};
 
 	put(&msg);
 }
@@ -283,7 +283,7 @@ static bool passes(uint32_t src_ip)
 // --- rules, in order
 
 static const uint32_t denied_ip = 0x0a000001, free_ip = 0x0a000009, timed_ip = 0x0a000005;
-static struct row standing;
+static struct part_row standing;
 
 static void a_bad_start_names_port_device_and_reason(void **state)
 {
@@ -364,7 +364,7 @@ static void a_denial_holds_from_in_force_on(void **state)
 
 static void several_commits_at_once_are_all_answered(void **state)
 {
-	struct row a = gen_simple_row(0x0a000101, 1, ACCESS_DENY, 0, INT64_MAX);
+	struct part_row a = gen_simple_row(0x0a000101, 1, ACCESS_DENY, 0, INT64_MAX);
 	uint64_t first = txn + 1;
 
 	for (int i = 0; i < 4; i++) {
@@ -426,7 +426,7 @@ static void rows_start_and_end_on_time_without_a_controller(void **state)
 	// On a busy machine the test's own threads are late at times: one of three attempts is enough.
 	for (int attempt = 0; attempt < 3 && worst > 10 * MS; attempt++) {
 		int64_t start = clock_ns() + 200 * MS, end = start + 150 * MS;
-		struct row row = gen_simple_row(timed_ip, 1, ACCESS_DENY, start, end);
+		struct part_row row = gen_simple_row(timed_ip, 1, ACCESS_DENY, start, end);
 		unsigned int n_blocked;
 
 		add(&row);
@@ -448,13 +448,13 @@ static void a_new_session_finds_the_rows(void **state)
 	assert_false(passes(denied_ip));
 	have = connect_again();
 	assert_int_equal(have.n_rows, 1); // those that ended are gone
-	assert_true(have.row[0] == row_key(&standing));
+	assert_true(have.row[0] == part_row_key(&standing));
 	assert_int_equal(have.last_txn, txn);
 }
 
 static void changes_without_commit_die_with_the_session(void **state)
 {
-	struct row a = gen_simple_row(free_ip, 1, ACCESS_DENY, 0, INT64_MAX);
+	struct part_row a = gen_simple_row(free_ip, 1, ACCESS_DENY, 0, INT64_MAX);
 
 	add(&a);
 	disconnect();
@@ -468,11 +468,10 @@ static void a_commit_that_cannot_be_built_leaves_all_as_it_was(void **state)
 	struct proto_msg msg;
 	struct have have;
 
-	for (uint32_t i = 0; i < 4200; i++) { // more classes than the scheduler has
-		struct row row = gen_simple_row(0x0b000000 + i, 1, ACCESS_ALLOW, 0, INT64_MAX);
+	for (uint32_t i = 0; i < 4200; i++) { // more meters than the scheduler has
+		struct part_row row = gen_limit_row(0x0b000000 + i, 1000 + i, 0, INT64_MAX);
 
 		set_meter(1000 + i, 1000000, PROTO_METER_LIMIT);
-		idset_add(&row.action.limits, 1000 + i);
 		add(&row);
 	}
 	del(&standing);
@@ -492,10 +491,9 @@ static void a_commit_that_cannot_be_built_leaves_all_as_it_was(void **state)
 
 static void a_limit_can_be_set_changed_and_taken_back(void **state)
 {
-	struct row row = gen_simple_row(timed_ip, 1, ACCESS_ALLOW, 0, INT64_MAX);
+	struct part_row row = gen_limit_row(timed_ip, 7, 0, INT64_MAX);
 	struct proto_msg gone = {.type = PROTO_METER_DEL, .meter.id = 7};
 
-	idset_add(&row.action.limits, 7);
 	set_meter(7, 1000000, PROTO_METER_LIMIT);
 	add(&row);
 	commit();

@@ -32,7 +32,7 @@ static int teardown(void **state)
 	return 0;
 }
 
-static struct row deny(uint32_t ip)
+static struct part_row deny(uint32_t ip)
 {
 	return gen_simple_row(ip, 1, ACCESS_DENY, 0, INT64_MAX);
 }

@@ -11,21 +11,53 @@
 
 #include "gen.h"
 
+static struct proto_traced traced_sample(struct gen *g)
+{
+	struct proto_traced t = {.number = (uint32_t)gen_u64(g), .gen = 5, .drop = gen_u64(g) & 1, .node = 7};
+
+	idset_add(&t.reservations, 1 + gen_below(g, 100));
+	for (uint64_t n = gen_below(g, 20); n > 0; n--)
+		idset_add(&t.limits, gen_u64(g) | 1);
+	t.limits.overflow = false; // not told
+	t.n_rows = (uint16_t)gen_below(g, PROTO_TRACED_ROWS_MAX + 1);
+	for (int i = 0; i < t.n_rows; i++)
+		t.row[i] = (struct proto_traced_row){.key = gen_u64(g),
+						     .id = gen_u64(g),
+						     .node = 3,
+						     .part = PART_LIMIT,
+						     .access = ACCESS_ALLOW,
+						     .access_category = 3,
+						     .meter_category = 127,
+						     .layer = (uint8_t)gen_below(g, PROTO_N_LAYERS),
+						     .layer_idx = 2};
+	return t;
+}
+
 // A message of each type, i counting up.
 static struct proto_msg sample(struct gen *g, unsigned int i)
 {
-	struct proto_msg msg = {.type = (enum proto_type)(1 + i % PROTO_COUNTERS)};
+	struct proto_msg msg = {.type = (enum proto_type)(1 + i % PROTO_TRACED)};
 
 	switch (msg.type) {
 	case PROTO_HELLO:
 		msg.hello = (struct proto_hello){PROTO_VERSION, gen_u64(g), gen_u64(g)};
 		break;
 	case PROTO_ROW_ADD:
-		msg.row = gen_row(g, 30);
+		msg.row = gen_row(g, 30, 40);
 		break;
 	case PROTO_ROW_DEL:
-	case PROTO_HAVE_ROW:
 		msg.row_key = gen_u64(g);
+		break;
+	case PROTO_HAVE_ROW:
+		msg.have_row = (struct proto_have_row){gen_u64(g), (uint8_t)gen_below(g, PARTS_CATEGORIES_MAX),
+						       PARTS_NO_CATEGORY};
+		break;
+	case PROTO_NODE_SET:
+	case PROTO_HAVE_NODE:
+		msg.node = gen_node(1 + (uint32_t)gen_below(g, 60000));
+		break;
+	case PROTO_NODE_DEL:
+		msg.node.number = (uint32_t)gen_u64(g);
 		break;
 	case PROTO_METER_SET:
 	case PROTO_HAVE_METER:
@@ -60,6 +92,27 @@ static struct proto_msg sample(struct gen *g, unsigned int i)
 		msg.counters.n = (uint16_t)gen_below(g, PROTO_COUNTERS_MAX + 1);
 		for (int k = 0; k < msg.counters.n; k++)
 			msg.counters.value[k] = gen_u64(g);
+		break;
+	case PROTO_HOST:
+		msg.host = (struct proto_host){.port = (uint16_t)gen_u64(g), .vlan = 5, .mac = {2, 0, 0, 0, 0, 9}};
+		if (gen_below(g, 2) == 0) {
+			msg.host.kinds = MATCH_KINDS_V4;
+			msg.host.addr = match_ip4((uint32_t)gen_u64(g));
+		}
+		break;
+	case PROTO_ROW_COUNTS:
+		msg.row_counts.n = (uint16_t)gen_below(g, PROTO_ROW_COUNTS_MAX + 1);
+		for (int k = 0; k < msg.row_counts.n; k++)
+			msg.row_counts.count[k] = (struct proto_row_count){gen_u64(g), gen_u64(g), gen_u64(g)};
+		break;
+	case PROTO_TRACE:
+		msg.trace = (struct proto_trace){.number = (uint32_t)gen_u64(g), .port = (uint16_t)gen_u64(g)};
+		msg.trace.packet = (struct match_packet){.kind = 1u << gen_below(g, 5), .src = gen_u64(g), .dst = 7};
+		for (int k = 0; k < MATCH_N_FIELDS; k++)
+			msg.trace.packet.f[k] = gen_u64(g) & match_field_max(k);
+		break;
+	case PROTO_TRACED:
+		msg.traced = traced_sample(g);
 		break;
 	}
 	return msg;
@@ -98,9 +151,9 @@ static void every_message_survives_the_way(void **state)
 		if (in.type == PROTO_ROW_ADD) {
 			assert_true(box_equal(&in.row.box, &out.row.box));
 			assert_int_equal(in.row.box.kinds, out.row.box.kinds);
-			assert_int_equal(in.row.rank, out.row.rank);
-			assert_true(action_equal(&in.row.action, &out.row.action));
-			assert_true(row_key(&in.row) == row_key(&out.row));
+			assert_int_equal(in.row.access_category, out.row.access_category);
+			assert_int_equal(in.row.meter_category, out.row.meter_category);
+			assert_true(part_row_key(&in.row) == part_row_key(&out.row));
 		}
 	}
 }
@@ -125,7 +178,7 @@ static void values_arrive_in_their_fields(void **state)
 	assert_string_equal(out.commit.why, "no");
 	in = (struct proto_msg){.type = PROTO_METER_SET, .meter = {17, 5000000, PROTO_METER_LIMIT}};
 	assert_int_equal(proto_encode(&in, buf), 23);
-	assert_memory_equal(buf, "\x13\0\0\0\x04\0\x11\0\0\0\0\0\0\0\x40\x4b\x4c\0\0\0\0\0\x02", 23); // little-endian
+	assert_memory_equal(buf, "\x13\0\0\0\x06\0\x11\0\0\0\0\0\0\0\x40\x4b\x4c\0\0\0\0\0\x02", 23); // little-endian
 }
 
 static void a_part_of_a_frame_is_not_complete(void **state)
@@ -135,7 +188,7 @@ static void a_part_of_a_frame_is_not_complete(void **state)
 	struct proto_msg in, out;
 	struct err err;
 
-	for (unsigned int i = 0; i < 26 * 4; i++) {
+	for (unsigned int i = 0; i < 40 * 4; i++) {
 		size_t len;
 
 		in = sample(&g, i);
@@ -153,7 +206,7 @@ static void a_truncated_or_longer_body_is_refused(void **state)
 	struct proto_msg in, out;
 	struct err err;
 
-	for (unsigned int i = 0; i < 26 * 8; i++) {
+	for (unsigned int i = 0; i < 40 * 8; i++) {
 		size_t len;
 
 		in = sample(&g, i);
@@ -171,15 +224,17 @@ static void a_truncated_or_longer_body_is_refused(void **state)
 	}
 }
 
-static void assert_row_is_valid(const struct row *row)
+static void assert_row_is_valid(const struct part_row *row)
 {
 	struct box normal = row->box;
 
 	assert_true(box_normalize(&normal));
 	assert_int_equal(normal.kinds, row->box.kinds);
 	assert_true(box_equal(&normal, &row->box));
-	assert_true(row->action.reservations.n <= ACTION_SET_MAX && row->action.limits.n <= ACTION_SET_MAX);
-	assert_true(row->action.access <= ACCESS_DENY);
+	assert_true(row->part <= PART_SHARE && row->access <= ACCESS_DENY);
+	assert_true(row->access_category >= PARTS_CATEGORIES_MAX || row->access != ACCESS_NONE);
+	assert_true(row->access_category < PARTS_CATEGORIES_MAX || row->access != ACCESS_DENY);
+	assert_true(row->access_category < PARTS_CATEGORIES_MAX || row->meter_category < PARTS_CATEGORIES_MAX);
 	for (int i = 0; i < MATCH_N_FIELDS; i++)
 		assert_true(row->box.f[i].lo <= row->box.f[i].hi && row->box.f[i].hi <= match_field_max(i));
 }
@@ -192,7 +247,7 @@ static void a_corrupted_byte_is_refused_or_still_a_valid_message(void **state)
 	struct proto_msg in, out;
 	struct err err;
 
-	for (unsigned int i = 0, n = gen_rounds(26 * 8); i < n; i++) {
+	for (unsigned int i = 0, n = gen_rounds(40 * 8); i < n; i++) {
 		size_t len;
 
 		in = sample(&g, i);
@@ -232,38 +287,54 @@ static void rows_that_cannot_be_are_refused(void **state)
 		uint8_t value;
 		const char *what;
 	} cases[] = {
-		{6, 0, "no kinds"},
-		{6, 0x20, "unknown kind"},
-		{6, MATCH_KINDS_ALL, "address with all kinds"},
-		{6, MATCH_KINDS_IP, "address with kinds of both families"},
-		{11, 3, "unknown access"},
-		{12, 9, "nine reservations"},
-		{13, 9, "reservations not ascending"},
-		{13, 8, "a reservation twice"},
-		{32, 0xff, "unknown field bit"},
-		{33 + 8, 0xff, "lo above hi"},
-		{33, 1, "an IPv4 address with host bits below"},
+		{6, PART_SHARE + 1, "unknown part"},
+		{6, PART_ACCESS, "an access row with a meter category"},
+		{6, PART_SHARE, "a share that decides"},
+		{7, 3, "unknown access"},
+		{7, ACCESS_NONE, "an access category without access"},
+		{8, PARTS_CATEGORIES_MAX, "unknown category"},
+		{9, PARTS_NO_CATEGORY, "a limit without a category"},
+		{10, 0, "no request"},
+		{18, 1, "a node at depth 0"},
+		{22, 1, "the root at depth 1"},
+		{24, 0, "no kinds"},
+		{24, 0x20, "unknown kind"},
+		{24, MATCH_KINDS_ALL, "address with all kinds"},
+		{24, MATCH_KINDS_IP, "address with kinds of both families"},
+		{26, 0xff, "unknown field bit"},
+		{27 + 15, 0xff, "lo above hi"},
+		{27, 1, "an IPv4 address with host bits below"},
 	};
 
-	msg.row = gen_simple_row(0x0a000001, 5, ACCESS_DENY, 1000, 2000);
-	idset_add(&msg.row.action.reservations, 4);
-	idset_add(&msg.row.action.reservations, 8);
+	msg.row = gen_limit_row(0x0a000001, 5, 1000, 2000);
 	len = proto_encode(&msg, buf);
-	// header 6, kinds, rank 4, access, n 1, ids 16, n 0, mask 2, src 32, time 16
-	assert_int_equal(len, 6 + 1 + 4 + 1 + 1 + 16 + 1 + 2 + 32 + 16);
+	// header 6, part, access, categories 2, id 8, node 4, depth 2, kinds, mask 2, src 32, time 16
+	assert_int_equal(len, 6 + 1 + 1 + 2 + 8 + 4 + 2 + 1 + 2 + 32 + 16);
 	assert_int_equal(proto_decode(buf, len, &out, &err), len);
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		memcpy(bad, buf, len);
-		if (cases[i].at == 33 + 8) // top bytes of lo
-			bad[30 + 2 + 15] = cases[i].value;
-		else if (cases[i].at == 33)
-			bad[32] = cases[i].value;
-		else if (cases[i].at == 32)
-			bad[31] = cases[i].value;
-		else
-			bad[cases[i].at] = cases[i].value;
+		bad[cases[i].at] = cases[i].value;
 		if (proto_decode(bad, len, &out, &err) != -EPROTO)
 			fail_msg("accepted: %s", cases[i].what);
+	}
+}
+
+static void nodes_that_cannot_be_are_refused(void **state)
+{
+	static const struct proto_node cases[] = {
+		{0, 0, 1, 1}, // the root is not sent
+		{5, 5, 2, 1}, // its own parent
+		{5, 0, 2, 1}, // a child of the root at depth 2
+		{5, 3, 1, 1}, // not a child of the root at depth 1
+		{5, 3, 0, 1}, {5, 3, 2, PROTO_WEIGHT_MAX + 1},
+	};
+	struct proto_msg msg = {.type = PROTO_NODE_SET}, out;
+	uint8_t buf[PROTO_FRAME_MAX];
+	struct err err;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		msg.node = cases[i];
+		assert_int_equal(proto_decode(buf, proto_encode(&msg, buf), &out, &err), -EPROTO);
 	}
 }
 
@@ -290,6 +361,7 @@ int main(void)
 		cmocka_unit_test(a_truncated_or_longer_body_is_refused),
 		cmocka_unit_test(a_corrupted_byte_is_refused_or_still_a_valid_message),
 		cmocka_unit_test(rows_that_cannot_be_are_refused),
+		cmocka_unit_test(nodes_that_cannot_be_are_refused),
 		cmocka_unit_test(frames_out_of_bounds_are_refused_at_once),
 	};
 

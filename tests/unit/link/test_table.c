@@ -16,7 +16,7 @@
 
 static struct err err;
 
-static void stage_row(struct table *t, const struct row *row)
+static void stage_row(struct table *t, const struct part_row *row)
 {
 	struct proto_msg msg = {.type = PROTO_ROW_ADD, .row = *row};
 
@@ -35,6 +35,15 @@ static void stage_meter(struct table *t, uint64_t id, uint64_t rate_bps, enum pr
 {
 	struct proto_msg msg = {.type = rate_bps == 0 ? PROTO_METER_DEL : PROTO_METER_SET,
 				.meter = {id, rate_bps, kind}};
+
+	assert_int_equal(table_stage(t, &msg, &err), 0);
+}
+
+// weight UINT16_MAX: delete
+static void stage_node(struct table *t, uint32_t number, uint32_t parent, uint16_t depth, uint16_t weight)
+{
+	struct proto_msg msg = {.type = weight == UINT16_MAX ? PROTO_NODE_DEL : PROTO_NODE_SET,
+				.node = {number, parent, depth, weight}};
 
 	assert_int_equal(table_stage(t, &msg, &err), 0);
 }
@@ -68,7 +77,7 @@ static int teardown(void **state)
 static void staged_changes_show_only_after_commit(void **state)
 {
 	struct table *t = *state;
-	struct row row = gen_simple_row(1, 1, ACCESS_DENY, T0, INT64_MAX);
+	struct part_row row = gen_simple_row(1, 1, ACCESS_DENY, T0, INT64_MAX);
 
 	stage_row(t, &row);
 	stage_meter(t, 7, 100, PROTO_METER_LIMIT);
@@ -81,7 +90,7 @@ static void staged_changes_show_only_after_commit(void **state)
 static void unstaged_changes_are_forgotten(void **state)
 {
 	struct table *t = *state;
-	struct row row = gen_simple_row(1, 1, ACCESS_DENY, T0, INT64_MAX);
+	struct part_row row = gen_simple_row(1, 1, ACCESS_DENY, T0, INT64_MAX);
 
 	stage_row(t, &row);
 	table_unstage(t);
@@ -92,8 +101,8 @@ static void unstaged_changes_are_forgotten(void **state)
 static void a_row_twice_fails_the_whole_commit(void **state)
 {
 	struct table *t = *state;
-	struct row a = gen_simple_row(1, 1, ACCESS_DENY, T0, INT64_MAX);
-	struct row b = gen_simple_row(2, 1, ACCESS_DENY, T0, INT64_MAX);
+	struct part_row a = gen_simple_row(1, 1, ACCESS_DENY, T0, INT64_MAX);
+	struct part_row b = gen_simple_row(2, 1, ACCESS_DENY, T0, INT64_MAX);
 
 	stage_row(t, &a);
 	assert_int_equal(table_commit(t, T0, &err), 0);
@@ -109,11 +118,11 @@ static void a_row_twice_fails_the_whole_commit(void **state)
 static void a_row_may_be_replaced_in_one_commit(void **state)
 {
 	struct table *t = *state;
-	struct row a = gen_simple_row(1, 1, ACCESS_DENY, T0, INT64_MAX);
+	struct part_row a = gen_simple_row(1, 1, ACCESS_DENY, T0, INT64_MAX);
 
 	stage_row(t, &a);
 	assert_int_equal(table_commit(t, T0, &err), 0);
-	stage_del(t, row_key(&a));
+	stage_del(t, part_row_key(&a));
 	stage_row(t, &a);
 	assert_int_equal(table_commit(t, T0, &err), 0);
 	assert_sizes(t, 1, 0);
@@ -131,7 +140,7 @@ static void deleting_an_unknown_row_is_counted_and_ignored(void **state)
 static void a_row_that_is_over_has_no_effect(void **state)
 {
 	struct table *t = *state;
-	struct row a = gen_simple_row(1, 1, ACCESS_DENY, T0, T0 + 10);
+	struct part_row a = gen_simple_row(1, 1, ACCESS_DENY, T0, T0 + 10);
 
 	stage_row(t, &a);
 	assert_int_equal(table_commit(t, T0 + 10, &err), 0);
@@ -145,7 +154,7 @@ static void a_row_that_is_over_has_no_effect(void **state)
 static void an_unknown_meter_cannot_be_deleted(void **state)
 {
 	struct table *t = *state;
-	struct row a = gen_simple_row(1, 1, ACCESS_DENY, T0, INT64_MAX);
+	struct part_row a = gen_simple_row(1, 1, ACCESS_DENY, T0, INT64_MAX);
 
 	stage_row(t, &a);
 	stage_meter(t, 3, 0, 0);
@@ -153,12 +162,11 @@ static void an_unknown_meter_cannot_be_deleted(void **state)
 	assert_sizes(t, 0, 0);
 }
 
-static void every_request_in_a_row_needs_its_meter(void **state)
+static void a_row_needs_the_meter_of_its_request(void **state)
 {
 	struct table *t = *state;
-	struct row a = gen_simple_row(1, 1, ACCESS_ALLOW, T0, INT64_MAX);
+	struct part_row a = gen_limit_row(1, 4, T0, INT64_MAX);
 
-	idset_add(&a.action.limits, 4);
 	stage_row(t, &a);
 	assert_int_equal(table_commit(t, T0, &err), -ENOENT); // none
 	stage_row(t, &a);
@@ -173,9 +181,95 @@ static void every_request_in_a_row_needs_its_meter(void **state)
 	assert_int_equal(table_commit(t, T0, &err), -ENOENT); // still named
 	assert_sizes(t, 1, 1);
 	stage_meter(t, 4, 0, 0);
-	stage_del(t, row_key(&a));
+	stage_del(t, part_row_key(&a));
 	assert_int_equal(table_commit(t, T0, &err), 0);
 	assert_sizes(t, 0, 0);
+}
+
+static void a_row_needs_its_node_and_a_node_its_parent(void **state)
+{
+	struct table *t = *state;
+	struct part_row a = gen_simple_row(1, 1, ACCESS_DENY, T0, INT64_MAX);
+
+	a.node = 9;
+	a.depth = 2;
+	stage_row(t, &a);
+	assert_int_equal(table_commit(t, T0, &err), -ENOENT);
+	stage_row(t, &a);
+	stage_node(t, 9, 4, 2, 0);
+	assert_int_equal(table_commit(t, T0, &err), -ENOENT); // no node 4
+	stage_row(t, &a);
+	stage_node(t, 9, 4, 2, 0);
+	stage_node(t, 4, 0, 1, 7);
+	assert_int_equal(table_commit(t, T0, &err), 0);
+	assert_int_equal(stats_of(t).n_nodes, 2);
+	assert_int_equal(table_node(t, 4)->weight, 7);
+	stage_node(t, 4, 0, 0, UINT16_MAX);
+	assert_int_equal(table_commit(t, T0, &err), -ENOENT); // has a child
+	stage_node(t, 9, 0, 0, UINT16_MAX);
+	stage_node(t, 4, 0, 0, UINT16_MAX);
+	assert_int_equal(table_commit(t, T0, &err), -ENOENT); // is named by a row
+	stage_node(t, 9, 0, 0, UINT16_MAX);
+	stage_node(t, 4, 0, 0, UINT16_MAX);
+	stage_del(t, part_row_key(&a));
+	assert_int_equal(table_commit(t, T0, &err), 0);
+	assert_int_equal(stats_of(t).n_nodes, 0);
+	assert_null(table_node(t, 9));
+}
+
+static void nodes_and_rows_stand_as_deep_as_they_say(void **state)
+{
+	struct table *t = *state;
+	struct part_row a = gen_simple_row(1, 1, ACCESS_DENY, T0, INT64_MAX);
+
+	stage_node(t, 4, 0, 1, 0);
+	stage_node(t, 9, 4, 3, 0);
+	assert_int_equal(table_commit(t, T0, &err), -EINVAL);
+	stage_node(t, 4, 0, 1, 0);
+	stage_node(t, 9, 4, 2, 0);
+	assert_int_equal(table_commit(t, T0, &err), 0);
+	a.node = 9;
+	a.depth = 3;
+	stage_row(t, &a);
+	assert_int_equal(table_commit(t, T0, &err), -EINVAL);
+	stage_node(t, 9, 0, 1, 0); // elsewhere
+	assert_int_equal(table_commit(t, T0, &err), -EINVAL);
+	stage_node(t, 9, 4, 2, 50); // another weight
+	assert_int_equal(table_commit(t, T0, &err), 0);
+	assert_int_equal(table_node(t, 9)->weight, 50);
+	table_undo(t);
+	assert_int_equal(stats_of(t).n_nodes, 0);
+}
+
+static void note_change(void *ctx, const struct table_change *change)
+{
+	char *text = ctx;
+	static const char letter[] = {
+		[TABLE_ROW_ADDED] = '+', [TABLE_ROW_DELETED] = '-', [TABLE_NODE] = 'n', [TABLE_METER] = 'm'};
+	uint64_t id = change->row != NULL ? change->row->id : change->key;
+
+	sprintf(text + strlen(text), "%c%u ", letter[change->kind], (unsigned int)id);
+}
+
+static void commits_that_are_not_settled_say_what_they_changed(void **state)
+{
+	struct table *t = *state;
+	struct part_row a = gen_limit_row(1, 4, T0, INT64_MAX), b = gen_simple_row(2, 5, ACCESS_DENY, T0, INT64_MAX);
+	char text[128] = "";
+
+	stage_meter(t, 4, 100, PROTO_METER_LIMIT);
+	stage_node(t, 3, 0, 1, 0);
+	stage_row(t, &a);
+	stage_row(t, &b);
+	assert_int_equal(table_commit(t, T0, &err), 0);
+	stage_del(t, part_row_key(&b));
+	assert_int_equal(table_commit(t, T0, &err), 0);
+	table_each_change(t, note_change, text);
+	assert_string_equal(text, "m4 n3 +4 +5 -5 ");
+	table_settle(t);
+	text[0] = '\0';
+	table_each_change(t, note_change, text);
+	assert_string_equal(text, "");
 }
 
 static void keep_meter(void *ctx, const struct proto_meter *meter)
@@ -203,15 +297,15 @@ static void a_meter_changes_its_rate(void **state)
 static void rows_are_in_force_from_start_to_end(void **state)
 {
 	struct table *t = *state;
-	struct row a = gen_simple_row(1, 1, ACCESS_DENY, T0, T0 + 10),
-		   b = gen_simple_row(2, 9, ACCESS_DENY, T0 + 5, T0 + 20);
-	struct row c = gen_simple_row(3, 5, ACCESS_ALLOW, T0 + 5, INT64_MAX);
+	struct part_row a = gen_simple_row(1, 1, ACCESS_DENY, T0, T0 + 10);
+	struct part_row b = gen_simple_row(2, 9, ACCESS_DENY, T0 + 5, T0 + 20);
+	struct part_row c = gen_simple_row(3, 5, ACCESS_ALLOW, T0 + 5, INT64_MAX);
 	static const struct {
 		int64_t at, next;
 		uint32_t n;
 	} cases[] = {{T0 - 1, T0, 0},      {T0, T0 + 5, 1},       {T0 + 4, T0 + 5, 1},    {T0 + 5, T0 + 10, 3},
 		     {T0 + 9, T0 + 10, 3}, {T0 + 10, T0 + 20, 2}, {T0 + 20, INT64_MAX, 1}};
-	const struct row **rows;
+	const struct part_row **rows;
 	uint32_t n;
 
 	stage_row(t, &a);
@@ -222,7 +316,7 @@ static void rows_are_in_force_from_start_to_end(void **state)
 		assert_int_equal(table_rows(t, cases[i].at, cases[i].at, &rows, &n), 0);
 		assert_int_equal(n, cases[i].n);
 		for (uint32_t k = 1; k < n; k++)
-			assert_true(rows[k - 1]->rank > rows[k]->rank);
+			assert_true(part_row_key(rows[k - 1]) < part_row_key(rows[k]));
 		free(rows);
 		assert_int_equal(table_next_ns(t, cases[i].at), cases[i].next);
 	}
@@ -230,8 +324,8 @@ static void rows_are_in_force_from_start_to_end(void **state)
 	assert_int_equal(n, 3);
 	free(rows);
 	table_settle(t);
-	assert_int_equal(table_expire(t, T0 + 9), 0);
-	assert_int_equal(table_expire(t, T0 + 20), 2);
+	assert_int_equal(table_expire(t, T0 + 9, NULL, NULL), 0);
+	assert_int_equal(table_expire(t, T0 + 20, NULL, NULL), 2);
 	assert_sizes(t, 1, 0);
 }
 
@@ -240,28 +334,55 @@ static void rows_are_in_force_from_start_to_end(void **state)
 #define MODEL_ROWS 400
 #define MODEL_METERS 40
 
+#define MODEL_NODES 30
+
 struct model {
-	bool row[MODEL_ROWS];
+	bool row[MODEL_ROWS], node[MODEL_NODES + 1];
 	uint64_t rate[MODEL_METERS + 1]; // 0: none; odd ids reserve
 };
 
-static struct row pool[MODEL_ROWS];
+static struct part_row pool[MODEL_ROWS];
+
+static bool has_meter(const struct part_row *row)
+{
+	return row->part == PART_RESERVE || row->part == PART_LIMIT;
+}
 
 static bool model_is_whole(const struct model *m)
 {
 	for (int i = 0; i < MODEL_ROWS; i++) {
-		if (!m->row[i])
-			continue;
-		for (int k = 0; k < pool[i].action.reservations.n; k++) {
-			if (m->rate[pool[i].action.reservations.id[k]] == 0)
-				return false;
-		}
-		for (int k = 0; k < pool[i].action.limits.n; k++) {
-			if (m->rate[pool[i].action.limits.id[k]] == 0)
-				return false;
-		}
+		if (m->row[i] && ((has_meter(&pool[i]) && m->rate[pool[i].id] == 0) ||
+				  (pool[i].node != 0 && !m->node[pool[i].node])))
+			return false;
+	}
+	for (uint32_t n = 2; n <= MODEL_NODES; n++) {
+		if (m->node[n] && !m->node[n / 2])
+			return false;
 	}
 	return true;
+}
+
+static void stage_heap_node(struct table *t, uint32_t number)
+{
+	struct proto_msg msg = {.type = PROTO_NODE_SET, .node = gen_node(number)};
+
+	assert_int_equal(table_stage(t, &msg, &err), 0);
+}
+
+static void stage_row_with_needs(struct table *t, struct model *m, int r)
+{
+	if (has_meter(&pool[r])) {
+		bool reserves = pool[r].part == PART_RESERVE;
+
+		m->rate[pool[r].id] = reserves ? 5 : 6;
+		stage_meter(t, pool[r].id, m->rate[pool[r].id], reserves ? PROTO_METER_RESERVATION : PROTO_METER_LIMIT);
+	}
+	for (uint32_t n = pool[r].node; n > 0; n /= 2) {
+		stage_heap_node(t, n);
+		m->node[n] = true;
+	}
+	stage_row(t, &pool[r]);
+	m->row[r] = true;
 }
 
 // One random transaction into both. Says whether the model took it.
@@ -272,6 +393,7 @@ static bool random_transaction(struct gen *g, struct table *t, struct model *m)
 
 	for (unsigned int i = gen_below(g, 30); i > 0; i--) {
 		unsigned int r = gen_below(g, MODEL_ROWS), id = 1 + gen_below(g, MODEL_METERS);
+		unsigned int n = 1 + gen_below(g, MODEL_NODES);
 
 		switch (gen_below(g, 12)) {
 		case 0: // any row, perhaps twice
@@ -283,18 +405,8 @@ static bool random_transaction(struct gen *g, struct table *t, struct model *m)
 		case 2:
 		case 3:
 		case 4:
-			if (next.row[r])
-				break;
-			for (int k = 0; k < pool[r].action.reservations.n; k++) {
-				stage_meter(t, pool[r].action.reservations.id[k], 5, PROTO_METER_RESERVATION);
-				next.rate[pool[r].action.reservations.id[k]] = 5;
-			}
-			for (int k = 0; k < pool[r].action.limits.n; k++) {
-				stage_meter(t, pool[r].action.limits.id[k], 6, PROTO_METER_LIMIT);
-				next.rate[pool[r].action.limits.id[k]] = 6;
-			}
-			stage_row(t, &pool[r]);
-			next.row[r] = true;
+			if (!next.row[r])
+				stage_row_with_needs(t, &next, (int)r);
 			break;
 		case 5:
 			if (gen_below(g, 20) != 0)
@@ -303,8 +415,15 @@ static bool random_transaction(struct gen *g, struct table *t, struct model *m)
 			ok = ok && next.rate[id] != 0;
 			next.rate[id] = 0;
 			break;
+		case 6:
+			if (gen_below(g, 20) != 0)
+				break;
+			stage_node(t, n, 0, 0, UINT16_MAX);
+			ok = ok && next.node[n];
+			next.node[n] = false;
+			break;
 		default:
-			stage_del(t, row_key(&pool[r]));
+			stage_del(t, part_row_key(&pool[r]));
 			next.row[r] = false;
 		}
 	}
@@ -315,14 +434,14 @@ static bool random_transaction(struct gen *g, struct table *t, struct model *m)
 	return ok;
 }
 
-static void count_row(void *ctx, uint64_t key, const struct row *row)
+static void count_row(void *ctx, uint64_t key, const struct part_row *row)
 {
 	struct model *m = ctx;
 	int i = 0;
 
-	while (i < MODEL_ROWS && row_key(&pool[i]) != key)
+	while (i < MODEL_ROWS && part_row_key(&pool[i]) != key)
 		i++;
-	assert_true(i < MODEL_ROWS && !m->row[i] && row_key(row) == key);
+	assert_true(i < MODEL_ROWS && !m->row[i] && part_row_key(row) == key);
 	m->row[i] = true;
 }
 
@@ -331,11 +450,17 @@ static void count_meter(void *ctx, const struct proto_meter *meter)
 	((struct model *)ctx)->rate[meter->id] = meter->rate_bps;
 }
 
+static void count_node(void *ctx, const struct proto_node *node)
+{
+	((struct model *)ctx)->node[node->number] = true;
+}
+
 static void assert_same(const struct table *t, const struct model *m)
 {
 	struct model seen = {0};
 
 	table_each_row(t, count_row, &seen);
+	table_each_node(t, count_node, &seen);
 	table_each_meter(t, count_meter, &seen);
 	assert_memory_equal(&seen, m, sizeof(seen));
 }
@@ -348,9 +473,9 @@ static void random_transactions_are_whole_or_nothing(void **state)
 	unsigned int n_ok = 0, n_refused = 0, n_undone = 0;
 
 	for (int i = 0; i < MODEL_ROWS; i++) {
-		pool[i] = gen_row(&g, MODEL_METERS);
+		pool[i] = gen_row(&g, MODEL_METERS, MODEL_NODES);
 		pool[i].box.f[MATCH_TIME] = (struct span){0, MATCH_TIME_MAX};
-		pool[i].rank = 1 + i; // no two the same
+		pool[i].box.f[MATCH_SRC_ETH] = (struct span){(uint64_t)i, (uint64_t)i}; // no two the same
 	}
 	for (unsigned int i = 0, n = gen_rounds(2000); i < n; i++) {
 		if (random_transaction(&g, t, &now))
@@ -376,13 +501,12 @@ static void random_transactions_are_whole_or_nothing(void **state)
 static void request_numbers_that_only_grow_take_no_memory(void **state)
 {
 	struct table *t = *state;
-	struct row a = gen_simple_row(1, 1, ACCESS_ALLOW, T0, INT64_MAX);
+	struct part_row a = gen_limit_row(1, 1, T0, INT64_MAX);
 
 	for (uint64_t id = 1; id < 200000; id++) {
-		uint64_t old_key = row_key(&a);
+		uint64_t old_key = part_row_key(&a);
 
-		a.action.limits = (struct idset){0};
-		idset_add(&a.action.limits, id);
+		a.id = id;
 		stage_del(t, old_key);
 		stage_row(t, &a);
 		stage_meter(t, id, 100, PROTO_METER_LIMIT);
@@ -405,7 +529,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(deleting_an_unknown_row_is_counted_and_ignored, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_row_that_is_over_has_no_effect, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_unknown_meter_cannot_be_deleted, setup, teardown),
-		cmocka_unit_test_setup_teardown(every_request_in_a_row_needs_its_meter, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_row_needs_the_meter_of_its_request, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_row_needs_its_node_and_a_node_its_parent, setup, teardown),
+		cmocka_unit_test_setup_teardown(nodes_and_rows_stand_as_deep_as_they_say, setup, teardown),
+		cmocka_unit_test_setup_teardown(commits_that_are_not_settled_say_what_they_changed, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_meter_changes_its_rate, setup, teardown),
 		cmocka_unit_test_setup_teardown(rows_are_in_force_from_start_to_end, setup, teardown),
 		cmocka_unit_test_setup_teardown(random_transactions_are_whole_or_nothing, setup, teardown),

@@ -67,14 +67,23 @@ static int open_device(const char *name, const char *device, uint16_t *port_id, 
 static void good_device_texts_are_accepted(void **state)
 {
 	static const char *const good[] = {
-		"af_xdp:eth1",      "af_xdp:eth1,force_copy=1",
-		"af_packet:veth0",  "af_packet:eth0.100",
-		"tap:pane0",        "pcap:in.pcap,out.pcap",
-		"pcap:,out.pcap",   "pcap:in.pcap,",
-		"ring:r0",          "null:",
-		"null:size=64",     "memif:role=server,id=0,socket=/run/m.sock",
-		"memif:",           "vhost:/run/vh.sock",
-		"pci:0000:03:00.0", "pci:03:00.1",
+		"af_xdp:eth1",
+		"af_xdp:eth1,force_copy=1",
+		"af_packet:veth0",
+		"af_packet:eth0.100",
+		"tap:pane0",
+		"pcap:in.pcap,out.pcap",
+		"pcap:in.pcap,,infinite_rx=1",
+		"pcap:,out.pcap",
+		"pcap:in.pcap,",
+		"ring:r0",
+		"null:",
+		"null:size=64",
+		"memif:role=server,id=0,socket=/run/m.sock",
+		"memif:",
+		"vhost:/run/vh.sock",
+		"pci:0000:03:00.0",
+		"pci:03:00.1",
 	};
 	char why[PORT_ERR_MAX];
 

@@ -336,6 +336,44 @@ static void a_host_is_learnt_at_the_edge_and_forgotten_with_its_port(void **stat
 	topo_fini(&t);
 }
 
+// Against an array by number that says where each is.
+static void hosts_are_found_where_they_were_seen_last(void **state)
+{
+	enum { HOSTS = 150, PORTS = 6 };
+	uint32_t at[HOSTS] = {0}; // port, 0: nowhere
+	struct topo t;
+
+	seed();
+	topo_init(&t, HOSTS);
+	topo_switch(&t, 1);
+	topo_switch_up(&t, 0, true);
+	for (uint32_t port = 1; port <= PORTS; port++)
+		topo_port_set(&t, 0, port, true, 0, 0);
+	for (unsigned int i = 0; i < rounds(20000); i++) {
+		uint32_t h = rnd(HOSTS), port = 1 + rnd(PORTS), n = 0;
+		uint8_t mac[6] = {2, 0, 0, 0, (uint8_t)(h * 7), (uint8_t)h};
+
+		if (rnd(500) == 0) {
+			topo_port_set(&t, 0, port, false, 0, 0);
+			topo_port_set(&t, 0, port, true, 0, 0);
+			for (h = 0; h < HOSTS; h++)
+				at[h] = at[h] == port ? 0 : at[h];
+		} else {
+			assert_int_equal(topo_host_seen(&t, mac, 0, port, i, NULL), at[h] != port);
+			at[h] = port;
+		}
+		for (h = 0; h < HOSTS; h++) {
+			const uint8_t each[6] = {2, 0, 0, 0, (uint8_t)(h * 7), (uint8_t)h};
+			const struct topo_host *found = topo_host(&t, each);
+
+			assert_int_equal(found == NULL ? 0 : found->port, at[h]);
+			n += at[h] != 0;
+		}
+		assert_int_equal(t.n_hosts, n);
+	}
+	topo_fini(&t);
+}
+
 static void a_port_is_an_edge_only_after_it_has_settled(void **state)
 {
 	struct topo t;
@@ -402,6 +440,7 @@ int main(void)
 		cmocka_unit_test(a_difference_applied_gives_what_is_wanted),
 		cmocka_unit_test(paths_are_shortest_and_trees_reach_all_without_a_loop),
 		cmocka_unit_test(a_host_is_learnt_at_the_edge_and_forgotten_with_its_port),
+		cmocka_unit_test(hosts_are_found_where_they_were_seen_last),
 		cmocka_unit_test(a_port_is_an_edge_only_after_it_has_settled),
 		cmocka_unit_test(links_not_heard_of_go),
 		cmocka_unit_test(a_probe_is_read_back_and_a_forged_one_is_not),

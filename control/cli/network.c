@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "network.h"
+
+#include <string.h>
+
+#include "show.h"
+#include "topology.h"
+
+// The items of one list into net. 0; 1: may not be seen (the reason in *refusal, if none is there yet); -1 with err.
+static int ask_items(struct client *client, const char *what, json_t *net, json_t **refusal, struct err *err)
+{
+	char statement[32];
+	const char *line;
+	json_t *answer;
+	int ret = 0;
+
+	snprintf(statement, sizeof(statement), "%s.", what);
+	answer = panectl_ask(client, statement, &line, err);
+	if (answer == NULL)
+		return -1;
+	if (json_is_true(json_object_get(answer, "ok"))) {
+		json_object_set(net, what, json_object_get(answer, "items"));
+	} else {
+		ret = 1;
+		if (*refusal == NULL)
+			*refusal = json_incref(answer);
+	}
+	json_decref(answer);
+	return ret;
+}
+
+int network_topology(const struct options *o, const struct draw *d, bool dot)
+{
+	static const char *const lists[] = {"ports", "links", "hosts"};
+	struct err err = {0};
+	struct client *client = client_open(&o->at, o->user, &err);
+	json_t *net = json_object(), *refusal = NULL;
+	int n_refused = 0, rc = client == NULL ? -1 : 0;
+
+	for (size_t i = 0; i < 3 && rc >= 0; i++) {
+		rc = ask_items(client, lists[i], net, &refusal, &err);
+		n_refused += rc > 0;
+	}
+	if (rc >= 0 && o->json) {
+		json_dumpf(net, d->out, JSON_COMPACT);
+		fputc('\n', d->out);
+	} else if (rc >= 0 && n_refused < 3) {
+		if (dot)
+			topology_dot(net, d->out);
+		else
+			topology_draw(d, net);
+	}
+	if (rc >= 0 && refusal != NULL)
+		show_answer(refusal, stderr);
+	json_decref(refusal);
+	json_decref(net);
+	client_close(client);
+	return rc < 0 ? panectl_failed(&err) : n_refused == 3 ? STATUS_REFUSED : STATUS_ACCEPTED;
+}

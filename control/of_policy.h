@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+// The policy in the forms that switches take. Values. Owner: the caller. Thread: control only.
+//
+// A switch with a table for each part of the action gets each part by itself: access as the flat table of access alone,
+// limits by colour (two limits of one colour have no packet in common, so that each colour is one table with a meter a
+// row and no cross products). A switch with few tables gets the flat table of everything.
+#pragma once
+#include "demand.h"
+#include "hft/err.h"
+#include "hft/flowtab.h"
+#include "hft/tree.h"
+
+#define OF_POLICY_COLOURS 8   // SPEC 5: at most so many limits meet in one packet
+#define OF_POLICY_UNSAID 0xff // a colour: there was none left
+
+struct of_policy {
+	struct flowtab flat, access;
+	struct demands demands;
+	uint8_t *colours; // of demands that are limits: by index
+};
+
+void of_policy_init(struct of_policy *p);
+void of_policy_fini(struct of_policy *p);
+void of_policy_move(struct of_policy *to, struct of_policy *from); // to is overwritten, from left empty
+
+// Takes the demands over. 0, or the compiler's error (p is then empty).
+int of_policy_build(struct of_policy *p, const struct tree *tree, struct demands *demands, int64_t now_ns,
+		    struct err *err);
+// Gives every limit a colour: the one the hint names (OF_POLICY_UNSAID: none) where it may have it, else the lowest
+// that is free. Those that get none are counted and returned.
+uint32_t of_policy_colour(struct of_policy *p, uint8_t (*hint)(void *ctx, uint64_t id), void *ctx);

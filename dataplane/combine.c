@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "combine.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "hft/parts.h"
+
+#define ENTRIES 2048 // power of two
+#define WAYS 2
+
+struct combine {
+	const struct names_node *nodes;
+	struct row_count *counts;
+	uint32_t next_flush;
+	struct combined nothing, large; // of packets that meet no row, or too many
+	struct combined entry[ENTRIES];
+};
+
+// Rows in the order of their categories, without the gaps.
+struct met {
+	uint32_t n, hash;
+	uint32_t row[CLS_CATEGORIES_MAX];
+};
+
+struct combine *combine_create(const struct names_node *nodes, struct row_count *counts, struct err *err)
+{
+	struct combine *c = aligned_alloc(64, (sizeof(*c) + 63) / 64 * 64);
+
+	if (c == NULL) {
+		err_set(err, ENOMEM, "no memory for what packets meet");
+		return NULL;
+	}
+	memset(c, 0, sizeof(*c));
+	c->nodes = nodes;
+	c->counts = counts;
+	sched_set_seal(&c->nothing.set);
+	return c;
+}
+
+void combine_destroy(struct combine *c)
+{
+	free(c);
+}
+
+// --- the rule
+
+// Only decides: the caller has left out nothing that matters.
+static bool is_denied(const struct combine *c, const struct cls *cls, const struct met *met)
+{
+	for (uint32_t i = 0; i < met->n; i++) {
+		const struct cls_payload *deny = &cls_row(cls, met->row[i])->payload;
+		bool spoken_for = deny->access != ACCESS_DENY;
+
+		for (uint32_t k = 0; k < met->n && !spoken_for; k++) {
+			const struct cls_payload *allow = &cls_row(cls, met->row[k])->payload;
+
+			spoken_for = allow->access == ACCESS_ALLOW && names_below(c->nodes, allow->node, deny->node);
+		}
+		if (!spoken_for)
+			return true;
+	}
+	return false;
+}
+
+// Ascending, none twice; those beyond the maximum are left out (admission lets no more meet).
+static uint8_t add_slot(uint32_t *slot, uint8_t n, uint32_t one)
+{
+	for (uint8_t i = 0; i < n; i++) {
+		if (slot[i] == one)
+			return n;
+	}
+	if (n == ACTION_SET_MAX)
+		return n;
+	slot[n] = one;
+	return (uint8_t)(n + 1);
+}
+
+static void add_counter(struct combined *e, uint32_t counter)
+{
+	for (uint32_t i = 0; i < e->n_counters; i++) {
+		if (e->counter[i] == counter)
+			return;
+	}
+	if (e->n_counters < COMBINE_ROWS_MAX)
+		e->counter[e->n_counters++] = counter;
+}
+
+static void work_out(const struct combine *c, const struct cls *cls, const struct met *met, struct combined *e)
+{
+	e->drop = is_denied(c, cls, met);
+	e->n_counters = 0;
+	e->set = (struct sched_set){.node = SCHED_NODE_ROOT};
+	for (uint32_t i = 0; i < met->n; i++) {
+		const struct cls_payload *p = &cls_row(cls, met->row[i])->payload;
+
+		if (p->part == PART_RESERVE)
+			e->set.n_reservations = add_slot(e->set.reservation, e->set.n_reservations, p->meter);
+		else if (p->part == PART_LIMIT)
+			e->set.n_limits = add_slot(e->set.limit, e->set.n_limits, p->meter);
+		else if (p->part == PART_SHARE)
+			e->set.node = p->meter;
+		if (p->counter != NAMES_NO_SLOT)
+			add_counter(e, p->counter);
+	}
+	sched_set_seal(&e->set);
+	for (int i = 0; i < COMBINE_PORTS; i++)
+		e->class_at[i].port = UINT32_MAX;
+}
+
+// --- keeping
+
+static void flush(struct combine *c, struct combined *e)
+{
+	for (uint32_t i = 0; i < e->n_counters && c->counts != NULL; i++) {
+		struct row_count *count = &c->counts[e->counter[i]];
+		uint64_t packets = atomic_load_explicit(&count->packets, memory_order_relaxed);
+		uint64_t bytes = atomic_load_explicit(&count->bytes, memory_order_relaxed);
+
+		atomic_store_explicit(&count->packets, packets + e->packets, memory_order_relaxed);
+		atomic_store_explicit(&count->bytes, bytes + e->bytes, memory_order_relaxed);
+	}
+	e->packets = 0;
+	e->bytes = 0;
+}
+
+static void collect(const uint32_t *rows, uint32_t n_categories, struct met *met)
+{
+	uint32_t n = 0, hash = 0;
+
+	for (uint32_t i = 0; i < n_categories; i++) {
+		if (rows[i] == CLS_NO_ROW)
+			continue;
+		met->row[n++] = rows[i];
+		hash = (hash ^ rows[i]) * 0x9e3779b1u;
+		hash ^= hash >> 15;
+	}
+	met->n = n;
+	met->hash = hash;
+}
+
+static bool is_it(const struct combined *e, uint64_t epoch, const struct met *met)
+{
+	if (e->epoch != epoch || e->n_rows != met->n)
+		return false;
+	for (uint32_t i = 0; i < met->n; i++) {
+		if (e->row[i] != met->row[i])
+			return false;
+	}
+	return true;
+}
+
+// The entry to take: one of another epoch, else the one that counted least.
+static struct combined *victim(struct combined *set, uint64_t epoch)
+{
+	struct combined *least = set;
+
+	for (uint32_t i = 0; i < WAYS; i++) {
+		if (set[i].epoch != epoch)
+			return &set[i];
+		if (set[i].packets < least->packets)
+			least = &set[i];
+	}
+	return least;
+}
+
+static struct combined *large(struct combine *c, const struct cls *cls, const struct met *met)
+{
+	flush(c, &c->large);
+	work_out(c, cls, met, &c->large);
+	return &c->large;
+}
+
+struct combined *combine_get(struct combine *c, const struct cls *cls, uint64_t epoch, const uint32_t *rows,
+			     uint32_t n_categories)
+{
+	struct combined *set, *e;
+	struct met met;
+
+	collect(rows, n_categories, &met);
+	if (met.n == 0)
+		return &c->nothing;
+	set = &c->entry[(met.hash & (ENTRIES / WAYS - 1)) * WAYS];
+	for (uint32_t i = 0; i < WAYS; i++) {
+		if (is_it(&set[i], epoch, &met))
+			return &set[i];
+	}
+	if (met.n > COMBINE_ROWS_MAX)
+		return large(c, cls, &met);
+	e = victim(set, epoch);
+	flush(c, e);
+	e->epoch = epoch;
+	e->n_rows = met.n;
+	memcpy(e->row, met.row, met.n * sizeof(met.row[0]));
+	work_out(c, cls, &met, e);
+	return e;
+}
+
+void combine_flush(struct combine *c)
+{
+	uint32_t n = ENTRIES / COMBINE_FLUSHES;
+
+	for (uint32_t i = 0; i < n; i++) {
+		struct combined *e = &c->entry[c->next_flush + i];
+
+		if (e->packets > 0)
+			flush(c, e);
+	}
+	c->next_flush = (c->next_flush + n) % ENTRIES;
+	flush(c, &c->large);
+}

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+// What becomes of a packet, from the rows it meets (hft/parts.h has the rule and its proof): dropped iff some deny has
+// no allow strictly below it; else it goes into the class of its reservations, limits and weight node. Packets that
+// meet the same rows share the answer: it is worked out once and kept, with the class it has at each port and with what
+// was counted, in a table of fixed size. Owner: one worker (or the link thread, for questions). Never allocates after
+// combine_create.
+#pragma once
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "cls.h"
+#include "hft/err.h"
+#include "names.h"
+#include "sched_set.h"
+
+#define COMBINE_ROWS_MAX 24 // that an answer which is kept may come from; packets that meet more are worked out anew
+#define COMBINE_PORTS 4     // whose class is kept
+
+struct row_count {
+	_Atomic uint64_t packets, bytes;
+};
+
+struct combined {
+	uint64_t epoch;          // of the slots in row; 0: empty
+	uint64_t packets, bytes; // not yet in the counters
+	uint32_t n_rows;
+	bool drop;
+	uint8_t n_counters;
+	struct {
+		uint32_t port, class;
+	} class_at[COMBINE_PORTS]; // the caller's
+	struct sched_set set;      // sealed
+	uint32_t row[COMBINE_ROWS_MAX];
+	uint32_t counter[COMBINE_ROWS_MAX]; // of the distinct requests
+};
+
+struct combine;
+
+// nodes: names_nodes; counts: by counter slot, NULL: nothing is counted; both borrowed. NULL with err: -ENOMEM.
+struct combine *combine_create(const struct names_node *nodes, struct row_count *counts, struct err *err);
+void combine_destroy(struct combine *c); // accepts NULL
+
+// rows: a packet's results of cls_run. epoch: not 0; changes when slots may stand for other rows. The answer is valid
+// until the next call.
+struct combined *combine_get(struct combine *c, const struct cls *cls, uint64_t epoch, const uint32_t *rows,
+			     uint32_t n_categories);
+static inline void combine_count(struct combined *answer, uint32_t n_packets, uint64_t n_bytes)
+{
+	answer->packets += n_packets;
+	answer->bytes += n_bytes;
+}
+// Brings some of what was counted into the counters; COMBINE_FLUSHES calls bring all.
+#define COMBINE_FLUSHES 64
+void combine_flush(struct combine *c);

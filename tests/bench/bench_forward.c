@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: Apache-2.0
+// Packets through the real worker, in the manner of testpmd: ports, rules, flows, one core; what a packet costs.
+// Rates are given by the wall clock and by the CPU time of the worker's thread: the latter is what a core of its own
+// would do, and stays the same on a machine that others use, too.
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "bench.h"
+#include "forward.h"
+#include "forward_net.h"
+
+#define PATH_BYTES 256
+#define PORTS_MAX 16
+#define NAME_BYTES 16
+#define SETTLE_MS 200
+#define FCS_BYTES 4
+
+struct forward {
+	const struct bench_opts *opts;
+	struct rules rules;
+	struct flows flows;
+	char dir[64]; // of our own for the capture files; empty: none
+	char *ports;
+	struct dp_port_conf port[PORTS_MAX];
+	char name[PORTS_MAX][NAME_BYTES], device[PORTS_MAX][PATH_BYTES + 32];
+	uint32_t n_ports;
+};
+
+static void forward_free(struct forward *f)
+{
+	char path[PATH_BYTES];
+
+	for (int i = 0; i < 2 && f->dir[0] != '\0'; i++) {
+		snprintf(path, sizeof(path), "%s/%d.pcap", f->dir, i);
+		unlink(path);
+	}
+	if (f->dir[0] != '\0')
+		rmdir(f->dir);
+	flows_free(&f->flows);
+	rules_free(&f->rules);
+	free(f->ports);
+}
+
+static int add_port(struct forward *f, struct err *err, const char *fmt, const char *arg)
+{
+	uint32_t i = f->n_ports;
+
+	if (i == PORTS_MAX)
+		return err_set(err, EINVAL, "--ports: at most %d", PORTS_MAX);
+	snprintf(f->name[i], sizeof(f->name[i]), "p%u", i);
+	if ((size_t)snprintf(f->device[i], sizeof(f->device[i]), fmt, arg) >= sizeof(f->device[i]))
+		return err_set(err, ENAMETOOLONG, "--ports: \"%.64s...\" is too long", arg);
+	f->port[i] = (struct dp_port_conf){.name = f->name[i], .device = f->device[i]};
+	f->n_ports++;
+	return 0;
+}
+
+// The flows in both directions, as two capture files: PREFIX0.pcap and PREFIX1.pcap.
+static int write_flows(struct forward *f, const char *prefix, struct err *err)
+{
+	const struct bench_opts *o = f->opts;
+	int rc = 0;
+
+	for (int i = 0; i < 2 && rc == 0; i++) {
+		char path[PATH_BYTES + 16];
+
+		snprintf(path, sizeof(path), "%s%d.pcap", prefix, i);
+		rc = flows_write(&f->flows, path, o->frame_bytes - FCS_BYTES, o->hosts, i == 1, err);
+	}
+	return rc;
+}
+
+static int write_rules(const struct forward *f, const char *prefix, struct err *err)
+{
+	char path[PATH_BYTES + 16];
+
+	snprintf(path, sizeof(path), "%srules", prefix);
+	return rules_write(&f->rules, path, err);
+}
+
+static int make_flows(struct forward *f, struct err *err)
+{
+	const struct bench_opts *o = f->opts;
+
+	if (o->trace != NULL)
+		return flows_load(o->trace, &f->flows, err);
+	if (flows_make(&f->rules, o->flows, o->seed, &f->flows) < 0)
+		return err_set(err, ENOMEM, "no memory for %u flows", o->flows);
+	return 0;
+}
+
+static int own_ports(struct forward *f, struct err *err)
+{
+	const char *tmp = getenv("TMPDIR");
+	char prefix[PATH_BYTES];
+	int rc = 0;
+
+	snprintf(f->dir, sizeof(f->dir), "%.40s/pane-bench.XXXXXX", tmp != NULL ? tmp : "/tmp");
+	if (mkdtemp(f->dir) == NULL) {
+		rc = err_set(err, errno, "%s: %s", f->dir, strerror(errno));
+		f->dir[0] = '\0';
+		return rc;
+	}
+	snprintf(prefix, sizeof(prefix), "%s/", f->dir);
+	rc = write_flows(f, prefix, err);
+	for (int i = 0; i < 2 && rc == 0; i++) {
+		char path[PATH_BYTES];
+
+		snprintf(path, sizeof(path), "%s/%d.pcap", f->dir, i);
+		rc = add_port(f, err, "pcap:%s,,infinite_rx=1", path);
+	}
+	return rc;
+}
+
+static int choose_ports(struct forward *f, struct err *err)
+{
+	const struct bench_opts *o = f->opts;
+	int rc = 0;
+
+	if (o->ports != NULL) {
+		f->ports = strdup(o->ports);
+		if (f->ports == NULL)
+			return err_set(err, ENOMEM, "no memory for ports");
+		for (char *at = f->ports, *device; rc == 0 && (device = strsep(&at, " ")) != NULL;) {
+			if (*device != '\0')
+				rc = add_port(f, err, "%s", device);
+		}
+	} else if (o->packets != NULL) {
+		rc = add_port(f, err, "pcap:%s,,infinite_rx=1", o->packets);
+		if (rc == 0)
+			rc = add_port(f, err, "null:%s", "");
+	} else {
+		rc = own_ports(f, err);
+	}
+	return rc;
+}
+
+// --- figures
+
+struct runs {
+	double *mpps, *gbps, *ns, *cycles, *wall_mpps;
+	uint32_t n;
+};
+
+static void note_run(struct runs *r, const struct forward_figures *a, const struct forward_figures *b)
+{
+	double packets = (double)(b->counters[COUNTER_rx_packets] - a->counters[COUNTER_rx_packets]);
+	double bytes = (double)(b->counters[COUNTER_rx_bytes] - a->counters[COUNTER_rx_bytes]);
+	double cpu = (double)(b->cpu_ns - a->cpu_ns), wall = (double)(b->wall_ns - a->wall_ns);
+	uint32_t i = r->n++;
+
+	if (cpu <= 0)
+		cpu = wall;
+	r->mpps[i] = packets / cpu * 1e3;
+	r->gbps[i] = (bytes + packets * FCS_BYTES) * 8 / cpu;
+	r->ns[i] = packets > 0 ? cpu / packets : 0;
+	r->cycles[i] = r->ns[i] * forward_net_tsc_hz() / 1e9;
+	r->wall_mpps[i] = packets / wall * 1e3;
+}
+
+static json_t *drops_of(const struct forward_figures *last)
+{
+	json_t *drops = json_object();
+
+	for (int c = 0; c < COUNTER_N; c++) {
+		if (counter_desc[c].kind != COUNTER_KIND_INFO && last->counters[c] > 0)
+			json_object_set_new(drops, counter_desc[c].name, json_integer((json_int_t)last->counters[c]));
+	}
+	return drops;
+}
+
+static void pause_ms(uint64_t ms)
+{
+	struct timespec ts = {.tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000};
+
+	nanosleep(&ts, NULL);
+}
+
+static json_t *measure(const struct forward *f, const struct forward_net *net, struct runs *r)
+{
+	struct forward_figures a, b;
+	json_t *out = json_object();
+
+	pause_ms(SETTLE_MS);
+	forward_net_read(net, &a);
+	for (uint32_t i = 0; i < f->opts->repeat; i++) {
+		pause_ms((uint64_t)(f->opts->seconds * 1000));
+		forward_net_read(net, &b);
+		note_run(r, &a, &b);
+		a = b;
+	}
+	bench_spread(out, "mpps", r->mpps, r->n);
+	bench_spread(out, "gbps", r->gbps, r->n);
+	bench_spread(out, "ns_per_packet", r->ns, r->n);
+	bench_spread(out, "cycles_per_packet", r->cycles, r->n);
+	bench_spread(out, "wall_mpps", r->wall_mpps, r->n);
+	json_object_set_new(out, "rules", json_integer(f->rules.n));
+	json_object_set_new(out, "flows", json_integer(f->flows.n));
+	json_object_set_new(out, "rx_packets", json_integer((json_int_t)b.counters[COUNTER_rx_packets]));
+	json_object_set_new(out, "tx_packets", json_integer((json_int_t)b.counters[COUNTER_tx_packets]));
+	json_object_set_new(out, "drops", drops_of(&b));
+	return out;
+}
+
+// Frames denied that should not be, or the other way round: the ports yield the flows in order, again and again.
+static uint64_t check(const struct forward *f, const struct forward_net *net)
+{
+	uint64_t *denied = calloc(f->flows.n + 1, sizeof(*denied)); // among the first i flows
+	uint64_t wrong = 0;
+
+	for (uint32_t i = 0; i < f->flows.n && denied != NULL; i++) {
+		int64_t rule = rules_find(&f->rules, &f->flows.flow[i]);
+
+		denied[i + 1] = denied[i] + (rule >= 0 && f->opts->deny_every != 0 && rule % f->opts->deny_every == 0);
+	}
+	for (uint16_t p = 0; p < f->n_ports && denied != NULL; p++) {
+		uint64_t rx = forward_net_counter(net, p, COUNTER_rx_packets);
+		uint64_t right = rx / f->flows.n * denied[f->flows.n] + denied[rx % f->flows.n];
+		uint64_t was = forward_net_counter(net, p, COUNTER_denied);
+
+		wrong += was > right ? was - right : right - was;
+	}
+	free(denied);
+	return wrong;
+}
+
+static json_t *run(const struct forward *f, struct err *err)
+{
+	const struct bench_opts *o = f->opts;
+	char prefix[32];
+	struct dp_conf conf = {.ports = f->port,
+			       .n_ports = f->n_ports,
+			       .mac_ageing_s = 300,
+			       .memory_mb = o->memory_mb,
+			       .mtu = 1500,
+			       .simd_max_bits = 512,
+			       .poll_always = true,
+			       .lcores = o->cores,
+			       .file_prefix = prefix};
+	struct forward_net *net;
+	struct runs runs = {0};
+	double *values = calloc(5 * o->repeat, sizeof(*values));
+	json_t *out = NULL;
+
+	snprintf(prefix, sizeof(prefix), "pane-bench-%d", (int)getpid());
+	if (values == NULL) {
+		err_set(err, ENOMEM, "no memory for figures");
+		return NULL;
+	}
+	runs.mpps = values;
+	runs.gbps = values + o->repeat;
+	runs.ns = values + 2 * o->repeat;
+	runs.cycles = values + 3 * o->repeat;
+	runs.wall_mpps = values + 4 * o->repeat;
+	net = forward_net_open(&conf, &f->rules, o->deny_every, err);
+	if (net != NULL)
+		out = measure(f, net, &runs);
+	if (out != NULL && o->check && f->dir[0] != '\0') {
+		forward_net_stop(net);
+		json_object_set_new(out, "mismatches", json_integer((json_int_t)check(f, net)));
+	}
+	forward_net_close(net);
+	free(values);
+	return out;
+}
+
+json_t *bench_forward(const struct bench_opts *opts, struct err *err)
+{
+	struct forward f = {.opts = opts};
+	json_t *out = NULL;
+	int rc = opts->rules != NULL ? rules_load(opts->rules, opts->seed, &f.rules, err) : 0;
+
+	if (rc == 0 && opts->packets == NULL)
+		rc = make_flows(&f, err);
+	if (rc == 0 && opts->write != NULL) {
+		rc = write_flows(&f, opts->write, err);
+		if (rc == 0 && opts->rules != NULL)
+			rc = write_rules(&f, opts->write, err);
+		if (rc == 0)
+			out = json_pack("{s:i}", "flows", (int)f.flows.n);
+	} else if (rc == 0) {
+		rc = choose_ports(&f, err);
+		if (rc == 0)
+			out = run(&f, err);
+	}
+	forward_free(&f);
+	return out;
+}

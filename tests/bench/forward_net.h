@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+// The dataplane without a controller: ports, one worker on its core, a policy that stays. What it costs.
+// Owner: pane-bench's main thread; once in a process (EAL).
+#pragma once
+#include <stdint.h>
+
+#include "dataplane/counters.h"
+#include "dataplane/dp.h"
+#include "forward.h"
+
+struct forward_net;
+
+struct forward_figures {
+	uint64_t cpu_ns;  // of the worker's thread
+	uint64_t wall_ns; // monotonic
+	uint64_t tsc;
+	uint64_t counters[COUNTER_N]; // of all ports
+};
+
+// conf: borrowed until forward_net_close. Every deny_every'th rule denies (0: none), the others allow; the default is
+// to allow. NULL with err.
+struct forward_net *forward_net_open(const struct dp_conf *conf, const struct rules *rules, uint32_t deny_every,
+				     struct err *err);
+void forward_net_close(struct forward_net *net); // accepts NULL
+// Everything so far.
+void forward_net_read(const struct forward_net *net, struct forward_figures *out);
+// The worker ends; its counters stay.
+void forward_net_stop(struct forward_net *net);
+uint64_t forward_net_counter(const struct forward_net *net, uint16_t port, enum counter_id id);
+double forward_net_tsc_hz(void);

@@ -1,0 +1,63 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# pane-bench forward: every frame is judged as a linear scan of the rules says; bad input is refused by name.
+# usage: forward_test.sh PANE_BENCH
+set -u
+bench=$1
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+failed=0
+
+fail() {
+	echo "FAILED: $*"
+	failed=1
+}
+
+refused() { # WHAT ARGUMENTS...
+	local what=$1 said
+
+	shift
+	said=$("$bench" forward "$@" 2>&1 >/dev/null) && fail "accepted: $*"
+	[[ $said == *"$what"* ]] || fail "$*: expected \"$what\", got \"$said\""
+}
+
+run() {
+	"$bench" forward --seconds 0.1 --repeat 1 --memory 256 --json "$@" 2>"$dir/log" || fail "$*: $(cat "$dir/log")"
+}
+
+rules_are_obeyed_exactly() {
+	local out rule
+
+	for rule in fw:300 fw:20; do
+		out=$(run --rules "$rule" --flows 500 --deny-every 3 --check)
+		[ "$(jq '.mismatches == 0 and .drops.denied > 0 and .tx_packets > 0' <<<"$out")" = true ] ||
+			fail "$rule: $out"
+	done
+}
+
+written_packets_are_forwarded() {
+	local out
+
+	run --rules fw:50 --flows 100 --write "$dir/" >/dev/null
+	[ -s "$dir/0.pcap" ] && [ -s "$dir/1.pcap" ] && [ "$(wc -l <"$dir/rules")" = 50 ] || fail "--write: $(ls "$dir")"
+	out=$(run --rules "$dir/rules" --packets "$dir/0.pcap")
+	[ "$(jq '.rules == 50 and .tx_packets > 0' <<<"$out")" = true ] || fail "--packets: $out"
+	out=$(run --ports "pcap:$dir/0.pcap,,infinite_rx=1 null:")
+	[ "$(jq '.tx_packets > 0' <<<"$out")" = true ] || fail "--ports: $out"
+}
+
+bad_input_is_refused_by_name() {
+	printf '@1.2.3.4/32\t5.6.7.8/33\t0 : 1\t0 : 1\t0x06/0xFF\n' >"$dir/bad"
+	refused "$dir/bad:1: expected" --rules "$dir/bad"
+	refused "no-such-file" --rules "$dir/no-such-file"
+	refused 'expected fw:1' --rules fw:x
+	refused '--flows: expected 1..' --flows 0
+	refused '--frame-bytes: expected 64..1518' --frame-bytes 63
+	refused 'expected af_xdp:' --ports "nothing:"
+	refused '--seconds: expected' --seconds -1
+}
+
+rules_are_obeyed_exactly
+written_packets_are_forwarded
+bad_input_is_refused_by_name
+exit $failed

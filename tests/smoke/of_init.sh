@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+# For tests of the controller over real Open vSwitch bridges on the shared testbed; sourced. Skipped (77) where that or
+# Open vSwitch is not. NETWORKS: lines of "bridges hosts topology protocol [link]"; the script is run inside each with --inside.
+TOP=$(dirname "$(dirname "$(dirname "$(readlink -f "$0")")")")
+BIN=$(readlink -f "${BIN:-$TOP/build}")
+export BIN
+testbed=${PANE_TESTBED:-$TOP/../shared/testbed/ovs-net.sh}
+
+if [ "${1:-}" != --inside ]; then
+	[ "$(id -u)" = 0 ] || { echo "skipped: needs root" && exit 77; }
+	[ -f "$testbed" ] || { echo "skipped: no testbed" && exit 77; }
+	command -v ovs-vswitchd >/dev/null || { echo "skipped: no Open vSwitch" && exit 77; }
+	failed=0 ran=0
+	while read -r k h topology protocol more; do
+		ran=$((ran + 1))
+		echo "$k bridges, $topology, $protocol $more"
+		# shellcheck disable=SC2086 # $more: options
+		OF_PROTOCOL=$protocol OF_TOPOLOGY=$topology timeout 200 bash "$testbed" -k "$k" -H "$h" -t "$topology" -p "$protocol" -T 190 $more -- \
+			"$(readlink -f "$0")" --inside || failed=$((failed + 1))
+	done <<<"${OF_NETWORKS:-$NETWORKS}"
+	echo "$ran networks, $failed failed"
+	[ "$failed" = 0 ]
+	exit
+fi
+
+dir=$(mktemp -d)
+failed=0
+# shellcheck disable=SC2317 # the trap calls it
+cleanup() {
+	[ -z "${pid:-}" ] || kill "$pid" 2>/dev/null
+	[ -z "${OF_KEEP:-}" ] || cp "$dir/log" "$OF_KEEP"
+	rm -rf "$dir"
+}
+trap cleanup EXIT
+printf 'run_dir: %s\nstate_dir: %s\nopenflow_listen: "127.0.0.1:6653"\nports: []\n' "$dir" "$dir" >"$dir/pane.yaml"
+
+check() {
+	local text=$1
+
+	shift
+	if "$@" >"$dir/out" 2>&1; then
+		echo "ok    $text"
+	else
+		failed=$((failed + 1))
+		echo "FAIL  $text ($*)"
+		head -n 10 "$dir/out"
+	fi
+}
+not() {
+	! "$@"
+}
+controller_start() {
+	"$BIN/control/pane-switchd" --role=controller --config "$dir/pane.yaml" >>"$dir/log" 2>&1 </dev/null &
+	pid=$!
+}
+controller_kill() {
+	kill -9 "$pid"
+	wait "$pid" 2>/dev/null
+}
+wait_for() { # SECONDS COMMAND...
+	local end=$((SECONDS + $1))
+
+	shift
+	until "$@" >/dev/null 2>&1; do
+		[ "$SECONDS" -lt "$end" ] || return 1
+		sleep 0.1
+	done
+}
+host() { # of number $1
+	ip netns exec "${TB_PREFIX}h$1" "${@:2}"
+}
+reaches() {
+	host "$1" ping -c1 -W1 "$TB_SUBNET.$2"
+}
+all_pairs() {
+	local a b
+
+	for ((a = 1; a <= TB_H; a++)); do
+		for ((b = 1; b <= TB_H; b++)); do
+			wait_for 30 reaches "$a" "$b" || { echo "h$a does not reach h$b" && return 1; }
+		done
+	done
+}
+entries() { # of all bridges, without what counts or ages; with meters
+	local s
+
+	for ((s = 1; s <= TB_K; s++)); do
+		echo "s$s"
+		ovs-ofctl -O "$OF_PROTOCOL" dump-flows "${TB_PREFIX}s$s" --no-stats | sort
+		[ "$OF_PROTOCOL" != OpenFlow13 ] || ovs-ofctl -O "$OF_PROTOCOL" dump-meters "${TB_PREFIX}s$s" | grep -v OFPST | sort
+	done
+}
+panectl() {
+	"$BIN/control/panectl" --socket "$dir/control.sock" "$@"
+}
+# Ends the test: the controller must stop cleanly.
+finish() {
+	kill "$pid"
+	wait "$pid"
+	check "the controller stops cleanly" [ $? = 0 ]
+	pid=
+	if grep -nE 'Sanitizer|runtime error:' "$dir/log"; then
+		failed=$((failed + 1))
+	fi
+	[ "$failed" = 0 ] || tail -n 30 "$dir/log"
+	[ "$failed" = 0 ]
+}

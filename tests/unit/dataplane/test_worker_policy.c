@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+// What rows by parts do to real mbufs between ring ports: who is dropped, and what is counted for whom.
+#include <errno.h>
+
+#include "tests/unit/dataplane/worker_net.h"
+
+static void denied_frame_is_dropped_but_its_sender_is_learned(void **state)
+{
+	struct box box = box_between(IP(1), IP(2));
+	struct part_row deny = net_row(&box, 1, ACCESS_DENY);
+	struct frame f = udp(H2, H1, IP(1), IP(2), 10), back = udp(H1, H2, IP(2), IP(1), 10),
+		     other = udp(H2, H1, IP(1), IP(3), 10);
+
+	net_publish(&net, &deny, 1, NULL, 0);
+	send_from(0, &f);
+	for (uint16_t i = 0; i < 3; i++)
+		net_expect_silence(&net, i);
+	assert_int_equal(net_counter(&net, 0, COUNTER_denied), 1);
+	send_from(1, &back); // known: not flooded
+	net_expect_out(&net, 0, &back);
+	net_expect_silence(&net, 2);
+	send_from(0, &other);
+	net_expect_out(&net, 1, &other);
+}
+
+// Node 2 below node 1 below the root, node 3 beside node 1.
+static void make_nodes(void)
+{
+	struct err err;
+
+	assert_true(names_node_set(net.names, 1, 0, &err) >= 0);
+	assert_true(names_node_set(net.names, 2, 1, &err) >= 0);
+	assert_true(names_node_set(net.names, 3, 0, &err) >= 0);
+	assert_int_equal(names_node_set(net.names, 5, 4, &err), -ENOENT);
+}
+
+static void a_deny_holds_unless_an_allow_stands_below_it(void **state)
+{
+	static const struct {
+		uint32_t deny, allow; // nodes
+		bool passes;
+	} cases[] = {{0, 1, true},  {0, 2, true},  {1, 2, true}, {1, 1, false},
+		     {2, 1, false}, {1, 3, false}, {1, 0, false}};
+	struct frame f = udp(H2, H1, IP(1), IP(2), 10);
+	struct box box = box_between(IP(1), IP(2));
+	static const uint16_t depth[] = {0, 1, 2, 1};
+
+	make_nodes();
+	learn_all();
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct part_row rows[] = {net_row(&box, 1, ACCESS_DENY), net_row(&box, 2, ACCESS_ALLOW)};
+
+		rows[0].node = cases[i].deny;
+		rows[0].depth = depth[cases[i].deny];
+		rows[1].node = cases[i].allow;
+		rows[1].depth = depth[cases[i].allow];
+		rows[1].access_category = i % 2 == 0 ? 1 : 20; // also where a second lookup answers
+		net_publish(&net, rows, 2, NULL, 0);
+		send_from(0, &f);
+		if (cases[i].passes)
+			net_expect_out(&net, 1, &f);
+		else
+			net_expect_silence(&net, 1);
+	}
+}
+
+static void packets_count_once_for_each_request_they_meet(void **state)
+{
+	struct box narrow = box_between(IP(1), IP(2)), wide = narrow;
+	struct frame f = udp(H2, H1, IP(1), IP(2), 10), other = udp(H2, H1, IP(1), IP(3), 10);
+	struct part_row rows[4];
+	struct net_meter meter = {.id = 17, .rate_bps = 8000000, .is_limit = true};
+	struct row_count count;
+
+	wide.dst = match_ip4_prefix(IP(0), 24);
+	rows[0] = net_row(&narrow, 5, ACCESS_DENY);
+	rows[1] = net_row(&wide, 6, ACCESS_ALLOW);
+	rows[1].access_category = 1;
+	rows[2] = net_meter_row(&narrow, 17, PART_LIMIT);
+	rows[2].meter_category = 2;
+	rows[3] = net_meter_row(&wide, 17, PART_LIMIT); // two rows of one request meet
+	rows[3].meter_category = 3;
+	learn_all();
+	net_publish(&net, rows, 4, &meter, 1);
+	for (int i = 0; i < 3; i++)
+		send_from(0, &f);
+	send_from(0, &other);
+	count = net_row_count(&net, 5);
+	assert_int_equal(count.packets, 3); // denied ones, too
+	assert_int_equal(count.bytes, 3 * f.len);
+	assert_int_equal(net_row_count(&net, 6).packets, 4);
+	assert_int_equal(net_row_count(&net, 17).packets, 4);
+	net_publish(&net, rows, 1, NULL, 0); // numbers outlive a snapshot
+	send_from(0, &f);
+	assert_int_equal(net_row_count(&net, 5).packets, 4);
+	assert_int_equal(net_row_count(&net, 6).packets, 4);
+	net_turn(&net);
+	net_forget_meters(&net, &meter, 1);
+	net_drain(net.tx[1]);
+}
+
+static void new_snapshot_counts_from_its_turn_on(void **state)
+{
+	struct box box = box_between(IP(1), IP(2));
+	struct part_row row = net_row(&box, 1, ACCESS_DENY);
+	struct frame f = udp(H2, H1, IP(1), IP(2), 10);
+
+	learn_all();
+	net_publish(&net, &row, 1, NULL, 0);
+	assert_int_not_equal(atomic_load(&net.slot.adopted_gen), net.snapshot->gen);
+	send_from(0, &f);
+	assert_int_equal(atomic_load(&net.slot.adopted_gen), net.snapshot->gen);
+	net_expect_silence(&net, 1);
+	row.access = ACCESS_ALLOW;
+	net_publish(&net, &row, 1, NULL, 0);
+	send_from(0, &f);
+	net_expect_out(&net, 1, &f);
+}
+
+static int setup(void **state)
+{
+	test_eal_init();
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	return rte_eal_cleanup();
+}
+
+#define net_test(fn) cmocka_unit_test_setup_teardown(fn, open_net, close_net)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		net_test(denied_frame_is_dropped_but_its_sender_is_learned),
+		net_test(a_deny_holds_unless_an_allow_stands_below_it),
+		net_test(packets_count_once_for_each_request_they_meet),
+		net_test(new_snapshot_counts_from_its_turn_on),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
