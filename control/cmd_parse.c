@@ -447,6 +447,13 @@ static int parse_between(struct parser *p)
 	return end(p);
 }
 
+static int parse_verify(struct parser *p)
+{
+	if (!at_end(p) && number(p, INT64_MAX, "the number of a round, or the end of the statement (\".\")") < 0)
+		return -1;
+	return end(p);
+}
+
 static int parse_where(struct parser *p)
 {
 	return cmd_ip_parse(&p->lex, p->names, &p->out->addresses) < 0 ? -1 : end(p);
@@ -498,6 +505,7 @@ static int (*const parse_verb[])(struct parser *) = {
 	[VERB_LINKS] = end,
 	[VERB_HOSTS] = parse_hosts,
 	[VERB_QUEUES] = end,
+	[VERB_VERIFY] = parse_verify,
 	[VERB_WHERE] = parse_where,
 	[VERB_EXPLAIN] = parse_explain,
 	[VERB_TIME] = end,

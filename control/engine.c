@@ -393,6 +393,7 @@ static handler_fn *const handlers[] = {
 	[VERB_LINKS] = query_links,
 	[VERB_HOSTS] = query_hosts,
 	[VERB_QUEUES] = query_queues,
+	[VERB_VERIFY] = query_verify,
 	[VERB_WHERE] = query_where,
 	[VERB_EXPLAIN] = query_explain,
 	[VERB_TIME] = query_time,

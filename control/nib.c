@@ -23,6 +23,7 @@ struct nib {
 	struct nib_port *ports; // ascending by port number
 	size_t n_hosts, n_ports;
 	struct nib_net net; // topo NULL: none
+	struct nib_verifier verifier;
 };
 
 struct nib *nib_create(void)
@@ -273,4 +274,14 @@ void nib_net_set(struct nib *nib, const struct nib_net *net)
 const struct nib_net *nib_net(const struct nib *nib)
 {
 	return nib->net.topo == NULL ? NULL : &nib->net;
+}
+
+void nib_verifier_set(struct nib *nib, struct nib_verifier verifier)
+{
+	nib->verifier = verifier;
+}
+
+struct nib_verifier nib_verifier(const struct nib *nib)
+{
+	return nib->verifier;
 }

@@ -13,6 +13,7 @@
 #include "topo.h"
 
 struct nib;
+struct reply;
 
 struct nib_port {
 	uint16_t port;
@@ -72,3 +73,11 @@ void nib_ports_down(struct nib *nib); // the dataplane is gone: nothing is known
 
 void nib_net_set(struct nib *nib, const struct nib_net *net); // what it points to is borrowed; NULL: no switches
 const struct nib_net *nib_net(const struct nib *nib);         // NULL: none
+
+// Who checks the switches on request (of_audit.h). ask as of_audit_ask.
+struct nib_verifier {
+	int (*ask)(void *ctx, uint64_t round, struct reply *reply); // NULL: nobody
+	void *ctx;
+};
+void nib_verifier_set(struct nib *nib, struct nib_verifier verifier);
+struct nib_verifier nib_verifier(const struct nib *nib);

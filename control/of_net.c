@@ -145,7 +145,8 @@ static void on_message(void *ctx, struct of_conn *conn, const struct of_msg *m)
 		take_ports(sw);
 		break;
 	case OF_MULTIPART_REPLY:
-		of_sync_stats(sw, m);
+		if (m->mp.kind != OF_MP_FLOW || !of_read_stats(sw, m))
+			of_sync_stats(sw, m);
 		break;
 	case OF_ERROR:
 		if (!of_sync_refused(sw, m->xid))
@@ -201,6 +202,7 @@ void of_net_detach(struct of_net *net, struct of_switch *sw, int64_t now_ns)
 	of_conn_destroy(sw->conn);
 	of_rules_fini(&sw->have);
 	of_meters_fini(&sw->have_meters);
+	of_rules_fini(&sw->seen);
 	free(sw);
 	net->now_ns = now_ns;
 }

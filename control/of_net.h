@@ -11,6 +11,7 @@
 #include "hft/err.h"
 #include "lldp.h"
 #include "of_policy.h"
+#include "of_rules.h"
 #include "topo.h"
 
 struct of_net;
@@ -54,6 +55,13 @@ int64_t of_net_next_ns(const struct of_net *net);
 
 // The policy from now on (taken over; *policy is left empty).
 void of_net_policy(struct of_net *net, struct of_policy *policy);
+
+// Asks all switches for everything they have installed. Answered, or without those that are gone meanwhile: is_read.
+void of_net_read(struct of_net *net);
+bool of_net_is_read(const struct of_net *net);
+// What a switch (of the topology) answered, sorted; NULL: nothing. Valid until it is gone, of_net_read or _read_end.
+const struct of_rules *of_net_tables(const struct of_net *net, uint32_t idx);
+void of_net_read_end(struct of_net *net); // frees it
 
 const struct topo *of_net_topo(const struct of_net *net);
 const struct addrs *of_net_addrs(const struct of_net *net); // also of hosts that are gone

@@ -21,6 +21,9 @@ struct of_switch {
 	struct of_meters have_meters;
 	uint32_t meters_xid; // of the request for meters, 0: none
 	bool reading_entries, reading_meters;
+	struct of_rules seen; // read by of_net_read
+	uint32_t seen_xid;    // its request, while an answer is owed; 0: none is
+	bool seen_whole;      // it was answered
 	bool dirty;           // may differ from what it should have
 	int64_t hold_ns;      // left alone until then; INT64_MIN: no more
 	int64_t read_back_ns; // when to read again; INT64_MAX: no need
@@ -55,6 +58,9 @@ void of_sync_stats(struct of_switch *sw, const struct of_msg *m); // the answer,
 bool of_sync_refused(struct of_switch *sw, uint32_t xid); // an error answers our request for meters: it has none
 // Plans all switches that are known, and sends what they lack.
 void of_sync_plan(struct of_net *net, int64_t wall_ns);
+
+// An answer to of_net_read. false: it is none.
+bool of_read_stats(struct of_switch *sw, const struct of_msg *m);
 
 // A packet has come in from a switch that is up: a probe, or something to learn a host from.
 void of_discover_packet(struct of_switch *sw, const struct of_packet_in *p);

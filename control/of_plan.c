@@ -414,7 +414,8 @@ static void add_row(struct plan *p, const struct row *row)
 	struct err err;
 	int n;
 
-	if (is_elsewhere(p, p->idx, &row->box))
+	// Without tables what comes from other switches is judged again: what is let through there must be here, too.
+	if ((p->tables || row->action.access == ACCESS_DENY) && is_elsewhere(p, p->idx, &row->box))
 		return;
 	n = of_lower_box(&row->box, p->in->version, matches, MATCHES_MAX, &err);
 	if (n >= 0 && priority > PRIORITY_ROW_LAST)

@@ -16,6 +16,7 @@
 #include "log.h"
 #include "loop.h"
 #include "nib.h"
+#include "of_audit.h"
 
 #define SESSIONS_MAX 1024
 #define HOSTS_MAX 65536
@@ -33,6 +34,7 @@ struct of_server {
 	struct evconnlistener *listener;
 	struct of_net *net;
 	struct nib *nib;
+	struct of_audit *audit;
 	TAILQ_HEAD(, session) sessions;
 	unsigned int n_sessions;
 	uint64_t policy_gen;
@@ -146,6 +148,8 @@ struct of_server *of_server_create(struct event_base *base, const char *listen, 
 	s->nib = nib;
 	TAILQ_INIT(&s->sessions);
 	s->net = of_net_create(&ops, &conf);
+	s->audit = s->net == NULL ? NULL : of_audit_create(s->net);
+	nib_verifier_set(nib, (struct nib_verifier){s->audit == NULL ? NULL : of_audit_ask, s->audit});
 	if (evutil_parse_sockaddr_port(listen, (struct sockaddr *)&addr, &len) < 0)
 		err_set(err, EINVAL, "openflow_listen: '%s' is no ADDRESS:PORT", listen);
 	else if (s->net != NULL)
@@ -173,6 +177,8 @@ void of_server_destroy(struct of_server *s)
 		session_end(at);
 	}
 	nib_net_set(s->nib, NULL);
+	nib_verifier_set(s->nib, (struct nib_verifier){0});
+	of_audit_destroy(s->audit);
 	of_net_destroy(s->net);
 	free(s);
 }
@@ -205,7 +211,7 @@ static void take_policy(struct of_server *s, const struct engine *engine, int64_
 
 int64_t of_server_turn(struct of_server *s, const struct engine *engine, int64_t now_ns)
 {
-	int64_t uptime_ns = loop_uptime_ns(), next_ns;
+	int64_t uptime_ns = loop_uptime_ns(), next_ns, audit_ns;
 	struct session *at, *after;
 	struct nib_net view;
 
@@ -217,13 +223,16 @@ int64_t of_server_turn(struct of_server *s, const struct engine *engine, int64_t
 	of_net_turn(s->net, uptime_ns, now_ns);
 	view = (struct nib_net){of_net_topo(s->net), of_net_addrs(s->net), now_ns - uptime_ns};
 	nib_net_set(s->nib, &view);
+	audit_ns = s->audit == NULL ? INT64_MAX : of_audit_turn(s->audit, engine, uptime_ns, now_ns);
 	for (at = TAILQ_FIRST(&s->sessions); at != NULL; at = after) {
 		after = TAILQ_NEXT(at, link);
 		if (at->closing)
 			session_end(at);
 	}
 	next_ns = of_net_next_ns(s->net);
-	return next_ns == INT64_MAX ? INT64_MAX : now_ns + (next_ns > uptime_ns ? next_ns - uptime_ns : 0);
+	if (next_ns != INT64_MAX)
+		next_ns = now_ns + (next_ns > uptime_ns ? next_ns - uptime_ns : 0);
+	return audit_ns < next_ns ? audit_ns : next_ns;
 }
 
 const struct of_net *of_server_net(const struct of_server *s)

@@ -25,6 +25,7 @@ int query_links(struct state *s, const struct principal *speaker, const struct s
 int query_hosts(struct state *s, const struct principal *speaker, const struct statement *st, struct reply *reply);
 int query_queues(struct state *s, const struct principal *speaker, const struct statement *st, struct reply *reply);
 int query_where(struct state *s, const struct principal *speaker, const struct statement *st, struct reply *reply);
+int query_verify(struct state *s, const struct principal *speaker, const struct statement *st, struct reply *reply);
 int query_ports(struct state *s, const struct principal *speaker, const struct statement *st, struct reply *reply);
 int query_time(struct state *s, const struct principal *speaker, const struct statement *st, struct reply *reply);
 int query_help(struct state *s, const struct principal *speaker, const struct statement *st, struct reply *reply);

@@ -221,3 +221,16 @@ int query_queues(struct state *s, const struct principal *speaker, const struct 
 	}
 	return 0;
 }
+
+// All of the network is looked at: it takes all of the root share's view.
+int query_verify(struct state *s, const struct principal *speaker, const struct statement *st, struct reply *reply)
+{
+	struct nib_verifier verifier = nib_verifier(s->nib);
+	uint32_t all = VIEW_TRAFFIC | VIEW_PORTS | VIEW_LINKS | VIEW_HOSTS;
+
+	if (view_share(s, speaker, s->shares.root, all, reply) == NULL)
+		return -1;
+	if (verifier.ask == NULL)
+		return reply_refuse(reply, REPLY_NETWORK, "there are no OpenFlow switches (openflow_listen)");
+	return verifier.ask(verifier.ctx, st->number, reply);
+}

@@ -40,6 +40,7 @@ enum verb {
 	VERB_LINKS,
 	VERB_HOSTS, // `hosts.` / `hosts behind PORT.`
 	VERB_QUEUES,
+	VERB_VERIFY,  // `verify.` / `verify N.`
 	VERB_WHERE,   // `where IP.`
 	VERB_EXPLAIN, // `explain(PACKET FIELDS) [at TIME].`
 	VERB_TIME,    // `time.`

@@ -25,7 +25,8 @@
 
 static const char usage[] =
 	"usage: panectl [WHERE] [--user NAME] [--json] ['STATEMENT.' ...]\n"
-	"       panectl [WHERE] schedule SHARE | tree | topology | events | script FILE | check FILE... | help [VERB]\n"
+	"       panectl [WHERE] schedule SHARE | tree | topology | verify | events | script FILE | check FILE... | "
+	"help [VERB]\n"
 	"\n"
 	"Statements say what the network shall do: panectl help. A final dot that is missing is added. Without "
 	"statements\n"
@@ -54,6 +55,7 @@ static int run_help(const struct options *o, char **args, int n_args);
 static int run_play(const struct options *o, char **args, int n_args);
 static int run_schedule(const struct options *o, char **args, int n_args);
 static int run_topology(const struct options *o, char **args, int n_args);
+static int run_verify(const struct options *o, char **args, int n_args);
 static int run_tree(const struct options *o, char **args, int n_args);
 
 // What panectl itself does; everything else on its command line is a statement.
@@ -67,6 +69,11 @@ static const struct command {
 	 run_tree},
 	{"topology", "topology [--dot] [--json]",
 	 "draw switches, ports, links and hosts, as far as you may see them; --dot: for Graphviz", run_topology},
+	{"verify", "verify [--json]",
+	 "read back what the OpenFlow switches have, and check it against the policy: loops, black holes, denied "
+	 "packets "
+	 "that arrive (status 1: something was found)",
+	 run_verify},
 	{"events", "events [--json]", "print what happens to your requests, until you stop it (^C)", run_events},
 	{"script", "script FILE [--offline] [--json]",
 	 "play the lines `speaker : statement.` of a file at the switch, or --offline: clock at 0, no network",
@@ -205,6 +212,16 @@ static int run_topology(const struct options *given, char **args, int n_args)
 	if (n_args != 0)
 		return n_args < 0 ? STATUS_USAGE : usage_error("topology: %s is too much", args[0]);
 	return network_topology(&o, &d, dot);
+}
+
+static int run_verify(const struct options *given, char **args, int n_args)
+{
+	struct options o = *given;
+
+	n_args = take_flags(&o, args, n_args, NULL, NULL);
+	if (n_args != 0)
+		return n_args < 0 ? STATUS_USAGE : usage_error("verify: %s is too much", args[0]);
+	return network_verify(&o);
 }
 
 static int run_events(const struct options *given, char **args, int n_args)

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+// All that switches have installed, other controllers' entries included, read for whoever looks at it from outside:
+// what of_sync.c believes is not touched.
+#include <string.h>
+
+#include "of_net_priv.h"
+
+static void forget(struct of_switch *sw)
+{
+	of_rules_fini(&sw->seen);
+	sw->seen_xid = 0;
+	sw->seen_whole = false;
+}
+
+void of_net_read(struct of_net *net)
+{
+	for (struct of_switch *sw = net->switches; sw != NULL; sw = sw->next) {
+		struct of_msg m = {.type = OF_MULTIPART_REQUEST};
+
+		forget(sw);
+		m.mp = (struct of_mp){
+			.kind = OF_MP_FLOW, .table = OF_TABLE_ALL, .out_port = OF_PORT_ANY, .out_group = OF_GROUP_ANY};
+		if (sw->idx != TOPO_NONE)
+			sw->seen_xid = of_conn_send(sw->conn, &m, NULL);
+	}
+}
+
+bool of_read_stats(struct of_switch *sw, const struct of_msg *m)
+{
+	union of_mp_entry entry;
+	uint16_t at = 0;
+	bool full = false;
+	int rc;
+
+	if (sw->seen_xid == 0 || m->xid != sw->seen_xid)
+		return false;
+	while ((rc = of_mp_next(m, &at, &entry, NULL)) > 0 && !full) {
+		struct of_rule r;
+
+		memset(&r, 0, sizeof(r));
+		r.match = entry.flow.match;
+		r.instructions = entry.flow.instructions;
+		r.cookie = entry.flow.cookie;
+		r.priority = entry.flow.priority;
+		r.table = entry.flow.table;
+		full = of_rules_add(&sw->seen, &r) < 0;
+	}
+	if (rc < 0 || full) {
+		forget(sw); // stays unanswered
+		return true;
+	}
+	sw->seen_whole = !m->mp.more && of_rules_sort(&sw->seen) == 0;
+	if (!m->mp.more)
+		sw->seen_xid = 0;
+	return true;
+}
+
+bool of_net_is_read(const struct of_net *net)
+{
+	for (const struct of_switch *sw = net->switches; sw != NULL; sw = sw->next) {
+		if (sw->seen_xid != 0)
+			return false;
+	}
+	return true;
+}
+
+const struct of_rules *of_net_tables(const struct of_net *net, uint32_t idx)
+{
+	for (const struct of_switch *sw = net->switches; sw != NULL; sw = sw->next) {
+		if (sw->idx == idx && sw->seen_whole)
+			return &sw->seen;
+	}
+	return NULL;
+}
+
+void of_net_read_end(struct of_net *net)
+{
+	for (struct of_switch *sw = net->switches; sw != NULL; sw = sw->next)
+		forget(sw);
+}

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+// A packet followed through the installed tables of a network, entry by entry, as OpenFlow 1.0.0 (section 3.4) and
+// 1.3.5 (section 5.3) have it. Shares no code with what makes entries. No I/O. Owner: the caller. Thread: control only.
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "of_rules.h"
+#include "topo.h"
+
+struct of_packet {
+	uint8_t eth_dst[6], eth_src[6];
+	uint16_t eth_type;
+	uint16_t vlan;             // 0: untagged
+	uint32_t ip4_src, ip4_dst; // also ARP's
+	uint8_t ip6_src[16], ip6_dst[16];
+	uint8_t ip_proto, icmp_type, icmp_code;
+	uint16_t arp_op, l4_src, l4_dst;
+};
+
+bool of_packet_matches(const struct of_packet *p, uint32_t in_port, const struct of_match *m);
+
+enum of_trace_event {
+	OF_TRACE_EDGE,      // left by a port with hosts
+	OF_TRACE_LOOP,      // comes to a port by which it came before, on the same way
+	OF_TRACE_TWICE,     // a second copy comes to a port
+	OF_TRACE_DROP,      // an entry without output
+	OF_TRACE_MISS,      // no entry
+	OF_TRACE_NOWHERE,   // left by a port that is down, unknown, or a link that is not verified
+	OF_TRACE_UNCHECKED, // a switch whose tables are not known, or an action that only the switch understands
+};
+
+struct of_hop {
+	uint32_t sw, port; // came in here
+};
+
+struct of_trace {
+	const struct topo *topo;
+	const struct of_rules *const *tables; // by switch, sorted; NULL: not known
+	void (*event)(void *ctx, enum of_trace_event what, uint32_t sw, uint32_t port);
+	void *ctx;
+	// The way of the copy that event is about, valid inside it.
+	const struct of_hop *path;
+	uint32_t depth;
+	uint64_t n_compared; // entries looked at so far
+	// private
+	uint32_t *first, *stamp; // first port of each switch among all; of each port
+	struct of_hop *hops;
+	uint32_t n_ports, run;
+};
+
+// topo and tables may not change in between. 0 or -ENOMEM.
+int of_trace_init(struct of_trace *t, const struct topo *topo, const struct of_rules *const *tables);
+void of_trace_fini(struct of_trace *t);
+// A packet comes in by a port that is known. A switch sends it as its entries say; what happens is told by event.
+void of_trace_run(struct of_trace *t, const struct of_packet *p, uint32_t sw, uint32_t port);

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+// Is what the switches have installed what the policy says? Packets between all hosts that are known, one of each class
+// that some entry or request tells from the others, packets made for each entry, and broadcasts are followed through
+// the tables (of_trace.h); what becomes of them is compared with the policy's own evaluation (hft/eval.h).
+// Loops, black holes and denied packets that arrive are found. Owner: the caller. Thread: control only.
+#pragma once
+#include "addrs.h"
+#include "hft/tree.h"
+#include "of_trace.h"
+
+struct of_verify;
+
+struct of_verify_in { // borrowed, not to be changed while the checker lives
+	const struct topo *topo;
+	const struct addrs *addrs;
+	const struct of_rules *const *tables; // by switch, sorted; NULL: not known
+	const struct tree *policy;
+	int64_t wall_ns; // since the epoch: when tables and policy were those
+};
+
+enum of_finding_kind {
+	OF_FINDING_LEAK,       // the policy denies it, and it arrives
+	OF_FINDING_BLACK_HOLE, // the policy lets it pass, and it does not arrive
+	OF_FINDING_LOOP,
+	OF_FINDING_TWICE,     // two copies on different ways
+	OF_FINDING_UNCHECKED, // depends on a switch that did not answer, or on what only that switch decides
+	OF_N_FINDINGS,
+};
+
+#define OF_FINDING_HOPS 12
+
+struct of_finding {
+	enum of_finding_kind kind;
+	struct of_packet packet;
+	struct of_hop from, at;              // where it came in; where it was seen, or seen last
+	struct of_hop hops[OF_FINDING_HOPS]; // its way
+	uint32_t n_hops;                     // also over OF_FINDING_HOPS
+};
+
+struct of_verify_result {
+	uint64_t n_packets, n_pairs;
+	uint64_t n_sampled; // pairs with more classes than are tried: not all were
+	uint64_t n_of[OF_N_FINDINGS];
+	const struct of_finding *findings; // the first ones; at most one of a kind for a pair or a place
+	uint32_t n_findings;
+};
+
+// NULL: out of memory.
+struct of_verify *of_verify_create(const struct of_verify_in *in);
+void of_verify_destroy(struct of_verify *v); // accepts NULL
+// Works on, about until so many entries were looked at. true: done.
+bool of_verify_step(struct of_verify *v, uint64_t n_entries);
+void of_verify_result(const struct of_verify *v, struct of_verify_result *out);
+const char *of_finding_name(enum of_finding_kind kind); // "black_hole"
+// The packet as fields that `explain` takes. Returns as snprintf.
+size_t of_packet_format(const struct of_packet *p, char *buf, size_t size);
