@@ -36,6 +36,7 @@ struct combine *combine_create(const struct names_node *nodes, struct row_count 
 	c->nodes = nodes;
 	c->counts = counts;
 	sched_set_seal(&c->nothing.set);
+	c->nothing.best_effort = true;
 	return c;
 }
 
@@ -105,6 +106,7 @@ static void work_out(const struct combine *c, const struct cls *cls, const struc
 			add_counter(e, p->counter);
 	}
 	sched_set_seal(&e->set);
+	e->best_effort = e->set.node == SCHED_NODE_ROOT && e->set.n_reservations == 0 && e->set.n_limits == 0;
 	for (int i = 0; i < COMBINE_PORTS; i++)
 		e->class_at[i].port = UINT32_MAX;
 }
@@ -125,6 +127,17 @@ static void flush(struct combine *c, struct combined *e)
 	e->bytes = 0;
 }
 
+static uint32_t add_hash(uint32_t hash, uint32_t row)
+{
+	hash = (hash ^ row) * 0x9e3779b1u;
+	return hash ^ hash >> 15;
+}
+
+static uint32_t set_of(uint32_t hash)
+{
+	return (hash & (ENTRIES / WAYS - 1)) * WAYS;
+}
+
 static void collect(const uint32_t *rows, uint32_t n_categories, struct met *met)
 {
 	uint32_t n = 0, hash = 0;
@@ -133,8 +146,7 @@ static void collect(const uint32_t *rows, uint32_t n_categories, struct met *met
 		if (rows[i] == CLS_NO_ROW)
 			continue;
 		met->row[n++] = rows[i];
-		hash = (hash ^ rows[i]) * 0x9e3779b1u;
-		hash ^= hash >> 15;
+		hash = add_hash(hash, rows[i]);
 	}
 	met->n = n;
 	met->hash = hash;
@@ -181,7 +193,7 @@ struct combined *combine_get(struct combine *c, const struct cls *cls, uint64_t 
 	collect(rows, n_categories, &met);
 	if (met.n == 0)
 		return &c->nothing;
-	set = &c->entry[(met.hash & (ENTRIES / WAYS - 1)) * WAYS];
+	set = &c->entry[set_of(met.hash)];
 	for (uint32_t i = 0; i < WAYS; i++) {
 		if (is_it(&set[i], epoch, &met))
 			return &set[i];
@@ -195,6 +207,18 @@ struct combined *combine_get(struct combine *c, const struct cls *cls, uint64_t 
 	memcpy(e->row, met.row, met.n * sizeof(met.row[0]));
 	work_out(c, cls, &met, e);
 	return e;
+}
+
+void combine_prefetch(const struct combine *c, const uint32_t *rows, uint32_t n_categories)
+{
+	uint32_t hash = 0;
+
+	for (uint32_t i = 0; i < n_categories; i++) {
+		if (rows[i] != CLS_NO_ROW)
+			hash = add_hash(hash, rows[i]);
+	}
+	for (uint32_t i = 0; i < WAYS; i++)
+		__builtin_prefetch(&c->entry[set_of(hash) + i]);
 }
 
 void combine_flush(struct combine *c)

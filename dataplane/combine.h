@@ -5,6 +5,7 @@
 // was counted, in a table of fixed size. Owner: one worker (or the link thread, for questions). Never allocates after
 // combine_create.
 #pragma once
+#include <stdalign.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -22,16 +23,16 @@ struct row_count {
 };
 
 struct combined {
-	uint64_t epoch;          // of the slots in row; 0: empty
-	uint64_t packets, bytes; // not yet in the counters
+	alignas(64) uint64_t epoch; // of the slots in row; 0: empty
+	uint64_t packets, bytes;    // not yet in the counters
 	uint32_t n_rows;
-	bool drop;
+	bool drop, best_effort; // best_effort: set is the empty one
 	uint8_t n_counters;
+	uint32_t row[COMBINE_ROWS_MAX]; // few, nearly always: in the first cache line
 	struct {
 		uint32_t port, class;
-	} class_at[COMBINE_PORTS]; // the caller's
-	struct sched_set set;      // sealed
-	uint32_t row[COMBINE_ROWS_MAX];
+	} class_at[COMBINE_PORTS];          // the caller's
+	struct sched_set set;               // sealed
 	uint32_t counter[COMBINE_ROWS_MAX]; // of the distinct requests
 };
 
@@ -45,6 +46,8 @@ void combine_destroy(struct combine *c); // accepts NULL
 // until the next call.
 struct combined *combine_get(struct combine *c, const struct cls *cls, uint64_t epoch, const uint32_t *rows,
 			     uint32_t n_categories);
+// The same arguments are about to be asked for.
+void combine_prefetch(const struct combine *c, const uint32_t *rows, uint32_t n_categories);
 static inline void combine_count(struct combined *answer, uint32_t n_packets, uint64_t n_bytes)
 {
 	answer->packets += n_packets;

@@ -64,6 +64,7 @@ int dp_pool_up(struct dp *dp, struct err *err)
 	uint64_t elt = room + sizeof(struct rte_mbuf) + RTE_MEMPOOL_ALIGN * 2;
 	uint64_t least = (uint64_t)per_port * conf->n_ports;
 	uint64_t least_mb = least * elt / 524288 + 1;
+	unsigned int total;
 	uint64_t n = RTE_MIN((uint64_t)MBUFS_PER_PORT * (conf->n_ports + 1), conf->memory_mb * 524288ULL / elt);
 
 	if (room > UINT16_MAX)
@@ -71,11 +72,12 @@ int dp_pool_up(struct dp *dp, struct err *err)
 	if (n < least)
 		return err_set(err, ENOMEM, "memory_mb: %u is too little for %u ports of MTU %u: at least %lu",
 			       conf->memory_mb, conf->n_ports, conf->mtu, least_mb);
-	dp->pool = uses_dma(conf) ? rte_pktmbuf_pool_create("pane_pool", (unsigned int)n, POOL_CACHE, 0, (uint16_t)room,
-							    SOCKET_ID_ANY)
-				  : pool_contiguous((unsigned int)n, (uint16_t)room);
+	total = (unsigned int)n + conf->held_buffers;
+	dp->pool = uses_dma(conf)
+			   ? rte_pktmbuf_pool_create("pane_pool", total, POOL_CACHE, 0, (uint16_t)room, SOCKET_ID_ANY)
+			   : pool_contiguous(total, (uint16_t)room);
 	if (dp->pool == NULL)
-		return err_set(err, rte_errno, "no memory for %lu packet buffers in %u MB: %s", n, conf->memory_mb,
+		return err_set(err, rte_errno, "no memory for %u packet buffers in %u MB: %s", total, conf->memory_mb,
 			       rte_strerror(rte_errno));
 	dp->queued_max = (uint32_t)(n / conf->n_ports) - MBUFS_IN_RINGS;
 	return 0;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The forwarding database of a learning bridge: (VLAN id, MAC) -> port, of fixed size, entries expire.
-// Owner and only thread: one worker. Time is an argument in ticks of the caller's choice that may wrap; ages are
-// compared by difference, so ageing_ticks < 2^31, and fdb_age must get through the table once in 2^31 ticks.
+// Threads: any number of workers, for all functions but create and destroy; nobody ever waits. Time is an argument in
+// ticks of the caller's choice that may wrap; ages are compared by difference, so ageing_ticks < 2^31, and fdb_age must
+// get through the table once in 2^31 ticks.
 //
 // Open addressing at most half full, 16 bytes an entry: a lookup is nearly always one cache line. The hash is keyed
 // with a secret seed, since senders choose the addresses.
@@ -20,12 +21,14 @@ enum fdb_learned {
 	FDB_KNOWN, // same port as before
 	FDB_NEW,
 	FDB_MOVED, // from another port; the last one wins
-	FDB_FULL,  // not learned
+	FDB_FULL,  // not learned: the table is full, or another thread is changing it
 };
 
 struct fdb *fdb_create(uint32_t n_entries, uint32_t ageing_ticks, uint64_t seed, struct err *err);
 void fdb_destroy(struct fdb *fdb); // accepts NULL
 
+// Where the two will look.
+void fdb_prefetch(const struct fdb *fdb, uint16_t vlan, uint64_t mac);
 // mac: 48 bits, not zero. port < FDB_PORTS_MAX.
 enum fdb_learned fdb_learn(struct fdb *fdb, uint16_t vlan, uint64_t mac, uint16_t port, uint32_t now);
 // FDB_PORT_NONE: unknown or expired.

@@ -33,8 +33,9 @@
 #define FDB_SWEEP_TICKS 512 // the whole table is swept in so many ticks
 #define IDLE_TURNS 200      // empty turns before the first sleep
 #define SLEEP_NS 50000
-#define CHANGES 64    // of policy, taken from the log at once
-#define WAKE_NS 20000 // a sleep may take so much longer than asked for; also the shortest worth taking
+#define TIMED_TURN_PARTS 20000 // of a second: a turn that is timed takes at most so much
+#define CHANGES 64             // of policy, taken from the log at once
+#define WAKE_NS 20000          // a sleep may take so much longer than asked for; also the shortest worth taking
 
 struct port {
 	struct counters counters;
@@ -44,8 +45,14 @@ struct port {
 	uint16_t n_direct;
 	uint32_t max_frame_bytes;
 	bool up;
+	bool bypass; // what is best effort may skip the scheduler; asked once a turn, until something is queued
 	struct sched *sched;
 	struct rte_mbuf *direct[PKT_BURST]; // of this turn, past the scheduler
+};
+
+struct phases { // writer: worker
+	_Atomic uint64_t ticks[WORKER_PHASES];
+	_Atomic uint64_t packets;
 };
 
 struct worker {
@@ -63,6 +70,13 @@ struct worker {
 	struct row_count *counts; // by counter slot; written through combine
 	struct snapshot_slot *slot;
 	unsigned int qsbr_id;
+	struct {
+		bool on; // this turn
+		uint32_t n_turns, n_packets;
+		uint64_t end_tsc;              // of the last phase
+		uint64_t ticks[WORKER_PHASES]; // of this turn
+	} timing;
+	struct phases phases;
 	_Atomic uint32_t n_addresses; // writer: worker
 	_Atomic bool stop;            // writer: worker_stop
 };
@@ -160,6 +174,43 @@ static void follow_log(struct worker *w, uint64_t now_tsc)
 		sched_apply(w->limits, changes, n, now_tsc);
 }
 
+static void phase_end(struct worker *w, enum worker_phase phase)
+{
+	uint64_t now_tsc;
+
+	if (likely(!w->timing.on))
+		return;
+	now_tsc = rte_rdtsc();
+	w->timing.ticks[phase] += now_tsc - w->timing.end_tsc;
+	w->timing.end_tsc = now_tsc;
+}
+
+static void timing_begin(struct worker *w, uint64_t now_tsc)
+{
+	w->timing.on = ++w->timing.n_turns % WORKER_TIMED_TURNS == 0;
+	if (likely(!w->timing.on))
+		return;
+	w->timing.end_tsc = now_tsc;
+	w->timing.n_packets = 0;
+	memset(w->timing.ticks, 0, sizeof(w->timing.ticks));
+}
+
+static void sum_add(_Atomic uint64_t *sum, uint64_t n)
+{
+	atomic_store_explicit(sum, atomic_load_explicit(sum, memory_order_relaxed) + n, memory_order_relaxed);
+}
+
+// A turn in which somebody else had the core is left out, and an idle one.
+static void timing_end(struct worker *w, uint64_t now_tsc)
+{
+	if (likely(!w->timing.on) || w->timing.n_packets == 0 ||
+	    w->timing.end_tsc - now_tsc > w->tsc_hz / TIMED_TURN_PARTS)
+		return;
+	for (int i = 0; i < WORKER_PHASES; i++)
+		sum_add(&w->phases.ticks[i], w->timing.ticks[i]);
+	sum_add(&w->phases.packets, w->timing.n_packets);
+}
+
 static void drop(struct port *p, enum counter_id why, struct rte_mbuf *m)
 {
 	counters_add(&p->counters, why, 1);
@@ -222,25 +273,22 @@ static uint32_t class_at(struct port *p, struct combined *answer, uint64_t now_t
 	return answer->class_at[i].class;
 }
 
-static bool is_best_effort(const struct sched_set *set)
-{
-	return set->node == SCHED_NODE_ROOT && set->n_reservations == 0 && set->n_limits == 0;
-}
-
 static void output(struct port *p, struct rte_mbuf *m, const struct pkt *pkt, struct combined *answer, uint64_t now_tsc)
 {
-	uint32_t class = is_best_effort(&answer->set) ? SCHED_BEST_EFFORT : class_at(p, answer, now_tsc);
+	uint32_t class = answer->best_effort ? SCHED_BEST_EFFORT : class_at(p, answer, now_tsc);
 
 	if (unlikely(!p->up)) {
 		drop(p, COUNTER_tx_down, m);
 	} else if (unlikely(rte_pktmbuf_pkt_len(m) > p->max_frame_bytes)) {
 		drop(p, COUNTER_tx_oversize, m);
-	} else if (sched_may_bypass(p->sched, class)) {
+	} else if (answer->best_effort ? p->bypass : sched_may_bypass(p->sched, class)) {
 		p->direct[p->n_direct++] = m;
 		if (p->n_direct == PKT_BURST)
 			flush_direct(p);
 	} else if (unlikely(!sched_enqueue(p->sched, m, class, flow_hash(pkt), now_tsc))) {
 		drop(p, COUNTER_queue_full, m);
+	} else {
+		p->bypass = sched_may_bypass(p->sched, SCHED_BEST_EFFORT);
 	}
 }
 
@@ -334,6 +382,7 @@ static uint16_t receive(struct worker *w, struct port *in, const struct snapshot
 		return 0;
 	counters_add(&in->counters, COUNTER_rx_packets, n);
 	counters_add(&in->counters, COUNTER_rx_bytes, bytes_of(m, n));
+	phase_end(w, WORKER_RX);
 	if (unlikely(!in->up)) {
 		discard(in, m, n);
 		return n;
@@ -343,12 +392,21 @@ static uint16_t receive(struct worker *w, struct port *in, const struct snapshot
 	for (uint16_t i = 0; i < n; i++) {
 		if (i + PREFETCH_AHEAD < n)
 			rte_prefetch0(rte_pktmbuf_mtod(m[i + PREFETCH_AHEAD], void *));
-		pkt_parse(m[i], in->max_frame_bytes, &pkt[i]);
+		if (likely(pkt_parse(m[i], in->max_frame_bytes, &pkt[i]) == PKT_OK)) {
+			fdb_prefetch(w->fdb, pkt[i].vlan, pkt[i].src_mac);
+			fdb_prefetch(w->fdb, pkt[i].vlan, pkt[i].dst_mac);
+		}
 	}
+	phase_end(w, WORKER_PARSE);
 	cls_run(s->cls, pkt, n, met);
+	for (uint16_t i = 0; i < n && n_categories > 0; i++)
+		combine_prefetch(w->combine, &met[i * n_categories], n_categories);
+	phase_end(w, WORKER_CLASSIFY);
 	for (uint16_t i = 0; i < n; i++)
 		forward(w, in, m[i], &pkt[i],
 			combine_get(w->combine, s->cls, s->gen, &met[i * n_categories], n_categories), now_tsc);
+	phase_end(w, WORKER_ACT);
+	w->timing.n_packets += n;
 	return n;
 }
 
@@ -405,9 +463,12 @@ unsigned int worker_turn(struct worker *w, uint64_t now_tsc)
 	const struct snapshot *s = atomic_load_explicit(&w->slot->live, memory_order_acquire);
 	unsigned int n = 0;
 
+	timing_begin(w, now_tsc);
 	follow_clock(w, now_tsc);
-	for (uint16_t i = 0; i < w->n_ports; i++)
+	for (uint16_t i = 0; i < w->n_ports; i++) {
 		follow_link(w, &w->port[i]);
+		w->port[i].bypass = sched_may_bypass(w->port[i].sched, SCHED_BEST_EFFORT);
+	}
 	if (likely(s != NULL)) {
 		follow_log(w, now_tsc);
 		if (unlikely(!w->adopted || s->gen != w->gen))
@@ -421,6 +482,8 @@ unsigned int worker_turn(struct worker *w, uint64_t now_tsc)
 		if (sched_backlog_packets(w->port[i].sched) > 0)
 			n += send_scheduled(&w->port[i], now_tsc);
 	}
+	phase_end(w, WORKER_TX);
+	timing_end(w, now_tsc);
 	rte_rcu_qsbr_quiescent(w->slot->rcu, w->qsbr_id); // no pointer into s survives this line
 	return n;
 }
@@ -494,6 +557,18 @@ void worker_counters_get(const struct worker *w, uint16_t port, uint64_t *value)
 		value[COUNTER_dev_no_mbuf] = stats.rx_nombuf;
 		value[COUNTER_dev_tx_errors] = stats.oerrors;
 	}
+}
+
+const char *const worker_phase_name[WORKER_PHASES] = {
+	[WORKER_RX] = "rx",   [WORKER_PARSE] = "parse", [WORKER_CLASSIFY] = "classify",
+	[WORKER_ACT] = "act", [WORKER_TX] = "tx",
+};
+
+void worker_phases_get(const struct worker *w, struct worker_phases *out)
+{
+	for (int i = 0; i < WORKER_PHASES; i++)
+		out->ticks[i] = atomic_load_explicit(&w->phases.ticks[i], memory_order_relaxed);
+	out->packets = atomic_load_explicit(&w->phases.packets, memory_order_relaxed);
 }
 
 const struct row_count *worker_row_counts(const struct worker *w)

@@ -58,6 +58,23 @@ unsigned int worker_turn(struct worker *w, uint64_t now_tsc);
 void worker_port_set_up(struct worker *w, uint16_t port, bool up);
 // Any thread. value[COUNTER_N] of one port since start, the driver's own losses included.
 void worker_counters_get(const struct worker *w, uint16_t port, uint64_t *value);
+// Where a worker's time goes, by phase of a turn; of one turn in WORKER_TIMED_TURNS, so that it costs nothing.
+#define WORKER_TIMED_TURNS 64
+enum worker_phase {
+	WORKER_RX,       // the drivers' receiving
+	WORKER_PARSE,    // headers to keys
+	WORKER_CLASSIFY, // rows that packets meet
+	WORKER_ACT,      // learning, forwarding, scheduling
+	WORKER_TX,       // the drivers' sending
+	WORKER_PHASES,
+};
+extern const char *const worker_phase_name[WORKER_PHASES];
+struct worker_phases {
+	uint64_t ticks[WORKER_PHASES];
+	uint64_t packets; // received in those turns
+};
+// Any thread. Since start.
+void worker_phases_get(const struct worker *w, struct worker_phases *out);
 // Any thread. What the requests of rows were met by, by counter slot (names.h), up to some 100 ms ago: numbers that
 // only grow, each whole.
 const struct row_count *worker_row_counts(const struct worker *w);

@@ -56,7 +56,7 @@ fi
 [ -x "$bench" ] || die "--bench: no program $bench"
 [ -n "$core" ] || core=$(awk '/Cpus_allowed_list/ {n = split($2, part, /[,-]/); print part[n]}' /proc/self/status)
 main_core=$(awk '/Cpus_allowed_list/ {split($2, part, /[,-]/); print part[1]}' /proc/self/status)
-memory=$((512 + flows / 150))
+memory=$((512 + flows / 100)) # MB
 
 dir=$(mktemp -d)
 peer= # pid of testpmd
@@ -112,7 +112,7 @@ run_testpmd() {
 	dpdk-testpmd --no-huge -m $((memory + 512)) --no-pci --no-shconf --no-telemetry --file-prefix="bench$$" \
 		--lcores="0@$main_core,1@$core" \
 		--vdev "net_pcap0,rx_pcap=$dir/0.pcap,infinite_rx=1" --vdev "net_pcap1,rx_pcap=$dir/1.pcap,infinite_rx=1" \
-		-- -i --forward-mode=io --no-mlockall <"$dir/in" >"$dir/testpmd.log" 2>&1 &
+		-- -i --total-num-mbufs=$((2 * flows + 65536)) --forward-mode=io --no-mlockall <"$dir/in" >"$dir/testpmd.log" 2>&1 &
 	peer=$!
 	exec 7>"$dir/in"
 	rm "$dir/in"
@@ -178,14 +178,14 @@ ovs_start() { # MODE
 	rm -f "$dir/conf.db"
 	ovsdb-tool create "$dir/conf.db" /usr/share/openvswitch/vswitch.ovsschema
 	ovsdb-server --remote="punix:$dir/db.sock" --pidfile="$dir/ovsdb.pid" --detach --log-file="$dir/ovsdb.log" \
-		-vconsole:off "$dir/conf.db"
+		-vconsole:off "$dir/conf.db" 2>/dev/null
 	ovs=1
 	vsctl --no-wait init
 	vsctl --no-wait set Open_vSwitch . other_config:dpdk-init=true other_config:pmd-cpu-mask="$(printf '%x' $((1 << core)))" \
 		other_config:dpdk-extra="--no-huge --legacy-mem -m $((memory + 1024)) --no-pci --no-telemetry --file-prefix=ovsbench$$" \
 		other_config:smc-enable="$([ "$1" = smc ] && echo true || echo false)"
 	[ "$1" = emc ] || vsctl --no-wait set Open_vSwitch . other_config:emc-insert-inv-prob=0
-	"$vswitchd" "unix:$dir/db.sock" --pidfile="$dir/vswitchd.pid" --detach --log-file="$dir/vswitchd.log" \
+	unshare --net "$vswitchd" "unix:$dir/db.sock" --pidfile="$dir/vswitchd.pid" --detach --log-file="$dir/vswitchd.log" \
 		-vconsole:off -vsyslog:off --unixctl="$dir/vswitchd.ctl" >/dev/null 2>&1
 	vsctl add-br br0 -- set Bridge br0 datapath_type=netdev fail_mode=secure
 	for i in 0 1; do
@@ -209,19 +209,27 @@ ovs_stop() {
 }
 
 
+ovs_stat() { # NAME: the sum over threads
+	ovs-appctl -t "$dir/vswitchd.ctl" dpif-netdev/pmd-stats-show | awk -F: -v name="$1" 'index($1, name) {s += $2} END {print s + 0}'
+}
+
 run_ovs() { # MODE
-	local thread c0 c1 p0 p1
+	local thread c0 c1 p0 p1 m0 m1 i
 
 	ovs_start "$1"
-	sleep 3 # its caches fill
 	thread=$(thread_of "$(cat "$dir/vswitchd.pid")" pmd)
-	vsctl set Open_vSwitch . other_config:stats-update-interval=500
-	sleep 6
-	p0=$(ovs-appctl -t "$dir/vswitchd.ctl" dpif-netdev/pmd-stats-show | awk '/packets received/ {s += $3} END {print s}')
+	for ((i = 0; i < 60; i++)); do # until its caches are full
+		m0=$(ovs_stat 'miss with success upcall')
+		sleep 1
+		m1=$(ovs_stat 'miss with success upcall')
+		[ $((m1 - m0)) -gt 10 ] || break
+	done
+	p0=$(ovs_stat 'packets received')
 	c0=$(cpu_ns "$thread")
 	sleep "$seconds"
-	p1=$(ovs-appctl -t "$dir/vswitchd.ctl" dpif-netdev/pmd-stats-show | awk '/packets received/ {s += $3} END {print s}')
+	p1=$(ovs_stat 'packets received')
 	c1=$(cpu_ns "$thread")
+	ovs-appctl -t "$dir/vswitchd.ctl" dpif-netdev/pmd-stats-show >"$dir/pmd.log"
 	ovs_stop
 	mpps $((p1 - p0)) $((c1 - c0))
 }

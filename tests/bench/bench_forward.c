@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -18,6 +19,8 @@
 #define NAME_BYTES 16
 #define SETTLE_MS 200
 #define FCS_BYTES 4
+#define FRAME_MIN 60
+#define RECORD_BYTES 16 // before each frame in a capture file
 
 struct forward {
 	const struct bench_opts *opts;
@@ -28,6 +31,7 @@ struct forward {
 	struct dp_port_conf port[PORTS_MAX];
 	char name[PORTS_MAX][NAME_BYTES], device[PORTS_MAX][PATH_BYTES + 32];
 	uint32_t n_ports;
+	uint32_t n_held; // buffers for what capture files hold
 };
 
 static void forward_free(struct forward *f)
@@ -45,6 +49,16 @@ static void forward_free(struct forward *f)
 	free(f->ports);
 }
 
+// At most so many frames are in the first file of "IN,OUT...".
+static uint32_t frames_in(const char *files)
+{
+	char path[PATH_BYTES + 32];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "%.*s", (int)strcspn(files, ","), files);
+	return stat(path, &st) < 0 ? 0 : (uint32_t)((uint64_t)st.st_size / (FRAME_MIN + RECORD_BYTES)) + 1;
+}
+
 static int add_port(struct forward *f, struct err *err, const char *fmt, const char *arg)
 {
 	uint32_t i = f->n_ports;
@@ -56,6 +70,8 @@ static int add_port(struct forward *f, struct err *err, const char *fmt, const c
 		return err_set(err, ENAMETOOLONG, "--ports: \"%.64s...\" is too long", arg);
 	f->port[i] = (struct dp_port_conf){.name = f->name[i], .device = f->device[i]};
 	f->n_ports++;
+	if (strncmp(f->device[i], "pcap:", 5) == 0 && strstr(f->device[i], "infinite_rx=1") != NULL)
+		f->n_held += frames_in(f->device[i] + 5);
 	return 0;
 }
 
@@ -180,6 +196,17 @@ static void pause_ms(uint64_t ms)
 	nanosleep(&ts, NULL);
 }
 
+// Of the turns that were timed; a turn that the system interrupted counts as it was.
+static json_t *phases_of(const struct worker_phases *p, double per_tick)
+{
+	json_t *out = json_object();
+
+	for (int i = 0; i < WORKER_PHASES && p->packets > 0; i++)
+		json_object_set_new(out, worker_phase_name[i],
+				    json_real((double)p->ticks[i] / (double)p->packets * per_tick));
+	return out;
+}
+
 static json_t *measure(const struct forward *f, const struct forward_net *net, struct runs *r)
 {
 	struct forward_figures a, b;
@@ -198,6 +225,8 @@ static json_t *measure(const struct forward *f, const struct forward_net *net, s
 	bench_spread(out, "ns_per_packet", r->ns, r->n);
 	bench_spread(out, "cycles_per_packet", r->cycles, r->n);
 	bench_spread(out, "wall_mpps", r->wall_mpps, r->n);
+	json_object_set_new(out, "cycles_by_phase", phases_of(&b.phases, 1));
+	json_object_set_new(out, "ns_by_phase", phases_of(&b.phases, 1e9 / forward_net_tsc_hz()));
 	json_object_set_new(out, "rules", json_integer(f->rules.n));
 	json_object_set_new(out, "flows", json_integer(f->flows.n));
 	json_object_set_new(out, "rx_packets", json_integer((json_int_t)b.counters[COUNTER_rx_packets]));
@@ -236,6 +265,7 @@ static json_t *run(const struct forward *f, struct err *err)
 			       .n_ports = f->n_ports,
 			       .mac_ageing_s = 300,
 			       .memory_mb = o->memory_mb,
+			       .held_buffers = f->n_held,
 			       .mtu = 1500,
 			       .simd_max_bits = 512,
 			       .poll_always = true,

@@ -125,6 +125,7 @@ void forward_net_read(const struct forward_net *net, struct forward_figures *out
 		for (int c = 0; c < COUNTER_N; c++)
 			out->counters[c] += value[c];
 	}
+	worker_phases_get(net->dp.worker, &out->phases);
 	out->cpu_ns = cpu_ns(net);
 	out->wall_ns = bench_now_ns();
 	out->tsc = rte_rdtsc();

@@ -6,6 +6,7 @@
 
 #include "dataplane/counters.h"
 #include "dataplane/dp.h"
+#include "dataplane/worker.h"
 #include "forward.h"
 
 struct forward_net;
@@ -15,6 +16,7 @@ struct forward_figures {
 	uint64_t wall_ns; // monotonic
 	uint64_t tsc;
 	uint64_t counters[COUNTER_N]; // of all ports
+	struct worker_phases phases;
 };
 
 // conf: borrowed until forward_net_close. Every deny_every'th rule denies (0: none), the others allow; the default is

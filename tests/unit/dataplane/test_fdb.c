@@ -7,6 +7,8 @@
 
 #include <cmocka.h>
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -125,6 +127,55 @@ static void senseless_sizes_are_refused(void **state)
 	assert_int_equal(err.code, 22);
 }
 
+// Two threads learn, one ages; a reader never sees an address at a port where it has never been.
+enum { THREAD_MACS = 64, THREAD_ROUNDS = 200000 };
+
+static _Atomic bool done;
+
+static void *learn_for_ever(void *arg)
+{
+	struct fdb *fdb = arg;
+	uint32_t state = (uint32_t)(uintptr_t)&state, now = 0;
+
+	while (!atomic_load(&done)) {
+		uint32_t i;
+
+		state = state * 1664525 + 1013904223;
+		i = state >> 16 & (THREAD_MACS - 1);
+		fdb_learn(fdb, 0, A + i, (uint16_t)(i % 32), now);
+		now += (state >> 8 & 7) == 0;
+		if ((state >> 11 & 7) == 0)
+			fdb_age(fdb, 8, now);
+	}
+	return NULL;
+}
+
+static void threads_never_see_an_address_where_it_was_not(void **state)
+{
+	struct fdb *fdb = make(THREAD_MACS);
+	pthread_t thread[2];
+	uint32_t n_found = 0;
+
+	atomic_store(&done, false);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(pthread_create(&thread[i], NULL, learn_for_ever, fdb), 0);
+	for (uint32_t n = 0; n < THREAD_ROUNDS || n_found < THREAD_MACS; n++) { // the threads may start late
+		uint32_t i = n % THREAD_MACS;
+		uint16_t port = fdb_find(fdb, 0, A + i, 0); // everything is young then
+
+		if (port == FDB_PORT_NONE)
+			continue;
+		n_found++;
+		if (port != i % 32)
+			fail_msg("address %u at port %u", i, port);
+	}
+	atomic_store(&done, true);
+	for (int i = 0; i < 2; i++)
+		pthread_join(thread[i], NULL);
+	assert_true(fdb_n_entries(fdb) <= THREAD_MACS);
+	fdb_destroy(fdb);
+}
+
 // The reference: one record per address of a small universe.
 struct known {
 	uint32_t seen;
@@ -183,6 +234,7 @@ int main(void)
 		cmocka_unit_test(flush_forgets_just_that_port),
 		cmocka_unit_test(full_table_learns_no_more_but_keeps_what_it_has),
 		cmocka_unit_test(senseless_sizes_are_refused),
+		cmocka_unit_test(threads_never_see_an_address_where_it_was_not),
 		cmocka_unit_test(random_history_equals_a_plain_list),
 	};
 
