@@ -51,6 +51,34 @@ static bool in_user_value(const char *text, size_t len)
 	return is_one_of(text + len, end - len, fields);
 }
 
+// Inside the parentheses of a flow group, where a test begins.
+static bool at_field(const char *text, size_t len)
+{
+	int groups = 0, sets = 0;
+
+	len = blanks_back(text, len);
+	for (size_t i = 0; i < len; i++) {
+		groups += (text[i] == '(') - (text[i] == ')');
+		sets += (text[i] == '{') - (text[i] == '}');
+	}
+	return len > 0 && groups == 1 && sets == 0 && (text[len - 1] == '(' || text[len - 1] == ',');
+}
+
+// Behind the flow group of a hint and before its share.
+static bool at_hint(const char *text, size_t len, const char *verb, size_t verb_len)
+{
+	static const char *const hint[] = {"hint", NULL};
+
+	if (!is_one_of(verb, verb_len, hint))
+		return false;
+	len = blanks_back(text, len);
+	if (len == 0 || (text[len - 1] != ')' && text[len - 1] != ','))
+		return false;
+	while (len > 0 && strchr("()", text[len - 1]) == NULL)
+		len--;
+	return len > 0 && text[len - 1] == ')';
+}
+
 enum complete_what complete_what(const char *text, size_t len, size_t *word_len)
 {
 	static const char *const of_share[] = {"GetSchedule",  "Grant", "GrantDefault", "Revoke", "DropShare",
@@ -58,7 +86,7 @@ enum complete_what complete_what(const char *text, size_t len, size_t *word_len)
 	static const char *const of_user[] = {"Bind", "Unbind", "DropUser", NULL};
 	static const char *const granting[] = {"Grant", "Revoke", NULL};
 	static const char *const on[] = {"on", NULL}, *const to[] = {"to", "from", NULL},
-				 *const help[] = {"help", NULL};
+				 *const help[] = {"help", NULL}, *const behind[] = {"behind", NULL};
 	const char *verb, *before;
 	size_t skip, n, at, verb_len, before_len;
 
@@ -77,6 +105,10 @@ enum complete_what complete_what(const char *text, size_t len, size_t *word_len)
 	verb = text;
 	for (verb_len = 0; verb_len < at && in_word(text[verb_len]); verb_len++)
 		;
+	if (at_hint(text, at, verb, verb_len))
+		return COMPLETE_HINT;
+	if (at_field(text, at))
+		return COMPLETE_FIELD;
 	n = blanks_back(text, at);
 	before = text + word_back(text, n);
 	before_len = (size_t)(text + n - before);
@@ -86,6 +118,8 @@ enum complete_what complete_what(const char *text, size_t len, size_t *word_len)
 		return COMPLETE_SHARE;
 	if (is_one_of(verb, verb_len, granting) && is_one_of(before, before_len, to))
 		return COMPLETE_USER;
+	if (is_one_of(before, before_len, behind))
+		return COMPLETE_PORT;
 	if (before != verb)
 		return COMPLETE_NOTHING;
 	if (is_one_of(verb, verb_len, of_share))
@@ -140,6 +174,34 @@ json_t *complete_verbs(void)
 	for (size_t i = 0; (row = cmd_table_at(i)) != NULL; i++)
 		json_array_append_new(verbs, json_string(row->name));
 	return verbs;
+}
+
+static json_t *words(const char *const *all)
+{
+	json_t *out = json_array();
+
+	for (; *all != NULL; all++)
+		json_array_append_new(out, json_string(*all));
+	return out;
+}
+
+json_t *complete_known(enum complete_what what)
+{
+	static const char *const fields[] = {"srcHost", "dstHost", "srcIP",  "dstIP",  "transport", "proto",
+					     "srcPort", "dstPort", "srcEth", "dstEth", "vlan",      "srcUser",
+					     "dstUser", "user",    "kind",   NULL};
+	static const char *const hint[] = {"duration", "size", "deadline", "predictability", "class", NULL};
+
+	switch (what) {
+	case COMPLETE_VERB:
+		return complete_verbs();
+	case COMPLETE_FIELD:
+		return words(fields);
+	case COMPLETE_HINT:
+		return words(hint);
+	default:
+		return NULL;
+	}
 }
 
 json_t *complete_users(const json_t *shares)

@@ -1,14 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "interactive.h"
 
+#include <ctype.h>
+#include <errno.h>
 #include <histedit.h>
+#include <locale.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+#include <wchar.h>
 
 #include "control/cmd_parse.h"
 #include "control/cmd_table.h"
+#include "statements.h"
 
 #define HISTORY_LINES 500
 
@@ -19,7 +27,159 @@ struct terminal {
 	char *text; // of the statement so far
 	size_t len;
 	const struct interactive *with;
+	bool interrupted; // ^C: what was typed is dropped
+	bool lost;        // the session
 };
+
+// Signals are taken only while a key is waited for, where the terminal can be put right.
+static volatile sig_atomic_t caught;
+static const int handled[] = {SIGINT, SIGTSTP, SIGWINCH, SIGTERM, SIGHUP, SIGQUIT};
+
+#define N_HANDLED (sizeof(handled) / sizeof(handled[0]))
+#define KEY_INTERRUPT L'\003' // bound to interrupt()
+
+static void catch (int signal)
+{
+	caught = signal;
+}
+
+// Between lines an interrupt is nobody's: the answer that is waited for comes, and the line has ended already.
+static void take_signals(bool take)
+{
+	struct sigaction action = {.sa_handler = take ? catch : SIG_DFL};
+	sigset_t set;
+
+	sigemptyset(&set);
+	for (size_t i = 0; i < N_HANDLED; i++)
+		sigaddset(&set, handled[i]);
+	if (take)
+		sigprocmask(SIG_BLOCK, &set, NULL);
+	for (size_t i = 0; i < N_HANDLED; i++) {
+		action.sa_handler = take ? catch : handled[i] == SIGINT ? SIG_IGN : SIG_DFL;
+		sigaction(handled[i], &action, NULL);
+	}
+	if (!take)
+		sigprocmask(SIG_UNBLOCK, &set, NULL);
+}
+
+static unsigned char interrupt(EditLine *el, int ch)
+{
+	struct terminal *t;
+
+	(void)ch;
+	el_get(el, EL_CLIENTDATA, &t);
+	t->interrupted = true;
+	fputs("^C", stdout);
+	return CC_NEWLINE;
+}
+
+// Takes the line that is being typed off the screen; EL_REFRESH puts it back.
+static void clear_line(struct terminal *t)
+{
+	const LineInfo *line = el_line(t->el);
+	size_t at = strlen(t->len > 0 ? "... " : t->prompt);
+	int rows = 0, columns = 0;
+
+	for (const char *c = line->buffer; c < line->cursor; c++)
+		at += (*c & 0xc0) != 0x80;
+	el_get(t->el, EL_GETTC, "co", &columns);
+	if (columns > 0)
+		rows = (int)(at / (size_t)columns);
+	if (rows > 0)
+		printf("\033[%dA", rows);
+	fputs("\r\033[J", stdout);
+}
+
+static void take_events(struct terminal *t)
+{
+	struct err err;
+
+	clear_line(t);
+	if (client_take_events(t->with->client, &err) < 0) {
+		fflush(stdout);
+		fprintf(stderr, "panectl: %s\n", err.msg);
+		t->lost = true;
+	}
+	fflush(stdout);
+	if (!t->lost)
+		el_set(t->el, EL_REFRESH);
+}
+
+static void stop(struct terminal *t)
+{
+	el_set(t->el, EL_PREP_TERM, 0);
+	raise(SIGSTOP);
+	el_set(t->el, EL_PREP_TERM, 1);
+	el_set(t->el, EL_REFRESH);
+}
+
+// 1: an interrupt; 0: go on; -1: leave.
+static int on_signal(struct terminal *t)
+{
+	int signal = caught;
+
+	caught = 0;
+	switch (signal) {
+	case SIGINT:
+		return 1;
+	case SIGTSTP:
+		stop(t);
+		return 0;
+	case SIGWINCH:
+		el_resize(t->el);
+		return 0;
+	default:
+		return signal == 0 ? 0 : -1;
+	}
+}
+
+// A character, of as many bytes as it has in this locale. 1, or 0 at the end.
+static int read_character(wchar_t *c)
+{
+	mbstate_t state = {0};
+	size_t rc;
+	char byte;
+
+	do {
+		if (read(STDIN_FILENO, &byte, 1) != 1)
+			return 0;
+		rc = mbrtowc(c, &byte, 1, &state);
+		if (rc == (size_t)-1) {
+			memset(&state, 0, sizeof(state));
+			*c = L'?';
+			rc = 1;
+		}
+	} while (rc == (size_t)-2);
+	return 1;
+}
+
+// The next key. Events that come meanwhile are shown above the line.
+static int wait_key(EditLine *el, wchar_t *c)
+{
+	struct pollfd fds[] = {{.fd = STDIN_FILENO, .events = POLLIN}, {.events = POLLIN}};
+	struct terminal *t;
+	sigset_t none;
+
+	sigemptyset(&none);
+	el_get(el, EL_CLIENTDATA, &t);
+	fds[1].fd = client_fd(t->with->client);
+	while (!t->lost) {
+		int n = ppoll(fds, 2, NULL, &none), signal = on_signal(t);
+
+		if (signal > 0) {
+			*c = KEY_INTERRUPT;
+			return 1;
+		}
+		if (signal < 0 || (n < 0 && errno != EINTR))
+			return 0;
+		if (n <= 0)
+			continue;
+		if (fds[0].revents != 0)
+			return read_character(c);
+		take_events(t);
+	}
+	return 0;
+}
 
 static char *show_prompt(EditLine *el)
 {
@@ -67,9 +227,9 @@ static unsigned char complete(EditLine *el, int ch)
 	text[len] = '\0';
 	what = complete_what(text, len, &word_len);
 	word = text + len - word_len;
-	names = what == COMPLETE_VERB      ? complete_verbs()
-		: what == COMPLETE_NOTHING ? NULL
-					   : t->with->names(t->with->ctx, what);
+	names = complete_known(what);
+	if (names == NULL && what != COMPLETE_NOTHING)
+		names = t->with->names(t->with->ctx, what);
 	found = complete_match(names, word, word_len, &common);
 	n = json_array_size(found);
 	if (common > 0) {
@@ -112,10 +272,13 @@ static bool terminal_init(struct terminal *t, const struct interactive *with)
 	el_set(t->el, EL_CLIENTDATA, t);
 	el_set(t->el, EL_PROMPT, show_prompt);
 	el_set(t->el, EL_EDITOR, "emacs");
-	el_set(t->el, EL_SIGNAL, 1);
+	el_set(t->el, EL_SIGNAL, 0);
+	el_set(t->el, EL_GETCFN, wait_key);
 	el_set(t->el, EL_HIST, history, t->history);
 	el_set(t->el, EL_ADDFN, "pane-complete", "complete a word", complete);
 	el_set(t->el, EL_BIND, "^I", "pane-complete", NULL);
+	el_set(t->el, EL_ADDFN, "pane-interrupt", "drop the line", interrupt);
+	el_set(t->el, EL_BIND, "^C", "pane-interrupt", NULL);
 	el_source(t->el, NULL);
 	return true;
 }
@@ -154,35 +317,89 @@ static int ask_complete(struct terminal *t)
 	return 0;
 }
 
+// Words that people type without a dot, and that nothing can follow: help, help VERB, quit.
+static bool needs_no_dot(const char *line, size_t len)
+{
+	static const char *const words[] = {"help", "quit"};
+
+	while (len > 0 && isspace((unsigned char)line[len - 1]))
+		len--;
+	if (len == 0 || line[len - 1] == '.')
+		return false;
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		size_t n = strlen(words[i]);
+
+		if (len >= n && memcmp(line, words[i], n) == 0 && (len == n || isblank((unsigned char)line[n])))
+			return true;
+	}
+	return false;
+}
+
+// The line goes behind what is there of the statement. false: out of memory.
+static bool add_line(struct terminal *t, const char *line, size_t len)
+{
+	char *text = realloc(t->text, t->len + len + 3);
+
+	if (text == NULL)
+		return false;
+	t->text = text;
+	memcpy(text + t->len, line, len);
+	if (t->len == 0 && needs_no_dot(line, len)) {
+		memcpy(text + len, ".\n", 2);
+		len += 2;
+	}
+	t->len += len;
+	text[t->len] = '\0';
+	return true;
+}
+
+// The next line as it was typed, with its newline; NULL: there is none any more.
+static const char *read_line(struct terminal *t, size_t *len)
+{
+	const char *line;
+	int count = 0;
+
+	t->interrupted = false;
+	take_signals(true);
+	line = el_gets(t->el, &count);
+	take_signals(false);
+	*len = count > 0 ? (size_t)count : 0;
+	if (t->interrupted)
+		return "";
+	return count > 0 && !t->lost ? line : NULL;
+}
+
 int interactive_run(const struct interactive *with)
 {
 	struct terminal t;
-	HistEvent event;
 	const char *line;
-	int count, ret = 0;
+	HistEvent event;
+	size_t len;
+	int ret = 0;
 
+	setlocale(LC_CTYPE, "");
 	if (!terminal_init(&t, with)) {
 		fprintf(stderr, "panectl: no line editing on this terminal\n");
 		ret = -1;
 	}
-	while (ret == 0 && (line = el_gets(t.el, &count)) != NULL && count > 0) {
-		char *text = realloc(t.text, t.len + (size_t)count + 1);
-
-		if (text == NULL) {
+	while (ret == 0 && (line = read_line(&t, &len)) != NULL) {
+		if (t.interrupted) {
+			t.len = 0;
+			continue;
+		}
+		if (!add_line(&t, line, len)) {
 			fprintf(stderr, "panectl: out of memory\n");
 			ret = -1;
 			break;
 		}
-		t.text = text;
-		memcpy(t.text + t.len, line, (size_t)count);
-		t.len += (size_t)count;
-		t.text[t.len] = '\0';
-		if (strspn(line, " \t\r\n") < (size_t)count)
+		if (strspn(line, " \t\r\n") < len)
 			history(t.history, &event, H_ENTER, line);
 		ret = ask_complete(&t);
 	}
-	if (ret == 0)
+	if (ret == 0 && !t.lost)
 		putchar('\n');
+	if (t.lost)
+		ret = STATUS_FAILED;
 	terminal_fini(&t);
 	return ret;
 }

@@ -179,22 +179,23 @@ json_t *panectl_ask(struct client *client, const char *statement, const char **l
 	return client_send(client, statement, strlen(statement), err) < 0 ? NULL : client_receive(client, line, err);
 }
 
+// Asks for what completion needs.
 static json_t *names(void *ctx, enum complete_what what)
 {
 	struct talk *s = ctx;
 	struct err err;
 	const char *line;
-	json_t *answer = panectl_ask(s->client, "ListShares.", &line, &err), *shares, *share, *found;
+	json_t *answer = panectl_ask(s->client, what == COMPLETE_PORT ? "ports." : "ListShares.", &line, &err);
+	json_t *all = json_object_get(answer, what == COMPLETE_PORT ? "items" : "shares"), *one, *found;
 	size_t i;
 
-	shares = json_object_get(answer, "shares");
 	if (what == COMPLETE_USER) {
-		found = complete_users(shares);
+		found = complete_users(all);
 	} else {
 		found = json_array();
-		json_array_foreach(shares, i, share)
+		json_array_foreach(all, i, one)
 		{
-			json_array_append(found, json_object_get(share, "name"));
+			json_array_append(found, json_object_get(one, "name"));
 		}
 	}
 	json_decref(answer);

@@ -148,6 +148,15 @@ static void what_is_completed_depends_on_what_stands_before(void **state)
 	assert_completes("deny(srcUser=", COMPLETE_USER, 0);
 	assert_completes("deny(dstPort=80, user=!{alice, b", COMPLETE_USER, 1);
 	assert_completes("deny(dstPort=8", COMPLETE_NOTHING, 1);
+	assert_completes("deny(dst", COMPLETE_FIELD, 3);
+	assert_completes("deny(dstPort={80, 81}, src", COMPLETE_FIELD, 3);
+	assert_completes("deny(dstPort={80, 8", COMPLETE_NOTHING, 1);
+	assert_completes("traffic(*) on ne", COMPLETE_SHARE, 2);
+	assert_completes("explain(srcHost=10.0.0.1, ", COMPLETE_FIELD, 0);
+	assert_completes("hosts behind p", COMPLETE_PORT, 1);
+	assert_completes("hint(dstPort=80) si", COMPLETE_HINT, 2);
+	assert_completes("hint(dstPort={80,81}) size = 2GB, dead", COMPLETE_HINT, 4);
+	assert_completes("hint(dstPort=80) size = 2GB on ", COMPLETE_SHARE, 0);
 	assert_completes("deny(*) on net0 to ", COMPLETE_NOTHING, 0);
 	assert_completes("AddUser al", COMPLETE_NOTHING, 2);
 }
