@@ -121,7 +121,7 @@ config_write() {
 program() {
 	local f
 
-	for f in "$BIN/control/$1" "$BIN/tests/bench/$1" "$BIN/tests/apps/$1"; do
+	for f in "$BIN/control/$1" "$BIN/nic-config/$1" "$BIN/tests/bench/$1" "$BIN/tests/apps/$1"; do
 		if [ -x "$f" ] && [ -f "$f" ]; then
 			printf '%s\n' "$f"
 			return

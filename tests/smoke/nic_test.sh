@@ -1,0 +1,115 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# pane-nic on real interfaces (a veth pair with four queues), and for PCI devices on a sysfs made here, with a loop that
+# binds and unbinds as the kernel does.
+. "$(dirname "$0")/_init.sh"
+
+nic=$(program pane-nic) || exit 1
+cd "$RUN_DIR" || exit 1
+state=$RUN_DIR/nic.undo
+
+says() { # PATTERN COMMAND...
+	local pattern=$1 out rc=0
+
+	shift
+	out=$("$@" 2>&1 </dev/null) || rc=$?
+	printf 'status %d: %s\n' "$rc" "$out"
+	grep -qE -- "$pattern" <<<"$out" || return 1
+	return "$rc"
+}
+
+refused() { # STATUS PATTERN COMMAND...
+	local status=$1 pattern=$2 out rc=0
+
+	shift 2
+	out=$("$@" 2>&1 </dev/null) || rc=$?
+	printf 'status %d: %s\n' "$rc" "$out"
+	[ "$rc" = "$status" ] && grep -qE -- "$pattern" <<<"$out"
+}
+
+mtu() { cat /sys/class/net/nq0/mtu; }
+is() { [ "$("${@:2}")" = "$1" ]; }
+queues() { "$nic" show --json | jq -r '.nics[] | select(.interface == "nq0") | .queues'; }
+
+ip link add nq0 numrxqueues 4 numtxqueues 4 type veth peer name nq1
+mount -t sysfs sysfs /sys 2>/dev/null # this namespace's interfaces
+check "show lists the interface" says '^nq0 .* 1500 .*4/4.* af_xdp:nq0' "$nic" show
+check "show --json is JSON" sh -c "'$nic' show --json | jq -e '.nics | length > 0'"
+before=$("$nic" show --json)
+check "a dry run says what it would do" says 'would be +mtu nq0 3000' "$nic" prepare -n --state "$state" --mtu 3000 --queues 2 af_xdp:nq0
+check "a dry run changes nothing" is "$before" "$nic" show --json
+check "a dry run leaves nothing to undo" [ ! -e "$state" ]
+check "prepare makes the interface ready" says 'done +queues nq0 2' "$nic" prepare --state "$state" --mtu 3000 --queues 2 af_xdp:nq0
+check "the MTU is set" is 3000 mtu
+check "the queues are there" is 2 queues
+check "prepare again finds all done" says 'is +queues nq0 2' "$nic" prepare --state "$state" --mtu 3000 --queues 2 af_xdp:nq0
+check "it is up" says '^nq0 .* up ' "$nic" show
+check "undo takes all back" says 'done +mtu nq0 1500' "$nic" undo --state "$state"
+check "as it was before" is "$before" "$nic" show --json
+check "nothing is left to undo" says 'nothing to undo' "$nic" undo --state "$state"
+check "too many queues are refused, with how many there are" refused 1 'queues nq0: 9 wanted, at most 4' \
+	"$nic" do --state "$state" 'queues nq0 9'
+check "nothing was changed by that" is "$before" "$nic" show --json
+rm -f "$state"
+
+check "an unknown interface is named" refused 1 'nope0.*nothing was changed' "$nic" prepare af_xdp:nope0
+check "an unknown device is named" refused 1 'wifi:x.*expected af_xdp:' "$nic" prepare wifi:x
+check "an unknown verb is named" refused 1 'fly.*expected huge, driver' "$nic" do 'fly nq0 1'
+check "a bad value is named" refused 1 'expected mtu, an INTERFACE, 68 to 65535 BYTES' "$nic" do 'mtu nq0 12'
+check "a bad number is named" refused 2 '--mtu 0: expected a number' "$nic" prepare --mtu 0 af_xdp:nq0
+check "no command is a usage error" refused 2 'usage:' "$nic"
+echo 'mtu nq0 many' >"$state"
+check "a damaged undo list is refused whole" refused 1 'nic.undo: "mtu nq0 many": expected mtu.*nothing was changed' "$nic" undo --state "$state"
+rm -f "$state"
+
+# --- a PCI device with its kernel driver e1000e, and vfio-pci loaded ---
+sys=$RUN_DIR/sys pci=0000:03:00.0
+mkdir -p "$sys"/bus/pci/devices/$pci "$sys"/bus/pci/drivers/{e1000e,vfio-pci} "$sys"/class/net \
+	"$sys"/kernel/mm/hugepages/hugepages-2048kB "$sys"/kernel/iommu_groups/1
+dev=$sys/bus/pci/devices/$pci
+echo 0x020000 >"$dev/class"
+echo 0x8086 >"$dev/vendor"
+echo 0x10d3 >"$dev/device"
+: >"$dev/driver_override"
+for d in e1000e vfio-pci; do : >"$sys/bus/pci/drivers/$d/bind" && : >"$sys/bus/pci/drivers/$d/unbind"; done
+ln -s ../../drivers/e1000e "$dev/driver"
+echo 0 >"$sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages"
+echo 0 >"$sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages"
+kernel() { # acts on what is written to bind and unbind
+	local d
+
+	while [ -d "$sys" ]; do
+		for d in e1000e vfio-pci; do
+			if [ -s "$sys/bus/pci/drivers/$d/unbind" ]; then
+				: >"$sys/bus/pci/drivers/$d/unbind"
+				rm -f "$dev/driver"
+			fi
+			if [ -s "$sys/bus/pci/drivers/$d/bind" ]; then
+				: >"$sys/bus/pci/drivers/$d/bind"
+				[ "$d" = vfio-pci ] && [ -e "$RUN_DIR/no-vfio" ] || ln -sfn "../../drivers/$d" "$dev/driver"
+			fi
+		done
+		sleep 0.02
+	done
+}
+kernel &
+kernel_pid=$!
+driver() { basename "$(readlink "$dev/driver")"; }
+
+check "a PCI device is listed" says "0000:03:00.0 +e1000e" "$nic" show --sys "$sys"
+check "prepare binds it to vfio-pci" says "done +driver $pci vfio-pci" "$nic" prepare --sys "$sys" --state "$state" --huge-mb 64 pci:$pci
+check "it is bound" is vfio-pci driver
+check "huge pages are asked for" is 32 cat "$sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages"
+check "undo gives it back to the kernel" says "done +driver $pci e1000e" "$nic" undo --sys "$sys" --state "$state"
+check "it is back" is e1000e driver
+check "huge pages are given back" is 0 cat "$sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages"
+touch "$RUN_DIR/no-vfio"
+check "a driver that does not take it: named, and given back" refused 1 'vfio-pci does not take it.*given back to e1000e' \
+	"$nic" prepare --sys "$sys" --state "$state" pci:$pci
+check "it is back with its driver" is e1000e driver
+check "an absent PCI device is named" refused 1 'pci:0000:09:00.0: there is no such' "$nic" prepare --sys "$sys" pci:0000:09:00.0
+kill "$kernel_pid"
+
+check "caps shows what drivers offer" says '^null: +net_null' "$nic" caps null:
+check "caps names a device that does not open" refused 1 'nope0: there is none' "$nic" caps af_xdp:nope0
+finish
