@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <netinet/in.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -183,11 +184,47 @@ static void put_span(struct rte_acl_field **f, const struct box *box, enum match
 	put(f, box->f[field].lo, box->f[field].hi);
 }
 
-static void put_ip(struct rte_acl_field **f, const struct box *box, const struct family_desc *fam,
-		   const struct cls_piece *src, const struct cls_piece *dst)
+static bool may_have_ports(const struct span *proto)
+{
+	static const uint64_t with_ports[] = {IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP};
+
+	for (size_t i = 0; i < sizeof(with_ports) / sizeof(with_ports[0]); i++) {
+		if (proto->lo <= with_ports[i] && with_ports[i] <= proto->hi)
+			return true;
+	}
+	return false;
+}
+
+// Does the packet's having ports follow from the rest of the row? A packet without ports has the port numbers 0 in its
+// key, and one with ports a protocol that has them. Then the row need not ask; a group of fields that no row asks for
+// costs a lookup nothing.
+static bool ports_are_plain(const struct box *box, const struct family_desc *fam)
 {
 	uint32_t kinds = box->kinds & fam->kinds;
 
+	if (kinds == fam->kinds)
+		return true;
+	if (kinds == fam->ports_kind)
+		return box->f[MATCH_SRC_PORT].lo > 0 || box->f[MATCH_DST_PORT].lo > 0;
+	return !may_have_ports(&box->f[MATCH_PROTO]);
+}
+
+static void put_has_ports(struct rte_acl_field **f, const struct box *box, const struct family_desc *fam)
+{
+	put(f, (box->kinds & fam->kinds) == fam->ports_kind, ports_are_plain(box, fam) ? 0 : UINT8_MAX);
+}
+
+// Any VLAN is the whole of its 16 bits: what all rows leave open is no part of the lookup.
+static void put_vlan(struct rte_acl_field **f, const struct box *box)
+{
+	const struct span *vlan = &box->f[MATCH_VLAN];
+
+	put(f, vlan->lo, vlan->hi == match_field_max(MATCH_VLAN) ? UINT16_MAX : vlan->hi);
+}
+
+static void put_ip(struct rte_acl_field **f, const struct box *box, const struct family_desc *fam,
+		   const struct cls_piece *src, const struct cls_piece *dst)
+{
 	put_span(f, box, MATCH_PROTO);
 	for (unsigned int i = 0; i < fam->addr_bits / 32; i++)
 		put(f, src->lo[i], src->hi[i]);
@@ -195,8 +232,8 @@ static void put_ip(struct rte_acl_field **f, const struct box *box, const struct
 		put(f, dst->lo[i], dst->hi[i]);
 	put_span(f, box, MATCH_SRC_PORT);
 	put_span(f, box, MATCH_DST_PORT);
-	put_span(f, box, MATCH_VLAN);
-	put(f, kinds == fam->ports_kind, kinds == fam->kinds ? 0 : UINT8_MAX); // has_ports
+	put_vlan(f, box);
+	put_has_ports(f, box, fam);
 	put(f, 0, 0);
 }
 
@@ -213,7 +250,7 @@ static void make_rule(const struct build *b, const struct cls_acl_row *row, cons
 	rule->data.userdata = row->result;
 	if (b->fam->addr_bits == 0) {
 		put(&f, 0, 0);
-		put_span(&f, box, MATCH_VLAN);
+		put_vlan(&f, box);
 		put(&f, 0, 0);
 	} else {
 		put_ip(&f, box, b->fam, piece[0], piece[1]);

@@ -49,12 +49,30 @@ struct cls_slot {
 struct cls_slots {
 	struct cls_slot *slot; // [cap], 0 is never used
 	struct box *box;       // [cap]
+	// A bit for each slot whose dies_gen is not CLS_FOREVER: so that a lookup reads the slots of few rows.
+	_Atomic uint64_t *mortal;
 	uint32_t cap;
 };
 
 static inline bool cls_is_alive(const struct cls_slot *slot, uint64_t gen)
 {
 	return atomic_load_explicit(&slot->dies_gen, memory_order_relaxed) > gen;
+}
+
+static inline bool cls_is_mortal(const struct cls_slots *slots, uint32_t slot)
+{
+	return (atomic_load_explicit(&slots->mortal[slot / 64], memory_order_relaxed) >> slot % 64 & 1) != 0;
+}
+
+// Writer only.
+static inline void cls_set_dies(struct cls_slots *slots, uint32_t slot, uint64_t gen)
+{
+	uint64_t word = atomic_load_explicit(&slots->mortal[slot / 64], memory_order_relaxed);
+	uint64_t bit = UINT64_C(1) << slot % 64;
+
+	atomic_store_explicit(&slots->slot[slot].dies_gen, gen, memory_order_relaxed);
+	atomic_store_explicit(&slots->mortal[slot / 64], gen == CLS_FOREVER ? word & ~bit : word | bit,
+			      memory_order_relaxed);
 }
 
 // May other rows of the category lie behind this one?

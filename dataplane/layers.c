@@ -52,9 +52,11 @@ struct layers *layers_create(const struct layers_conf *conf, struct err *err)
 	l->slots.cap = (uint32_t)cap;
 	l->slots.slot = aligned_alloc(_Alignof(struct cls_slot), cap * sizeof(*l->slots.slot));
 	l->slots.box = malloc(cap * sizeof(*l->slots.box)); // touched as far as it is used
+	l->slots.mortal = calloc(cap / 64 + 1, sizeof(*l->slots.mortal));
 	l->free_slot = malloc(cap * sizeof(*l->free_slot));
 	l->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (l->slots.slot == NULL || l->slots.box == NULL || l->free_slot == NULL || l->fd < 0) {
+	if (l->slots.slot == NULL || l->slots.box == NULL || l->slots.mortal == NULL || l->free_slot == NULL ||
+	    l->fd < 0) {
 		err_set(err, ENOMEM, "classifier: no memory for %zu rows", cap);
 		layers_destroy(l);
 		return NULL;
@@ -97,6 +99,7 @@ void layers_destroy(struct layers *l)
 		close(l->fd);
 	free(l->slots.slot);
 	free(l->slots.box);
+	free(l->slots.mortal);
 	free(l->free_slot);
 	free(l);
 }
@@ -185,7 +188,7 @@ uint32_t layers_batch_add(struct layers_batch *b, const struct cls_row *row, str
 		err_set(err, ENOMEM, "classifier: no memory for a row");
 		return CLS_NO_ROW;
 	}
-	atomic_store_explicit(&s->dies_gen, CLS_FOREVER, memory_order_relaxed);
+	cls_set_dies(&l->slots, slot, CLS_FOREVER);
 	s->rank = row->rank;
 	s->access_category = row->access_category;
 	s->meter_category = row->meter_category;
@@ -202,7 +205,7 @@ int layers_batch_del(struct layers_batch *b, uint32_t slot, struct err *err)
 
 void layers_batch_cancel(struct layers_batch *b, uint32_t slot)
 {
-	atomic_store_explicit(&b->l->slots.slot[slot].dies_gen, 0, memory_order_relaxed);
+	cls_set_dies(&b->l->slots, slot, 0);
 	b->n_cancelled++;
 }
 
@@ -278,10 +281,8 @@ static void add_rows(struct layers *l, const struct layers_batch *b)
 static void remove_rows(struct layers *l, const struct layers_batch *b)
 {
 	for (uint32_t i = 0; i < b->del.n; i++) {
-		struct cls_slot *slot = &l->slots.slot[b->del.slot[i]];
-
-		assert(cls_is_alive(slot, l->gen));
-		atomic_store_explicit(&slot->dies_gen, l->gen + 1, memory_order_relaxed);
+		assert(cls_is_alive(&l->slots.slot[b->del.slot[i]], l->gen));
+		cls_set_dies(&l->slots, b->del.slot[i], l->gen + 1);
 	}
 	l->n_alive -= b->del.n;
 	l->n_dead += b->del.n;

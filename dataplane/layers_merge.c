@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Builders, and what is merged when. A merge takes arrays and layers, any of them, as order does not matter, and puts
-// one layer in their place; rows that were dead when it began are dropped.
-//   small  full arrays, with layers of up to SMALL_GROWTH times what was gathered so far, to SMALL_ROWS in all
-//   large  all layers, when the small ones have grown to a part of the largest, are too many, or too much is dead;
-//          and everything, when it has been quiet for a while
-// Every row so takes part in about log(n) small merges and one large one, and lookups ask two or three rte_acl
-// contexts.
+// one layer in their place; rows that were dead when it began are dropped. What a lookup costs while rows change is the
+// number of rte_acl contexts (each a lookup of its own) and the rows in arrays. So both builders merge all the time,
+// and rest in between:
+//   small  arrays of SMALL_MIN rows or more, with the layers of up to SMALL_ROWS in all: one small layer, mostly;
+//          rests as long as it took
+//   large  everything; rests as long as it took, longer where that is long (REST_*): a large layer costs the builder's
+//          core a bounded part of its time. At once when layers or places get scarce.
+// So lookups ask two rte_acl contexts, or three while the large one is built, and about a hundred rows in arrays.
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,11 +21,15 @@
 
 #define MS INT64_C(1000000)
 #define SMALL_ROWS 4096
-#define SMALL_GROWTH 2
-#define LARGE_PART 4    // small layers of a fourth of the largest
-#define LARGE_ROWS 2048 // ... and of at least so many
+#define SMALL_MIN 64
+#define SMALL_GROWTH 4   // a layer of more than this many times what is new is not built again,
+#define SMALL_AGAIN 1024 // unless both together are so few
+#define LARGE_PART 4     // dead rows of a fourth of all
+#define LARGE_ROWS 2048  // ... and at least so many
 #define QUIET_NS (200 * MS)
-#define QUIET_REST 4 // and a large merge took at most one part in so many of the time
+#define REST_MIN_NS (20 * MS) // a new context is cold in the worker's cache
+#define REST_SHORT_NS (100 * MS)
+#define REST_LONG_NS (1000 * MS)
 #define TOOK_MAX_NS (60000 * MS)
 #define RETRY_NS (1000 * MS)
 #define NICENESS 10 // the link thread shares the builders' core
@@ -213,19 +219,24 @@ static uint32_t smallest_free(const struct layers *l, const struct choice *c)
 	return best;
 }
 
+static bool goes_along(const struct choice *c, uint32_t n_rows)
+{
+	return (n_rows <= SMALL_GROWTH * c->n_rows || n_rows + c->n_rows <= SMALL_AGAIN) &&
+	       n_rows + c->n_rows <= SMALL_ROWS;
+}
+
 static struct choice choose_small(const struct layers *l)
 {
 	struct choice c = {0};
 	uint32_t next;
 
 	for (uint32_t i = 0; i < l->n_arrays; i++) {
-		if (l->array_by[i] == NULL && l->array[i]->n == ROW_ARRAY_MAX)
+		if (l->array_by[i] == NULL && l->array[i]->n > 0)
 			choose_array(l, &c, i);
 	}
-	if (c.n_rows == 0)
-		return c;
-	while ((next = smallest_free(l, &c)) != LAYERS_MAX && l->layer[next]->n_rows <= SMALL_GROWTH * c.n_rows &&
-	       l->layer[next]->n_rows + c.n_rows <= SMALL_ROWS)
+	if (c.n_rows < SMALL_MIN)
+		return (struct choice){0};
+	while ((next = smallest_free(l, &c)) != LAYERS_MAX && goes_along(&c, l->layer[next]->n_rows))
 		choose_layer(l, &c, next);
 	return c;
 }
@@ -281,21 +292,32 @@ static bool is_merged(const struct layers *l)
 	return n == 0 && l->n_layers <= 1 && l->n_dead == 0;
 }
 
-static bool want_large(const struct layers *l)
+// It must be, however much of the time it takes.
+static bool need_large(const struct layers *l)
 {
-	uint32_t largest = 0, rows = 0;
+	uint32_t rows = 0;
 
-	for (uint32_t i = 0; i < l->n_layers; i++) {
+	for (uint32_t i = 0; i < l->n_layers; i++)
 		rows += l->layer[i]->n_rows;
-		largest = l->layer[i]->n_rows > largest ? l->layer[i]->n_rows : largest;
-	}
-	return (rows - largest >= LARGE_ROWS && rows - largest >= largest / LARGE_PART) ||
-	       l->n_layers + 2 > LAYERS_MAX || (l->n_dead >= LARGE_ROWS && l->n_dead >= rows / LARGE_PART);
+	return l->n_layers + 2 > LAYERS_MAX || (l->n_dead >= LARGE_ROWS && l->n_dead >= rows / LARGE_PART);
 }
 
-static bool want_quiet(const struct layers *l)
+// Enough is new, or it has been quiet for a while.
+static bool want_large(const struct layers *l)
 {
-	return !is_merged(l) && l->now_ns >= l->commit_ns + QUIET_NS && l->now_ns >= l->large_ns;
+	uint32_t n = l->n_dead;
+
+	for (uint32_t i = 0; i < l->n_arrays; i++)
+		n += l->array[i]->n;
+	if (is_merged(l) || l->now_ns < l->large_ns)
+		return false;
+	return n >= SMALL_MIN || l->n_layers > 1 || l->now_ns >= l->commit_ns + QUIET_NS;
+}
+
+// No more than half of the places for arrays may wait.
+static bool arrays_full(const struct layers *l)
+{
+	return l->n_arrays > LAYERS_ARRAYS_MAX / 2;
 }
 
 static void start_merges(struct layers *l)
@@ -304,14 +326,12 @@ static void start_merges(struct layers *l)
 	struct choice c;
 
 	if (is_idle(large) && l->now_ns >= l->retry_ns[BUILDER_LARGE]) {
-		bool quiet = want_quiet(l);
-
-		c = choose_all(l, quiet);
-		if ((quiet || want_large(l)) && c.n_arrays + c.n_layers > 0 && (c.n_layers > 0 || has_place(l)) &&
-		    start_merge(l, large, &c) < 0)
+		c = choose_all(l, true);
+		if ((want_large(l) || need_large(l)) && c.n_arrays + c.n_layers > 0 &&
+		    (c.n_layers > 0 || has_place(l)) && start_merge(l, large, &c) < 0)
 			l->retry_ns[BUILDER_LARGE] = l->now_ns + RETRY_NS;
 	}
-	if (is_idle(small) && l->now_ns >= l->retry_ns[BUILDER_SMALL]) {
+	if (is_idle(small) && l->now_ns >= l->retry_ns[BUILDER_SMALL] && (l->now_ns >= l->small_ns || arrays_full(l))) {
 		c = choose_small(l);
 		if (c.n_arrays > 0 && (c.n_layers > 0 || has_place(l)) && start_merge(l, small, &c) < 0)
 			l->retry_ns[BUILDER_SMALL] = l->now_ns + RETRY_NS;
@@ -353,6 +373,16 @@ static void take_inputs(struct layers *l, const struct builder *b, struct retire
 	l->n_layers = n;
 }
 
+static void rest(struct layers *l, const struct builder *b, int64_t took_ns)
+{
+	int64_t times = took_ns < REST_SHORT_NS ? 1 : took_ns < REST_LONG_NS ? 2 : 4;
+
+	if (b == &l->builder[BUILDER_LARGE])
+		l->large_ns = l->now_ns + RTE_MAX(times * took_ns, REST_MIN_NS);
+	else
+		l->small_ns = l->now_ns + RTE_MAX(took_ns, REST_MIN_NS);
+}
+
 static bool merge_done(struct layers *l, struct builder *b)
 {
 	struct retired *r = b->failed ? NULL : calloc(1, sizeof(*r));
@@ -376,8 +406,7 @@ static bool merge_done(struct layers *l, struct builder *b)
 		}
 		layers_retire(l, r);
 	}
-	if (b == &l->builder[BUILDER_LARGE])
-		l->large_ns = l->now_ns + QUIET_REST * RTE_MIN(l->now_ns - b->asked_ns, TOOK_MAX_NS);
+	rest(l, b, RTE_MIN(l->now_ns - b->asked_ns, TOOK_MAX_NS));
 	atomic_store_explicit(&b->state, BUILD_IDLE, memory_order_relaxed);
 	return !b->failed;
 }
@@ -445,16 +474,13 @@ bool layers_merge_all(struct layers *l)
 
 int64_t layers_next_ns(const struct layers *l)
 {
-	int64_t next = l->commit_ns + QUIET_NS;
+	int64_t next = INT64_MAX;
 
 	if (l->retired != NULL)
 		return l->now_ns + MS;
 	if (is_merged(l) || l->conf.manual)
 		return INT64_MAX;
-	for (int i = 0; i < N_BUILDERS; i++) {
-		if (!is_idle(&l->builder[i]))
-			return INT64_MAX; // layers_fd will say
-		next = l->retry_ns[i] > next ? l->retry_ns[i] : next;
-	}
-	return l->large_ns > next ? l->large_ns : next;
+	if (is_idle(&l->builder[BUILDER_LARGE])) // the other one's layers_fd will say
+		next = RTE_MAX(RTE_MAX(l->commit_ns + QUIET_NS, l->large_ns), l->retry_ns[BUILDER_LARGE]);
+	return next;
 }

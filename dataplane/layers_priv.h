@@ -76,8 +76,7 @@ struct layers {
 	struct builder builder[N_BUILDERS];
 	_Atomic(struct retired *) garbage; // for the small builder to destroy: rte_acl's memory is behind EAL's locks
 	int fd;
-	int64_t now_ns, commit_ns, retry_ns[N_BUILDERS],
-		large_ns; // large_ns: not before, a large merge that is no need
+	int64_t now_ns, commit_ns, retry_ns[N_BUILDERS], small_ns, large_ns; // not before, merges that need not be
 	struct layers_stats stats;
 };
 

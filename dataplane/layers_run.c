@@ -73,19 +73,49 @@ static uint32_t key_bytes(enum pkt_family family)
 	return bytes[family];
 }
 
-static struct memo *memo_of(struct layers_reader *r, const struct pkt *pkt, const struct layer *layer,
+static uint64_t word_at(const struct pkt *pkt, uint32_t at)
+{
+	uint64_t word;
+
+	memcpy(&word, pkt->key + at, sizeof(word));
+	return word;
+}
+
+// The multiplications do not wait for one another. A key is eights of bytes and at most one four more.
+static struct memo *memo_of(struct layers_reader *r, const struct pkt *pkt, uint32_t bytes, const struct layer *layer,
 			    uint32_t category)
 {
-	uint64_t hash = layer->uid << 8 | category;
+	uint64_t hash = (layer->uid << 8 | category) * UINT64_C(0x9e3779b97f4a7c15), odd = UINT64_C(0xd6e8feb86659fd93);
+	uint32_t at = 0, tail;
 
-	for (uint32_t at = 0; at < key_bytes((enum pkt_family)pkt->family); at += 4) {
-		uint32_t word;
+	for (; at + sizeof(uint64_t) <= bytes; at += sizeof(uint64_t), odd += UINT64_C(0xa24baed4963ee406)) {
+		uint64_t word = word_at(pkt, at);
 
-		memcpy(&word, pkt->key + at, sizeof(word));
-		hash = (hash ^ word) * UINT64_C(0x9e3779b97f4a7c15);
-		hash ^= hash >> 29;
+		hash ^= (word ^ word >> 32) * odd;
 	}
-	return &r->memo[hash % MEMO_ENTRIES];
+	if (at < bytes) {
+		memcpy(&tail, pkt->key + at, sizeof(tail));
+		hash ^= tail * odd;
+	}
+	hash ^= hash >> 32;
+	return &r->memo[(hash * UINT64_C(0x9e3779b97f4a7c15) >> 40) % MEMO_ENTRIES];
+}
+
+static bool same_key(const struct memo *m, const struct pkt *pkt, uint32_t bytes)
+{
+	uint64_t differ = 0, word;
+	uint32_t at = 0, a, b;
+
+	for (; at + sizeof(word) <= bytes; at += sizeof(word)) {
+		memcpy(&word, m->key + at, sizeof(word));
+		differ |= word ^ word_at(pkt, at);
+	}
+	if (at < bytes) {
+		memcpy(&a, m->key + at, sizeof(a));
+		memcpy(&b, pkt->key + at, sizeof(b));
+		differ |= a ^ b;
+	}
+	return differ == 0;
 }
 
 // What the layer would answer if the dead row that it answers, and the other dead ones, were not in it.
@@ -93,13 +123,12 @@ static uint32_t find_behind(const struct batch *b, const struct pkt *pkt, const 
 			    uint32_t dead)
 {
 	struct layers_reader *r = b->r;
-	struct memo *m = memo_of(r, pkt, layer, category);
 	uint32_t bytes = key_bytes(b->family);
+	struct memo *m = memo_of(r, pkt, bytes, layer, category);
 
 	r->stats.dead_hits++;
 	if (m->layer_uid == layer->uid && m->category == category && m->family == b->family &&
-	    memcmp(m->key, pkt->key, bytes) == 0 &&
-	    (m->slot == CLS_NO_ROW || cls_is_alive(&r->slots->slot[m->slot], b->view->gen)))
+	    same_key(m, pkt, bytes) && (m->slot == CLS_NO_ROW || cls_is_alive(&r->slots->slot[m->slot], b->view->gen)))
 		return m->slot;
 	r->stats.searches++;
 	m->layer_uid = layer->uid;
@@ -116,13 +145,20 @@ static void offer(const struct cls_slots *slots, uint32_t *best, uint32_t slot)
 		*best = slot;
 }
 
+static bool is_dead(const struct batch *b, uint32_t slot)
+{
+	const struct cls_slots *slots = b->r->slots;
+
+	return unlikely(cls_is_mortal(slots, slot)) && !cls_is_alive(&slots->slot[slot], b->view->gen);
+}
+
 static void offer_from_layer(const struct batch *b, const struct layer *layer, uint32_t i, uint32_t category,
 			     uint32_t slot)
 {
 	const struct cls_slots *slots = b->r->slots;
 	uint32_t *best = &b->out[i][category];
 
-	if (b->view->any_dead && unlikely(!cls_is_alive(&slots->slot[slot], b->view->gen))) {
+	if (is_dead(b, slot)) {
 		if (!cls_hides_in(&slots->slot[slot], category) ||
 		    (*best != CLS_NO_ROW && slots->slot[*best].rank >= slots->slot[slot].rank))
 			return;
@@ -188,64 +224,137 @@ static void run_rows(struct batch *b, const char *rows, uint32_t n)
 	}
 }
 
-// One layer with one plane, nothing dead, no rows in arrays, one family: rte_acl's answer is ours.
-static bool run_single(const struct batch *b, uint32_t n, uint32_t *out)
+static void drop_dead(const struct batch *b, const struct layer *layer, uint32_t *out)
 {
-	const struct layers_view *view = b->view;
-	const struct layer *layer = view->layer[0];
+	const struct cls_slots *slots = b->r->slots;
+	uint32_t n_categories = b->view->n_categories;
 
-	if (view->n_layers != 1 || view->any_dead || b->n != n || layer->plane_categories[0] != view->n_categories ||
-	    layer->ctx[0][b->family] == NULL)
-		return false;
-	for (uint32_t a = 0; a < view->n_arrays; a++) {
-		if (view->array[a].n_of[b->family] > 0)
-			return false;
+	for (uint32_t i = 0; i < b->n; i++) {
+		for (uint32_t c = 0; c < n_categories; c++, out++) {
+			uint32_t slot = *out;
+
+			if (likely(!is_dead(b, slot)))
+				continue;
+			*out = CLS_NO_ROW;
+			if (cls_hides_in(&slots->slot[slot], c))
+				*out = find_behind(b, b->pkt[i], layer, c, slot);
+		}
 	}
-	rte_acl_classify(layer->ctx[0][b->family], (const uint8_t **)(uintptr_t)b->key, out, n, view->n_categories);
+}
+
+// The largest layer answers straight into the results, when all packets are of one family.
+static bool run_straight(struct batch *b, const struct layer *layer, uint32_t *out)
+{
+	uint32_t stride = b->view->n_categories, result[PKT_BURST * CLS_PLANE];
+
+	if (layer->lines[b->family].n > 0)
+		return false;
+	if (layer->plane_categories[0] == stride && layer->ctx[0][b->family] != NULL) {
+		rte_acl_classify(layer->ctx[0][b->family], b->key, out, b->n, stride);
+	} else {
+		memset(out, 0, (size_t)b->n * stride * sizeof(*out));
+		for (uint32_t p = 0; p * CLS_PLANE < layer->n_categories; p++) {
+			uint32_t n = layer->plane_categories[p], *to = out + (size_t)p * CLS_PLANE;
+
+			if (layer->ctx[p][b->family] == NULL)
+				continue;
+			rte_acl_classify(layer->ctx[p][b->family], b->key, result, b->n, n);
+			for (uint32_t i = 0; i < b->n; i++)
+				memcpy(to + (size_t)i * stride, result + (size_t)i * n, n * sizeof(*to));
+		}
+	}
+	if (b->view->any_dead)
+		drop_dead(b, layer, out);
 	return true;
 }
 
-static void run_batch(struct batch *b)
+static bool has_array_rows(const struct layers_view *view, enum pkt_family family)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < view->n_arrays; i++)
+		n += view->array[i].n_of[family];
+	return n > 0;
+}
+
+static void run_layer(struct batch *b, const struct layer *layer)
+{
+	run_rows(b, layer->lines[b->family].rows, layer->lines[b->family].n);
+	for (uint32_t plane = 0; plane * CLS_PLANE < layer->n_categories; plane++)
+		run_plane(b, layer, plane);
+}
+
+static void run_arrays(struct batch *b)
 {
 	const struct layers_view *view = b->view;
 
 	for (uint32_t i = 0; i < view->n_arrays; i++)
 		run_rows(b, row_array_rows(view->array[i].rows, b->family), view->array[i].n_of[b->family]);
-	for (uint32_t i = 0; i < view->n_layers; i++) {
-		const struct layer *layer = view->layer[i];
+}
 
-		run_rows(b, layer->lines[b->family].rows, layer->lines[b->family].n);
-		for (uint32_t plane = 0; plane * CLS_PLANE < layer->n_categories; plane++)
-			run_plane(b, layer, plane);
+static void run_mixed(struct batch *b, const struct pkt *pkts, uint32_t n, uint32_t *out)
+{
+	for (int f = 0; f < PKT_N_FAMILIES; f++) {
+		b->family = (enum pkt_family)f;
+		b->n = 0;
+		b->transposed = false;
+		for (uint32_t i = 0; i < n; i++) {
+			if (pkts[i].verdict != PKT_OK || pkts[i].family != f)
+				continue;
+			b->key[b->n] = pkts[i].key;
+			b->pkt[b->n] = &pkts[i];
+			b->out[b->n++] = out + (size_t)i * b->view->n_categories;
+		}
+		if (b->n == 0)
+			continue;
+		run_arrays(b);
+		for (uint32_t i = 0; i < b->view->n_layers; i++)
+			run_layer(b, b->view->layer[i]);
 	}
 }
 
+static void run_uniform(struct batch *b, const struct pkt *pkts, uint32_t n, uint32_t *out)
+{
+	const struct layers_view *view = b->view;
+	const struct layer *largest = view->n_layers > 0 ? view->layer[view->n_layers - 1] : NULL;
+	bool more = view->n_layers > 1 || has_array_rows(view, (enum pkt_family)pkts[0].family), straight;
+
+	b->family = (enum pkt_family)pkts[0].family;
+	b->n = n;
+	b->transposed = false;
+	for (uint32_t i = 0; i < n && (more || view->any_dead); i++)
+		b->pkt[i] = &pkts[i];
+	straight = largest != NULL && run_straight(b, largest, out);
+	if (straight && !more)
+		return;
+	if (!straight)
+		memset(out, 0, (size_t)n * view->n_categories * sizeof(*out));
+	for (uint32_t i = 0; i < n; i++) {
+		b->pkt[i] = &pkts[i];
+		b->out[i] = out + (size_t)i * view->n_categories;
+	}
+	run_arrays(b);
+	for (uint32_t i = 0; i + straight < view->n_layers; i++)
+		run_layer(b, view->layer[i]);
+}
+
+// Nearly every burst is of one family and sound: no more is done for it than must be.
 void layers_run(const struct layers_view *view, struct layers_reader *r, const struct pkt *pkts, uint32_t n,
 		uint32_t *out)
 {
-	struct batch batch[PKT_N_FAMILIES];
+	struct batch b;
+	uint32_t odd = 0;
 
-	for (int f = 0; f < PKT_N_FAMILIES; f++) {
-		batch[f].view = view;
-		batch[f].r = r;
-		batch[f].family = (enum pkt_family)f;
-		batch[f].n = 0;
-		batch[f].transposed = false;
-	}
+	b.view = view;
+	b.r = r;
 	for (uint32_t i = 0; i < n; i++) {
-		struct batch *b = &batch[pkts[i].family];
-
-		if (unlikely(pkts[i].verdict != PKT_OK))
-			continue;
-		b->key[b->n] = pkts[i].key;
-		b->pkt[b->n] = &pkts[i];
-		b->out[b->n++] = out + (size_t)i * view->n_categories;
+		b.key[i] = pkts[i].key;
+		odd |= (uint32_t)(pkts[i].verdict ^ PKT_OK) | (uint32_t)(pkts[i].family ^ pkts[0].family);
 	}
-	if (n > 0 && run_single(&batch[pkts[0].family], n, out))
-		return;
-	memset(out, 0, (size_t)n * view->n_categories * sizeof(*out));
-	for (int f = 0; f < PKT_N_FAMILIES; f++) {
-		if (batch[f].n > 0)
-			run_batch(&batch[f]);
+	if (odd == 0 && n > 0) {
+		run_uniform(&b, pkts, n, out);
+	} else {
+		memset(out, 0, (size_t)n * view->n_categories * sizeof(*out));
+		run_mixed(&b, pkts, n, out);
 	}
 }

@@ -173,7 +173,7 @@ static void linear_search_of_a_layer_finds_the_best_that_lives(void **state)
 {
 	static struct cls_slot slot[200];
 	static struct box box[200];
-	struct cls_slots slots = {slot, box, 200};
+	struct cls_slots slots = {.slot = slot, .box = box, .cap = 200};
 	struct rnd r = rnd_seed(rnd_first_seed(6));
 	uint32_t found = 0;
 
