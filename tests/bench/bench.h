@@ -17,6 +17,7 @@ struct bench_opts {
 	uint32_t repeat; // runs, the median is reported
 	bool json;
 	bool no_flat;        // compile: leave the flat table out
+	uint32_t rate;       // classify: changes per second
 	const char *journal; // admit: accepted statements go into a new journal there; NULL: none
 
 	// forward; NULL: none
@@ -26,7 +27,7 @@ struct bench_opts {
 	const char *trace;   // ClassBench header trace instead of flows drawn from the rules
 	const char *write;   // only write the flows' capture files, with this prefix
 	const char *cores;   // "MAIN,WORKER"
-	double seconds;      // of one run
+	double seconds;      // of one run; classify, too
 	uint32_t flows, hosts, frame_bytes, deny_every, memory_mb;
 	uint64_t seed;
 	bool check; // compare what was denied with a linear scan of the rules
@@ -64,5 +65,6 @@ void bench_policy_free(struct bench_policy *policy);
 // Each runs one benchmark and returns its figures (new reference), or NULL with err.
 json_t *bench_admit(const struct bench_opts *opts, struct err *err);
 json_t *bench_compile(const struct bench_opts *opts, struct err *err);
+json_t *bench_classify(const struct bench_opts *opts, struct err *err);
 json_t *bench_verify(const struct bench_opts *opts, struct err *err);
 json_t *bench_forward(const struct bench_opts *opts, struct err *err);

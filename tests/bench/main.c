@@ -14,6 +14,8 @@ static const struct command {
 	bool no_file;
 } commands[] = {
 	{"admit", "statements admitted a second, parse included", bench_admit},
+	{"classify", "lookup through the layers, against plain rte_acl: merged, changing, with a dead row",
+	 bench_classify},
 	{"compile", "policy tree of the script to rows by parts, and to the flat network flow table", bench_compile},
 	{"verify", "proof that the table by parts is the policy: one change, the whole table", bench_verify},
 	{"forward", "packets through the real worker", bench_forward, true},
@@ -25,6 +27,10 @@ static const char options_help[] =
 	"  --json             one JSON object on one line\n"
 	"  --no-flat          compile: by parts only\n"
 	"  --journal PATH     admit: log on, in a new file on a disk that syncs; a commit for every 256 statements\n"
+	"\nclassify (FILE.rules in ClassBench's format, with FILE.trace if there is one; or FILE.pane):\n"
+	"  --rate N           changes per second [1000]\n"
+	"  --flows N          packets drawn where there is no trace [1000]\n"
+	"  --seconds S        of a run with changes; the others take a fifth [1]\n"
 	"\nforward:\n"
 	"  --ports \"DEV...\"  devices as in the configuration, separated by blanks [two that invent the flows, "
 	"pcap:]\n"
@@ -45,7 +51,7 @@ static const char options_help[] =
 
 static int usage(FILE *out, int status)
 {
-	fprintf(out, "usage: pane-bench COMMAND FILE.pane [OPTION...]\n"
+	fprintf(out, "usage: pane-bench COMMAND FILE [OPTION...]\n"
 		     "       pane-bench forward [OPTION...]\n\ncommands:\n");
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
 		fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].help);
@@ -82,6 +88,7 @@ enum {
 	OPT_DENY,
 	OPT_MEMORY,
 	OPT_REPEAT,
+	OPT_RATE,
 	OPT_SEED,
 	OPT_PORTS,
 	OPT_RULES,
@@ -102,6 +109,7 @@ static const struct option longs[] = {
 	{"deny-every", required_argument, NULL, OPT_DENY},
 	{"memory", required_argument, NULL, OPT_MEMORY},
 	{"repeat", required_argument, NULL, OPT_REPEAT},
+	{"rate", required_argument, NULL, OPT_RATE},
 	{"seed", required_argument, NULL, OPT_SEED},
 	{"ports", required_argument, NULL, OPT_PORTS},
 	{"rules", required_argument, NULL, OPT_RULES},
@@ -120,9 +128,10 @@ static const struct option longs[] = {
 
 static int parse_number(int option, struct bench_opts *o)
 {
-	static const uint32_t most[] = {10000000, 65536, 1518, 10000000, 1048576, 1000};
-	static const uint32_t least[] = {1, 1, 64, 0, 64, 1};
-	uint32_t *const to[] = {&o->flows, &o->hosts, &o->frame_bytes, &o->deny_every, &o->memory_mb, &o->repeat};
+	static const uint32_t most[] = {10000000, 65536, 1518, 10000000, 1048576, 1000, 1000000};
+	static const uint32_t least[] = {1, 1, 64, 0, 64, 1, 1};
+	uint32_t *const to[] = {&o->flows,     &o->hosts,  &o->frame_bytes, &o->deny_every,
+				&o->memory_mb, &o->repeat, &o->rate};
 	int i = option - OPT_FIRST;
 	char *end;
 	unsigned long v = strtoul(optarg, &end, 10);
@@ -167,6 +176,7 @@ static int parse_opts(int argc, char **argv, struct bench_opts *opts)
 				    .flows = 1000,
 				    .hosts = 256,
 				    .frame_bytes = 64,
+				    .rate = 1000,
 				    .seconds = 1,
 				    .memory_mb = 1024,
 				    .seed = 1};
