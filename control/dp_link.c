@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 
 #include "dataplane/proto.h"
 #include "link_state.h"
@@ -199,6 +200,25 @@ static void on_port(struct dp_link *link, const struct proto_port *port)
 	nib_port_set(link->nib, &known);
 }
 
+static void on_host(struct dp_link *link, const struct proto_host *host)
+{
+	struct nib_seen seen = {.vlan = host->vlan,
+				.port = host->port,
+				.has_ip = host->kinds != 0,
+				.ip6 = (host->kinds & MATCH_KINDS_V6) != 0,
+				.ip = host->addr};
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	seen.last_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+	for (int i = 0; i < 6; i++)
+		seen.mac = seen.mac << 8 | host->mac[i];
+	if (host->port == PROTO_NO_PORT)
+		nib_seen_forget(link->nib, seen.mac, seen.vlan);
+	else
+		nib_seen_set(link->nib, &seen);
+}
+
 static bool on_have(struct dp_link *link, int ret)
 {
 	if (ret < 0)
@@ -260,6 +280,8 @@ static bool on_msg(struct dp_link *link, const struct proto_msg *msg)
 		on_port(link, &msg->port);
 		return true;
 	case PROTO_HOST:
+		on_host(link, &msg->host);
+		return true;
 	case PROTO_ROW_COUNTS:
 	case PROTO_TRACED:
 		if (link->hooks.told != NULL)

@@ -23,8 +23,8 @@ struct dp_link_stats {
 	int64_t in_force_ns;             // when the workers had the last one, ns since the epoch
 };
 
-// path: the dataplane's Unix socket. Learnt ports and counters go to nib (borrowed). Connects from the loop; what goes
-// wrong later is logged and tried again. NULL with err: -ENOMEM, -ENAMETOOLONG.
+// path: the dataplane's Unix socket. Learnt ports, counters and hosts go to nib (borrowed). Connects from the loop;
+// what goes wrong later is logged and tried again. NULL with err: -ENOMEM, -ENAMETOOLONG.
 struct dp_link *dp_link_create(struct event_base *base, const char *path, struct nib *nib, struct err *err);
 void dp_link_destroy(struct dp_link *link); // accepts NULL
 
@@ -32,7 +32,7 @@ void dp_link_destroy(struct dp_link *link); // accepts NULL
 struct dp_link_hooks {
 	// A session is up and what the dataplane holds is known (link_state): before the difference is sent.
 	void (*compared)(void *ctx);
-	void (*told)(void *ctx, const struct proto_msg *msg); // HOST, ROW_COUNTS or TRACED came
+	void (*told)(void *ctx, const struct proto_msg *msg); // ROW_COUNTS or TRACED came
 	void *ctx;
 };
 void dp_link_hook(struct dp_link *link, const struct dp_link_hooks *hooks); // copied; a NULL hook is left out

@@ -506,6 +506,12 @@ bool engine_changed(const struct engine *e)
 	return !d->on || d->all || d->n_requests > 0 || d->n_shares > 0;
 }
 
+void engine_count_begins(struct engine *e, int64_t now_ns)
+{
+	if (e->state.traffic.since_ns == INT64_MAX)
+		traffic_begin(&e->state.traffic, now_ns);
+}
+
 void engine_count(struct engine *e, uint64_t id, uint64_t packets, uint64_t bytes, int64_t now_ns)
 {
 	struct state *s = &e->state;

@@ -65,6 +65,8 @@ bool engine_changed(const struct engine *e); // engine_changes would find someth
 void engine_set_network(struct engine *e, const char *why);
 
 // The dataplane's counters of a request stand at so many packets and bytes (traffic.h). now_ns: as engine_advance's.
+// The dataplane begins to count, if it did not yet: older requests have met packets that nobody knows of.
+void engine_count_begins(struct engine *e, int64_t now_ns);
 void engine_count(struct engine *e, uint64_t id, uint64_t packets, uint64_t bytes, int64_t now_ns);
 
 // A number that was given out in an earlier life is not given out again: the next request gets the one after it.

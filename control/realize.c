@@ -3,7 +3,9 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <time.h>
 
+#include "dataplane/proto.h"
 #include "link_state.h"
 #include "log.h"
 #include "part_book.h"
@@ -28,12 +30,35 @@ struct realize {
 	struct realize_stats stats;
 };
 
+static int64_t clock_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+static void told(void *ctx, const struct proto_msg *msg)
+{
+	struct realize *r = ctx;
+	int64_t now_ns = clock_ns();
+
+	if (msg->type != PROTO_ROW_COUNTS)
+		return;
+	for (uint16_t i = 0; i < msg->row_counts.n; i++) {
+		const struct proto_row_count *c = &msg->row_counts.count[i];
+
+		engine_count(r->engine, c->id, c->packets, c->bytes, now_ns);
+	}
+}
+
 // Rows keep the categories that the dataplane has for them.
 static void compared(void *ctx)
 {
 	struct realize *r = ctx;
 	struct err err;
 
+	engine_count_begins(r->engine, clock_ns());
 	if (r->book != NULL && part_book_recolour(r->book, &err) < 0)
 		log_warning("categories of the dataplane's rows are not taken over: %s", err.msg);
 }
@@ -41,7 +66,7 @@ static void compared(void *ctx)
 struct realize *realize_create(struct engine *engine, struct dp_link *link, struct err *err)
 {
 	struct realize *r = calloc(1, sizeof(*r));
-	struct dp_link_hooks hooks = {.compared = compared, .ctx = r};
+	struct dp_link_hooks hooks = {.compared = compared, .told = told, .ctx = r};
 
 	if (r == NULL) {
 		err_set(err, ENOMEM, "out of memory");

@@ -201,14 +201,30 @@ static void link_down(struct dp *dp)
 	link_destroy(dp->link);
 }
 
+static int tell_up(struct dp *dp, struct err *err)
+{
+	struct dp_tell_conf conf = {.link = dp->link,
+				    .names = dp_policy_names(dp->policy),
+				    .worker = dp->worker,
+				    .n_ports = (uint16_t)dp->conf->n_ports,
+				    .host_ageing_s = dp->conf->mac_ageing_s};
+
+	dp->tell = dp_tell_create(&conf, err);
+	return dp->tell == NULL ? -err->code : 0;
+}
+
+static void tell_down(struct dp *dp)
+{
+	dp_tell_destroy(dp->tell);
+}
+
 // In this order; down in reverse. Every down also takes what is only half up, or not at all.
 static const struct {
 	int (*up)(struct dp *dp, struct err *err);
 	void (*down)(struct dp *dp);
 } steps[] = {
 	{eal_up, eal_down},       {dp_pool_up, dp_pool_down}, {ports_up, ports_down}, {scheds_up, scheds_down},
-	{policy_up, policy_down}, {worker_up, worker_down},   {link_up, link_down}, // last: who can connect finds all
-										    // running
+	{policy_up, policy_down}, {worker_up, worker_down},   {link_up, link_down},   {tell_up, tell_down},
 };
 
 static int check(const struct dp_conf *conf, struct err *err)

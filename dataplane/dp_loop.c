@@ -1,29 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 // The main lcore's loop. Whatever is due at an instant comes first, then the controller, then what can wait.
-#include <assert.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
-#include "counters.h"
 #include "dp_log.h"
 #include "dp_priv.h"
 
 #define NS_PER_MS INT64_C(1000000)
 #define PORTS_NS (100 * NS_PER_MS)
-#define COUNTERS_NS (1000 * NS_PER_MS)
 #define ADOPTION_POLL_NS 20000 // while commits wait for the worker
 #define ADOPTION_LATE_NS (100 * NS_PER_MS)
 #define REAP_STUCK_NS (1000 * NS_PER_MS)
 
-static_assert(COUNTER_N <= PROTO_COUNTERS_MAX, "the link carries all counters of a port");
-
 struct loop {
 	struct dp *dp;
-	int64_t start_ns, ports_ns, counters_ns; // CLOCK_MONOTONIC: start; when to do these next
-	int64_t awaited_ns;                      // since when a commit waits for the worker
+	int64_t start_ns, ports_ns; // CLOCK_MONOTONIC: start; when to do these next
+	int64_t awaited_ns;         // since when a commit waits for the worker
 	uint32_t awaited_gen;
 	bool late_logged, waiting; // waiting: for the first policy
 };
@@ -74,16 +69,6 @@ void dp_loop_ports(struct dp *dp)
 			port_log(port);
 		}
 		port_tell(dp, i); // sent when something changed
-	}
-}
-
-static void send_counters(struct dp *dp)
-{
-	for (uint16_t i = 0; i < dp->conf->n_ports; i++) {
-		struct proto_counters msg = {.port = i, .n = COUNTER_N};
-
-		worker_counters_get(dp->worker, i, msg.value);
-		link_counters(dp->link, &msg);
 	}
 }
 
@@ -150,7 +135,7 @@ static int64_t min_ns(int64_t a, int64_t b)
 static int64_t quiet_ns(const struct loop *l, int64_t now_ns, int64_t mono_ns)
 {
 	int64_t next_ns = dp_policy_next_ns(l->dp->policy);
-	int64_t quiet = min_ns(l->ports_ns, l->counters_ns) - mono_ns;
+	int64_t quiet = min_ns(l->ports_ns, dp_tell_next_ns(l->dp->tell)) - mono_ns;
 
 	if (next_ns != INT64_MAX)
 		quiet = min_ns(quiet, next_ns - now_ns);
@@ -183,20 +168,13 @@ static void turn(struct loop *l)
 		dp_loop_ports(l->dp);
 		l->ports_ns = mono_ns + PORTS_NS;
 	}
-	if (mono_ns >= l->counters_ns) {
-		send_counters(l->dp);
-		l->counters_ns = mono_ns + COUNTERS_NS;
-	}
+	dp_tell_turn(l->dp->tell, mono_ns);
 }
 
 void dp_loop(struct dp *dp, const volatile bool *stop)
 {
 	int64_t mono_ns = clock_ns(CLOCK_MONOTONIC);
-	struct loop l = {.dp = dp,
-			 .start_ns = mono_ns,
-			 .ports_ns = mono_ns + PORTS_NS,
-			 .counters_ns = mono_ns + COUNTERS_NS,
-			 .waiting = true};
+	struct loop l = {.dp = dp, .start_ns = mono_ns, .ports_ns = mono_ns + PORTS_NS, .waiting = true};
 
 	while (!*stop)
 		turn(&l);

@@ -6,6 +6,7 @@
 
 #include "dp.h"
 #include "dp_policy.h"
+#include "dp_tell.h"
 #include "link.h"
 #include "nic-config/port.h"
 #include "snapshot.h"
@@ -35,6 +36,7 @@ struct dp {
 	struct worker *worker;
 	bool launched; // the worker runs
 	struct link *link;
+	struct dp_tell *tell;
 };
 
 // Everything but the loop: 0, or -errno with err, and then nothing is up. conf: borrowed until dp_down. Without a

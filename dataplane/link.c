@@ -16,6 +16,7 @@
 #define TX_MAX (64U << 20)       // a controller that does not read this much is cut off
 #define PENDING_MAX 1024         // commits of one turn or waiting for the workers
 #define TRACES_MAX 64            // questions of one turn
+#define TELL_MAX 65536           // bytes that wait for the next turn
 
 struct buffer {
 	uint8_t *data;
@@ -481,16 +482,16 @@ void link_port(struct link *link, const struct proto_port *port)
 	send_msg(link, &msg);
 }
 
-void link_counters(struct link *link, const struct proto_counters *counters)
+uint64_t link_session(const struct link *link)
 {
-	struct proto_msg msg = {.type = PROTO_COUNTERS, .counters = *counters};
-
-	send_msg(link, &msg);
+	return link->fd >= 0 && link->greeted ? link->session : 0;
 }
 
 void link_tell(struct link *link, const struct proto_msg *msg)
 {
-	send_msg(link, msg);
+	enqueue(link, msg);
+	if (link->tx.len >= TELL_MAX)
+		flush(link);
 }
 
 bool link_next_trace(struct link *link, struct proto_trace *out)

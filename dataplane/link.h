@@ -43,8 +43,9 @@ uint32_t link_awaits_gen(const struct link *link);
 
 // Remembered for later sessions, sent now when something changed.
 void link_port(struct link *link, const struct proto_port *port);
-void link_counters(struct link *link, const struct proto_counters *counters);
-// ROW_COUNTS, HOST or TRACED, to the session that is up, if any.
+// The number of the session that is up, its HELLO answered; 0: there is none.
+uint64_t link_session(const struct link *link);
+// COUNTERS, ROW_COUNTS, HOST or TRACED, to the session that is up, if any: at the next link_turn, or when it is much.
 void link_tell(struct link *link, const struct proto_msg *msg);
 // The next question that came and has not been handed out; false: none. The caller answers it with TRACED.
 bool link_next_trace(struct link *link, struct proto_trace *out);

@@ -37,6 +37,7 @@ struct names {
 	struct base {
 		uint64_t packets, bytes;
 	} * base;                           // by counter slot: what it was seen at last
+	struct counter_entry **counter_at;  // by counter slot
 	struct id_map by_share, by_request; // of node_entry, counter_entry
 	STAILQ_HEAD(, node_entry) nodes_resting;
 	STAILQ_HEAD(, counter_entry) counters_resting;
@@ -71,7 +72,8 @@ struct names *names_create(struct err *err)
 	}
 	if (n == NULL || n->nodes == NULL || pool_init(&n->node_pool, NAMES_ROOT + 1, NAMES_NODES_MAX) < 0 ||
 	    pool_init(&n->counter_pool, 0, NAMES_COUNTERS_MAX) < 0 ||
-	    (n->base = calloc(NAMES_COUNTERS_MAX, sizeof(*n->base))) == NULL) {
+	    (n->base = calloc(NAMES_COUNTERS_MAX, sizeof(*n->base))) == NULL ||
+	    (n->counter_at = calloc(NAMES_COUNTERS_MAX, sizeof(*n->counter_at))) == NULL) {
 		err_set(err, ENOMEM, "no memory for the names of shares and requests");
 		names_destroy(n);
 		return NULL;
@@ -99,6 +101,7 @@ void names_destroy(struct names *n)
 	free(n->node_pool.free);
 	free(n->counter_pool.free);
 	free(n->base);
+	free(n->counter_at);
 	free(n->nodes);
 	free(n);
 }
@@ -183,6 +186,7 @@ int64_t names_counter_take(struct names *n, uint64_t id, struct err *err)
 		return err_set(err, ENOSPC, "more than %u requests", NAMES_COUNTERS_MAX);
 	}
 	e->n_rows = 1;
+	n->counter_at[slot] = e;
 	e->count = (struct names_count){
 		id, slot, n->base[slot].packets, n->base[slot].bytes, n->base[slot].packets, n->base[slot].bytes};
 	return slot;
@@ -222,15 +226,20 @@ void names_reap(struct names *n, uint32_t oldest_gen, int64_t now_ns)
 		if (c->n_rows > 0)
 			continue;
 		n->base[c->count.slot] = (struct base){c->count.seen_packets, c->count.seen_bytes};
+		n->counter_at[c->count.slot] = NULL;
 		pool_give(&n->counter_pool, c->count.slot);
 		free(id_map_take(&n->by_request, c->count.id));
 	}
 }
 
-void names_each_counter(struct names *n, void (*fn)(void *ctx, struct names_count *count), void *ctx)
+struct names_count *names_counter_at(struct names *n, uint32_t slot)
 {
-	struct counter_entry *e;
+	struct counter_entry *e = n->counter_at[slot];
 
-	for (uint32_t at = 0; (e = id_map_next(&n->by_request, &at)) != NULL;)
-		fn(ctx, &e->count);
+	return e == NULL ? NULL : &e->count;
+}
+
+uint32_t names_counters_end(const struct names *n)
+{
+	return n->counter_pool.next;
 }

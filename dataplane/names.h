@@ -63,5 +63,6 @@ struct names_count {
 // Slots whose last snapshot is older than oldest_gen may be given out again, counters also not before they have rested
 // so long that workers have counted all they had.
 void names_reap(struct names *names, uint32_t oldest_gen, int64_t now_ns);
-// Every counter that is in use or rests, in no order. fn may change what is the caller's.
-void names_each_counter(struct names *names, void (*fn)(void *ctx, struct names_count *count), void *ctx);
+// The counter in this slot, in use or resting; NULL: none. What was seen is the caller's to change.
+struct names_count *names_counter_at(struct names *names, uint32_t slot);
+uint32_t names_counters_end(const struct names *names); // no slot from this one on was ever used

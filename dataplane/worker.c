@@ -24,6 +24,7 @@
 #include "pkt.h"
 #include "sched.h"
 #include "sched_log.h"
+#include "sights.h"
 #include "snapshot.h"
 
 #define PREFETCH_AHEAD 3
@@ -63,6 +64,7 @@ struct worker {
 	uint32_t tick_shift, tick; // tick = now_tsc >> tick_shift, about a millisecond
 	uint64_t tsc_hz;
 	struct fdb *fdb;
+	struct sights *sights;
 	struct rte_mempool *pool;
 	struct sched_limits *limits;
 	struct sched_log *log;
@@ -88,6 +90,9 @@ static int memory_up(struct worker *w, const struct worker_conf *conf, struct er
 	w->fdb = fdb_create(FDB_ENTRIES, (uint32_t)RTE_MIN(ageing, UINT32_MAX), rte_rand(), err);
 	if (w->fdb == NULL)
 		return -err->code;
+	w->sights = sights_create((uint32_t)RTE_MIN(ageing / 4, UINT32_MAX), err);
+	if (w->sights == NULL)
+		return -err->code;
 	w->counts = calloc(NAMES_COUNTERS_MAX, sizeof(*w->counts));
 	if (w->counts == NULL)
 		return err_set(err, ENOMEM, "worker: no memory for counters");
@@ -99,6 +104,7 @@ static void memory_down(struct worker *w)
 {
 	combine_destroy(w->combine);
 	free(w->counts);
+	sights_destroy(w->sights);
 	fdb_destroy(w->fdb);
 }
 
@@ -330,8 +336,10 @@ static void learn(struct worker *w, struct port *in, const struct pkt *pkt)
 	};
 	enum fdb_learned how = fdb_learn(w->fdb, pkt->vlan, pkt->src_mac, (uint16_t)(in - w->port), w->tick);
 
-	if (unlikely(how != FDB_KNOWN))
-		counters_add(&in->counters, counter[how], 1);
+	if (likely(how == FDB_KNOWN))
+		return;
+	counters_add(&in->counters, counter[how], 1);
+	sights_note(w->sights, pkt, (uint16_t)(in - w->port), w->tick);
 }
 
 static void forward(struct worker *w, struct port *in, struct rte_mbuf *m, const struct pkt *pkt,
@@ -397,6 +405,7 @@ static uint16_t receive(struct worker *w, struct port *in, const struct snapshot
 			fdb_prefetch(w->fdb, pkt[i].vlan, pkt[i].dst_mac);
 		}
 	}
+	sights_note_burst(w->sights, pkt, n, (uint16_t)(in - w->port), w->tick);
 	phase_end(w, WORKER_PARSE);
 	cls_run(s->cls, pkt, n, met);
 	for (uint16_t i = 0; i < n && n_categories > 0; i++)
@@ -574,6 +583,11 @@ void worker_phases_get(const struct worker *w, struct worker_phases *out)
 const struct row_count *worker_row_counts(const struct worker *w)
 {
 	return w->counts;
+}
+
+bool worker_next_sight(struct worker *w, struct sight *out)
+{
+	return sights_next(w->sights, out);
 }
 
 uint32_t worker_n_addresses(const struct worker *w)

@@ -17,6 +17,7 @@ struct sched;
 struct sched_limits;
 struct names_node;
 struct row_count;
+struct sight;
 struct sched_log;
 struct snapshot_slot;
 struct worker;
@@ -78,5 +79,7 @@ void worker_phases_get(const struct worker *w, struct worker_phases *out);
 // Any thread. What the requests of rows were met by, by counter slot (names.h), up to some 100 ms ago: numbers that
 // only grow, each whole.
 const struct row_count *worker_row_counts(const struct worker *w);
+// Link thread. Where senders were met, oldest first, not each time (sights.h); false: no more.
+bool worker_next_sight(struct worker *w, struct sight *out);
 // Any thread. Addresses known now.
 uint32_t worker_n_addresses(const struct worker *w);

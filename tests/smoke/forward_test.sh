@@ -35,6 +35,21 @@ check "broadcasts reach others" bash -c "ip netns exec h1 ping -n -b -c 2 -i 0.1
 arrivals_stop flood3
 check "and everybody else" [ -s "$RUN_DIR/flood3.arrivals" ]
 
+# who is where, and what requests count
+seen_at() { # PORT HOST_NUMBER
+	panectl --json "where $SUBNET.$2." | grep -F "\"mac\":\"$(host_mac "$2")\"" | grep -F "\"port\":\"$1\""
+}
+check "a host is known by its port" wait_for 3 seen_at p-h1 1
+check "others, too" wait_for 3 seen_at p-h3 3
+panectl "allow(srcHost=h1, dstHost=h2, transport=ICMP) on rootShare." >/dev/null || check "an allow is accepted" false
+sleep 0.5 # it is in force long before
+at h1 ping -n -q -c 25 -i 0.01 -s 58 h2 >/dev/null
+counted() {
+	panectl --json "traffic(srcHost=h1) on rootShare." | tee "$RUN_DIR/traffic.json" | grep -q '"packets":25[,}]'
+}
+check "a request counts its packets" wait_for 3 counted
+check "and their bytes" grep -q '"bytes":2500[,}]' "$RUN_DIR/traffic.json"
+
 # tags as they are, whether or not this kernel knows VLAN interfaces
 tag_passes() { # TAGS_HEX PATTERN
 	local header frame

@@ -307,7 +307,7 @@ static void ports_and_counters_reach_the_nib(void **state)
 	struct fixture *f = *state;
 	struct proto_port port = {
 		.port = 3, .up = 1, .mac = {2}, .rate_bps = 100000000, .name = "p1", .device = "tap:x"};
-	struct proto_counters counters = {.port = 3, .n = 2, .value = {17, 18}};
+	struct proto_msg counters = {.type = PROTO_COUNTERS, .counters = {.port = 3, .n = 2, .value = {17, 18}}};
 
 	link_port(f->dp.link, &port);
 	turn_until(f, nib_n_ports(f->nib) == 1);
@@ -317,7 +317,7 @@ static void ports_and_counters_reach_the_nib(void **state)
 	port.up = 0;
 	link_port(f->dp.link, &port);
 	turn_until(f, !nib_port_at(f->nib, 0)->up);
-	link_counters(f->dp.link, &counters);
+	link_tell(f->dp.link, &counters);
 	turn_until(f, nib_port_at(f->nib, 0)->n_counters == 2);
 	assert_int_equal(nib_port_at(f->nib, 0)->counter[1], 18);
 }
