@@ -4,6 +4,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <event2/event.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -35,6 +36,7 @@ struct controller {
 	struct engine *engine;
 	struct auth_rule *auth_rules;
 	SSL_CTX *tls;
+	struct event *hangup;
 	struct server *server;
 	struct meter *meter; // statements a second
 	struct recovery *recovery;
@@ -131,6 +133,34 @@ static unsigned int raise_file_limit(unsigned int max_sessions)
 	return (unsigned int)(files.rlim_cur > 2 * others ? files.rlim_cur - others : others);
 }
 
+static struct tls_files tls_files_of(const struct config *config)
+{
+	return (struct tls_files){config->tls.cert, config->tls.key, config->tls.ca, config->tls.crl};
+}
+
+// Certificates and what is revoked are read again. What cannot be used changes nothing.
+static void on_hangup(evutil_socket_t fd, short what, void *ctx)
+{
+	struct controller *c = ctx;
+	const struct tls_files files = tls_files_of(c->conf->config);
+	struct err err;
+	SSL_CTX *tls;
+
+	(void)fd;
+	(void)what;
+	if (c->tls == NULL)
+		return;
+	tls = tls_server_renew(&files, c->tls, NULL, &err);
+	if (tls == NULL) {
+		log_error("SIGHUP: TLS goes on with the certificates of before: %s", err.msg);
+		return;
+	}
+	server_renew_tls(c->server, tls);
+	SSL_CTX_free(c->tls);
+	c->tls = tls;
+	log_info("SIGHUP: certificates and revocation list were read again");
+}
+
 static int server_up(struct controller *c, struct err *err)
 {
 	const struct config *config = c->conf->config;
@@ -139,7 +169,7 @@ static int server_up(struct controller *c, struct err *err)
 				   .user_exists = user_exists,
 				   .ctx = c,
 				   .max_sessions_per_user = config->limits.sessions};
-	const struct tls_files files = {config->tls.cert, config->tls.key, config->tls.ca, config->tls.crl};
+	const struct tls_files files = tls_files_of(config);
 	char path[RUNDIR_PATH_MAX];
 
 	conf.max_sessions =
@@ -157,11 +187,16 @@ static int server_up(struct controller *c, struct err *err)
 		return -EINVAL;
 	conf.tls = c->tls;
 	c->server = server_create(loop_base(c->loop), &conf, err);
-	return c->server != NULL ? 0 : -EIO;
+	if (c->server == NULL)
+		return -EIO;
+	c->hangup = evsignal_new(loop_base(c->loop), SIGHUP, on_hangup, c);
+	return c->hangup != NULL && evsignal_add(c->hangup, NULL) == 0 ? 0 : err_set(err, ENOMEM, "out of memory");
 }
 
 static void server_down(struct controller *c)
 {
+	if (c->hangup != NULL)
+		event_free(c->hangup);
 	server_destroy(c->server);
 	SSL_CTX_free(c->tls);
 	free(c->auth_rules);

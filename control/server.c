@@ -15,6 +15,7 @@
 
 #include "log.h"
 #include "session.h"
+#include "tls.h"
 
 #define TURN_STATEMENTS 512 // of one session in one turn
 #define TURN_SESSIONS 64
@@ -165,6 +166,22 @@ void server_end_sessions(struct server *s, const char *user, const char *why)
 	TAILQ_FOREACH (x, &s->sessions, link)
 		if (strcmp(x->speaker.user, user) == 0)
 			session_end(x, why);
+}
+
+void server_renew_tls(struct server *s, SSL_CTX *tls)
+{
+	struct session *x;
+	const char *why;
+	char text[128];
+
+	s->conf.tls = tls;
+	TAILQ_FOREACH (x, &s->sessions, link) {
+		if (x->ssl == NULL || x->state == SESSION_HANDSHAKE || x->state == SESSION_CLOSING ||
+		    (why = tls_refuses(x->ssl, tls)) == NULL)
+			continue;
+		snprintf(text, sizeof(text), "its certificate: %s", why);
+		session_end(x, text);
+	}
 }
 
 void server_stats(const struct server *s, struct server_stats *out)

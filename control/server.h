@@ -75,4 +75,6 @@ void server_tell(struct server *s, const char *user, const char *line);
 void server_send(struct server *s);
 // Ends the sessions that speak as the user, whatever the host and application.
 void server_end_sessions(struct server *s, const char *user, const char *why);
+// From now on TLS is spoken with this one (borrowed). Sessions whose certificates it does not accept end.
+void server_renew_tls(struct server *s, SSL_CTX *tls);
 void server_stats(const struct server *s, struct server_stats *out);

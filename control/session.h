@@ -75,6 +75,7 @@ void session_end(struct session *x, const char *why);
 // Among session.c, session_open.c and session_login.c:
 bool session_start(struct session *x); // from here on bytes are read; false: out of memory
 void session_on_handshake(struct session *x, short what);
+void session_watch_certificate(struct session *x); // logged in over TLS: it ends when its certificate does
 void session_login(struct session *x, const char *text, size_t len);
 void session_refuse_login(struct session *x, enum reply_code code, const char *why);
 void session_hold(struct session *x, const char *text); // back until session_send

@@ -60,6 +60,8 @@ static void logged_in(struct session *x, const struct principal *p)
 	x->state = SESSION_OPEN;
 	principal_format(p, x->name, sizeof(x->name));
 	event_del(x->deadline);
+	if (x->ssl != NULL)
+		session_watch_certificate(x);
 	log_info("session: %s speaks as %s", x->peer, x->name);
 	session_hear(x, x->json);
 	if (x->json) {

@@ -11,6 +11,8 @@
 #include "session.h"
 #include "tls.h"
 
+#define LOOK_S 60 // between two looks whether a certificate is over
+
 static void on_deadline(evutil_socket_t fd, short what, void *ctx);
 
 static bool may_open(const struct server *s, uid_t uid, struct err *err)
@@ -149,33 +151,47 @@ static void refuse_handshake(struct session *x, unsigned long error)
 	session_destroy(x);
 }
 
+// Without a valid certificate there is no handshake; but the rules may have changed while it went on.
+static int prove(struct session *x, struct err *err)
+{
+	X509 *cert = SSL_get0_peer_certificate(x->ssl);
+	const char *why = cert == NULL ? "no client certificate" : tls_refuses(x->ssl, x->server->conf.tls);
+
+	return why != NULL ? err_set(err, EACCES, "certificate: %s", why) : tls_principal(cert, &x->certified, err);
+}
+
 void session_on_handshake(struct session *x, short what)
 {
 	struct err err;
-	X509 *cert;
 
 	if ((what & BEV_EVENT_CONNECTED) == 0) {
 		refuse_handshake(x, bufferevent_get_openssl_error(x->bev));
-		return;
-	}
-	// Without a valid one there is no handshake.
-	cert = SSL_get1_peer_certificate(x->ssl);
-	if (cert == NULL)
-		err_set(&err, EACCES, "no client certificate");
-	if (cert == NULL || tls_principal(cert, &x->certified, &err) < 0) {
+	} else if (prove(x, &err) < 0) {
 		x->state = SESSION_LOGIN;
 		session_refuse_login(x, REPLY_NOT_PRINCIPAL, err.msg);
 	} else {
 		greet(x);
 	}
-	X509_free(cert);
+}
+
+void session_watch_certificate(struct session *x)
+{
+	int64_t left_s = tls_seconds_left(x->ssl);
+
+	// In steps, since the clock that certificates go by may be set.
+	wait_for(x, left_s > LOOK_S ? LOOK_S * 1000 : left_s < 0 ? 0 : (unsigned int)left_s * 1000 + 1000);
 }
 
 static void on_deadline(evutil_socket_t fd, short what, void *ctx)
 {
 	struct session *x = ctx;
 
-	if (x->state == SESSION_HANDSHAKE)
+	if (x->state == SESSION_OPEN || x->state == SESSION_SKIPPING) {
+		if (tls_seconds_left(x->ssl) < 0)
+			session_end(x, "its certificate: certificate has expired");
+		else
+			session_watch_certificate(x);
+	} else if (x->state == SESSION_HANDSHAKE)
 		refuse_handshake(x, 0);
 	else if (x->state == SESSION_LOGIN)
 		session_refuse_login(x, REPLY_LIMIT, "no name came in time");

@@ -39,6 +39,7 @@ static void look(struct supervisor *s, int64_t now_ns);
 static void stop_all(struct supervisor *s);
 static int wait_signal(int64_t wait_ns);
 static void notify(const char *state);
+static void pass_on(const struct supervisor *s, int sig);
 
 int supervise_run(struct supervise_child *children, unsigned int n_children)
 {
@@ -68,7 +69,7 @@ int supervise_run(struct supervise_child *children, unsigned int n_children)
 		if (sig == SIGTERM || sig == SIGINT)
 			s.stop = true;
 		else if (sig == SIGHUP)
-			log_info("SIGHUP: the configuration is read at start only");
+			pass_on(&s, SIGHUP);
 		reap(&s, loop_uptime_ns());
 		log_flush(false);
 	}
@@ -216,6 +217,16 @@ static void signal_all(const struct supervisor *s, int sig)
 {
 	for (unsigned int i = 0; i < s->n_children; i++) {
 		if (s->children[i].pid > 0)
+			kill(s->children[i].pid, sig);
+	}
+}
+
+// Who is not up yet reads everything anyway, and might not be ready for a signal.
+static void pass_on(const struct supervisor *s, int sig)
+{
+	log_info("SIGHUP: certificates are read again, the configuration at start only");
+	for (unsigned int i = 0; i < s->n_children; i++) {
+		if (s->children[i].pid > 0 && s->children[i].up)
 			kill(s->children[i].pid, sig);
 	}
 }

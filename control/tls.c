@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #define URI_SCHEME "pane:"
 
@@ -44,12 +45,27 @@ static bool load_crl(SSL_CTX *ctx, const char *path)
 	       X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK) == 1;
 }
 
-static int load(SSL_CTX *ctx, const struct tls_files *files, enum tls_file *wrong, struct err *err)
+static bool keep_own(SSL_CTX *ctx, SSL_CTX *old)
 {
-	if (SSL_CTX_use_certificate_chain_file(ctx, files->cert) != 1)
-		return bad(wrong, TLS_FILE_CERT, files->cert, err);
-	if (SSL_CTX_use_PrivateKey_file(ctx, files->key, SSL_FILETYPE_PEM) != 1 || SSL_CTX_check_private_key(ctx) != 1)
-		return bad(wrong, TLS_FILE_KEY, files->key, err);
+	STACK_OF(X509) *chain = NULL;
+
+	SSL_CTX_get0_chain_certs(old, &chain);
+	return SSL_CTX_use_cert_and_key(ctx, SSL_CTX_get0_certificate(old), SSL_CTX_get0_privatekey(old), chain, 1) ==
+	       1;
+}
+
+static int load(SSL_CTX *ctx, const struct tls_files *files, SSL_CTX *old, enum tls_file *wrong, struct err *err)
+{
+	if (old != NULL && (access(files->cert, R_OK) < 0 || access(files->key, R_OK) < 0)) {
+		if (!keep_own(ctx, old))
+			return bad(wrong, TLS_FILE_CERT, files->cert, err);
+	} else {
+		if (SSL_CTX_use_certificate_chain_file(ctx, files->cert) != 1)
+			return bad(wrong, TLS_FILE_CERT, files->cert, err);
+		if (SSL_CTX_use_PrivateKey_file(ctx, files->key, SSL_FILETYPE_PEM) != 1 ||
+		    SSL_CTX_check_private_key(ctx) != 1)
+			return bad(wrong, TLS_FILE_KEY, files->key, err);
+	}
 	if (SSL_CTX_load_verify_file(ctx, files->ca) != 1)
 		return bad(wrong, TLS_FILE_CA, files->ca, err);
 	if (files->crl != NULL && !load_crl(ctx, files->crl))
@@ -57,7 +73,8 @@ static int load(SSL_CTX *ctx, const struct tls_files *files, enum tls_file *wron
 	return 0;
 }
 
-static SSL_CTX *create(const SSL_METHOD *method, const struct tls_files *files, enum tls_file *wrong, struct err *err)
+static SSL_CTX *create(const SSL_METHOD *method, const struct tls_files *files, SSL_CTX *old, enum tls_file *wrong,
+		       struct err *err)
 {
 	SSL_CTX *ctx = SSL_CTX_new(method);
 
@@ -69,7 +86,7 @@ static SSL_CTX *create(const SSL_METHOD *method, const struct tls_files *files, 
 		SSL_CTX_free(ctx);
 		return NULL;
 	}
-	if (load(ctx, files, wrong, err) < 0) {
+	if (load(ctx, files, old, wrong, err) < 0) {
 		SSL_CTX_free(ctx);
 		return NULL;
 	}
@@ -83,7 +100,12 @@ static SSL_CTX *create(const SSL_METHOD *method, const struct tls_files *files, 
 
 SSL_CTX *tls_server_create(const struct tls_files *files, enum tls_file *wrong, struct err *err)
 {
-	SSL_CTX *ctx = create(TLS_server_method(), files, wrong, err);
+	return tls_server_renew(files, NULL, wrong, err);
+}
+
+SSL_CTX *tls_server_renew(const struct tls_files *files, SSL_CTX *old, enum tls_file *wrong, struct err *err)
+{
+	SSL_CTX *ctx = create(TLS_server_method(), files, old, wrong, err);
 
 	if (ctx == NULL)
 		return NULL;
@@ -96,7 +118,7 @@ SSL_CTX *tls_server_create(const struct tls_files *files, enum tls_file *wrong, 
 
 SSL_CTX *tls_client_create(const struct tls_files *files, enum tls_file *wrong, struct err *err)
 {
-	SSL_CTX *ctx = create(TLS_client_method(), files, wrong, err);
+	SSL_CTX *ctx = create(TLS_client_method(), files, NULL, wrong, err);
 
 	if (ctx != NULL)
 		SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
@@ -161,6 +183,38 @@ int tls_principal(const X509 *cert, struct principal *out, struct err *err)
 	if (principal_parse(name, out, &why) < 0)
 		return err_set(err, EINVAL, "the certificate's name \"%.64s\": %s", name, why.msg);
 	return 0;
+}
+
+const char *tls_refuses(const SSL *ssl, SSL_CTX *ctx)
+{
+	X509 *cert = SSL_get0_peer_certificate(ssl);
+	X509_STORE_CTX *check = X509_STORE_CTX_new();
+	int error = X509_V_ERR_OUT_OF_MEM;
+
+	if (cert == NULL)
+		error = X509_V_ERR_APPLICATION_VERIFICATION;
+	else if (check != NULL &&
+		 X509_STORE_CTX_init(check, SSL_CTX_get_cert_store(ctx), cert, SSL_get_peer_cert_chain(ssl)) == 1 &&
+		 X509_STORE_CTX_set_default(check, "ssl_client") == 1)
+		error = X509_verify_cert(check) == 1 ? X509_V_OK : X509_STORE_CTX_get_error(check);
+	X509_STORE_CTX_free(check);
+	ERR_clear_error();
+	return error == X509_V_OK || error == X509_V_ERR_CRL_HAS_EXPIRED ? NULL : X509_verify_cert_error_string(error);
+}
+
+int64_t tls_seconds_left(const SSL *ssl)
+{
+	STACK_OF(X509) *chain = SSL_get0_verified_chain(ssl);
+	int64_t least = INT64_MAX;
+
+	for (int i = 0; i < sk_X509_num(chain); i++) {
+		int days, seconds;
+
+		if (ASN1_TIME_diff(&days, &seconds, NULL, X509_get0_notAfter(sk_X509_value(chain, i))) == 1 &&
+		    days * INT64_C(86400) + seconds < least)
+			least = days * INT64_C(86400) + seconds;
+	}
+	return least;
 }
 
 void tls_why(const SSL *ssl, unsigned long error, char *buf, size_t size)

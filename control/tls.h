@@ -7,6 +7,7 @@
 #pragma once
 #include <openssl/ssl.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "hft/err.h"
 #include "speaker.h"
@@ -28,8 +29,15 @@ enum tls_file {
 
 // NULL with err; *wrong (may be NULL) says which file it is about. SSL_CTX_free by the caller, NULL is fine.
 SSL_CTX *tls_server_create(const struct tls_files *files, enum tls_file *wrong, struct err *err);
+// The same from files that have changed while `old` is in use. Where certificate and key may not be read any more (the
+// process has given up its rights since), those of `old` stay.
+SSL_CTX *tls_server_renew(const struct tls_files *files, SSL_CTX *old, enum tls_file *wrong, struct err *err);
 SSL_CTX *tls_client_create(const struct tls_files *files, enum tls_file *wrong, struct err *err);
 // The principal that a certificate proves. -EINVAL: it names none, or more than one.
 int tls_principal(const X509 *cert, struct principal *out, struct err *err);
+// Why the certificate that the peer has shown is not accepted by ctx (any more), a sentence's part; NULL: it is. That a
+// revocation list is out of date ends no session.
+const char *tls_refuses(const SSL *ssl, SSL_CTX *ctx);
+int64_t tls_seconds_left(const SSL *ssl); // until a certificate of the peer is over; negative: it is
 // Why a handshake failed, for a log line; error is OpenSSL's (0: the peer went away, or was too slow).
 void tls_why(const SSL *ssl, unsigned long error, char *buf, size_t size);

@@ -8,6 +8,7 @@
 #                    `_` for @ and /. The name is the certificate's URI pane:NAME, and its common name where it fits.
 #     --host NAME    what the server is called besides localhost, 127.0.0.1, ::1 and this host's name; repeatable
 #     --days N       how long the certificates are good (default 365)
+#     --seconds N    how long the clients' certificates that are made are good, instead
 #     --expired      the clients' certificates that are made are over already
 #     --revoke       the certificates of NAME... are revoked instead: they go into DIR/ca.crl
 #
@@ -15,11 +16,12 @@
 set -euo pipefail
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
 
-days=365 expired= revoke= hosts=()
+days=365 seconds= expired= revoke= hosts=()
 while [ $# -gt 0 ]; do
 	case $1 in
 	--host) hosts+=("$2") && shift ;;
 	--days) days=$2 && shift ;;
+	--seconds) seconds=$2 && shift ;;
 	--expired) expired=1 ;;
 	--revoke) revoke=1 ;;
 	-h | --help)
@@ -132,6 +134,7 @@ for name; do
 	[ "${#name}" -gt 64 ] || dn="commonName = $name"
 	over=()
 	[ -z "$expired" ] || over=(-startdate 20200101000000Z -enddate 20200102000000Z)
+	[ -z "$seconds" ] || over=(-enddate "$(date -u -d "+$seconds seconds" +%Y%m%d%H%M%SZ)")
 	issue "$file" client "${dn//\$/\\\$}" "URI:pane:${name//\$/\\\$}" ${over[@]+"${over[@]}"}
 done
 config "commonName = x" "URI:pane:x" >config

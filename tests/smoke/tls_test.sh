@@ -32,6 +32,7 @@ check "the key of another certificate" wrong 's/server\.key/alice.key/' 'wrong\.
 check "a CA that is a key" wrong 's/ca\.crt/ca.key/' 'wrong\.yaml:9: tls\.ca: '
 check "no address" wrong 's/127.0.0.1:4243/everywhere/' 'wrong\.yaml:6: tls\.listen: expected ADDRESS:PORT'
 check "a missing key" wrong '/key:/d' 'wrong\.yaml:5: tls: the key key is missing'
+"$TOP/scripts/make-test-ca.sh" "$ca" trudy >/dev/null
 start_or_fail "$RUN_DIR/config.yaml"
 
 tls() { # FOLDER NAME ARGS...
@@ -68,5 +69,48 @@ check "which is logged" logged 'TLS session from 127\.0\.0\.1 refused: no client
 check "no TLS at all" bash -c 'exec 3<>/dev/tcp/127.0.0.1/4243; printf "root.\ntime.\n" >&3; ! timeout 5 cat <&3 | grep -a Login'
 check "--tls without a key: status 2" bash -c "'$(program panectl)' --tls localhost:4243 --cert x 'time.' 2>&1 | grep -- '--tls needs --key, too'"
 check "a refusal is status 1" refused 1 'refused \(dup_user\)|refused \(not_root\)' "$ca" alice 'AddUser alice.'
+# Sessions that stand while the rules change: they print their events, and why they end.
+tls "$ca" root 'AddUser trudy.' 'AddUser brief.' >/dev/null
+standing() { # NAME: leaves NAME.events and NAME.status
+	(
+		rc=0
+		"$(program panectl)" --tls localhost:4243 --cert "$ca/$1.crt" --key "$ca/$1.key" --ca "$ca/ca.crt" events --json \
+			>"$RUN_DIR/$1.events" 2>/dev/null || rc=$?
+		echo "$rc" >"$RUN_DIR/$1.status"
+	) &
+}
+within_5s() {
+	for _ in $(seq 1 50); do
+		! "$@" || return 0
+		sleep 0.1
+	done
+	return 1
+}
+speaks() {
+	within_5s grep -qE "session: 127\.0\.0\.1 speaks as $1\$" "$RUN_DIR/log"
+}
+ended() { # NAME WHY
+	within_5s test -s "$RUN_DIR/$1.status" && cat "$RUN_DIR/$1.events" && grep -q "\"session_end\".*$2" "$RUN_DIR/$1.events"
+}
+standing trudy
+standing alice_10.0.0.5_ssh
+check "a session" speaks trudy
+check "and another" speaks alice@10.0.0.5/ssh
+"$TOP/scripts/make-test-ca.sh" --revoke "$ca" trudy
+check "a list that is not read again revokes nothing" tls "$ca" trudy 'time.'
+cp "$ca/ca.crl" "$RUN_DIR/good.crl"
+echo 'no list' >"$ca/ca.crl"
+kill -HUP "$switch_pid"
+check "one that cannot be read is told" within_5s logged 'TLS goes on with the certificates of before: .*ca\.crl'
+check "and changes nothing" tls "$ca" trudy 'time.'
+cp "$RUN_DIR/good.crl" "$ca/ca.crl"
+kill -HUP "$switch_pid"
+check "read again, it ends the session of who is revoked" ended trudy 'certificate revoked'
+check "who cannot come back" refused 3 'certificate revoked' "$ca" trudy 'time.'
+check "the other session goes on" test ! -e "$RUN_DIR/alice_10.0.0.5_ssh.status"
+"$TOP/scripts/make-test-ca.sh" --seconds 3 "$ca" brief
+standing brief
+check "a session of a certificate that is over in 3 s" speaks brief
+check "ends with it" ended brief 'expired'
 check "scripts go over TLS, too" bash -c "echo 'time. ListShares.' | '$(program panectl)' --tls 127.0.0.1:4243 --cert '$ca/alice.crt' --key '$ca/alice.key' --ca '$ca/ca.crt' --json | grep -c '\"ok\":true' | grep -qx 2"
 finish

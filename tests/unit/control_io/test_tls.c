@@ -344,6 +344,25 @@ static void files_that_are_wrong_are_named(void **state)
 	assert_int_equal(wrong, TLS_FILE_CRL);
 }
 
+static void what_may_not_be_read_any_more_serves_on(void **state)
+{
+	struct paths p;
+	struct tls_files files = files_of(&p, ca_dir, "server");
+	SSL_CTX *first, *second;
+	struct err err;
+
+	first = tls_server_create(&files, NULL, &err);
+	assert_non_null(first);
+	files.key = "nowhere.key";
+	assert_null(tls_server_create(&files, NULL, &err));
+	second = tls_server_renew(&files, first, NULL, &err);
+	assert_non_null(second);
+	assert_ptr_equal(SSL_CTX_get0_privatekey(second), SSL_CTX_get0_privatekey(first));
+	SSL_CTX_free(first);
+	assert_int_equal(SSL_CTX_check_private_key(second), 1);
+	SSL_CTX_free(second);
+}
+
 static void a_server_of_another_name_or_authority_is_not_trusted(void **state)
 {
 	const struct fixture *f = *state;
@@ -374,6 +393,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_slow_reader_over_tls_gets_every_answer, setup, server_stop),
 		cmocka_unit_test_setup_teardown(the_end_of_input_over_tls_is_answered, setup, server_stop),
 		cmocka_unit_test(files_that_are_wrong_are_named),
+		cmocka_unit_test(what_may_not_be_read_any_more_serves_on),
 		cmocka_unit_test_setup_teardown(a_server_of_another_name_or_authority_is_not_trusted, setup,
 						server_stop),
 	};
