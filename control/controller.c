@@ -339,16 +339,29 @@ static void realize_down(struct controller *c)
 	realize_destroy(c->realize);
 }
 
+static void on_kept(void *ctx, uint64_t request, const char *why)
+{
+	struct controller *c = ctx;
+
+	engine_kept(c->engine, request, why);
+}
+
 static int openflow_up(struct controller *c, struct err *err)
 {
 	if (c->conf->config->openflow_listen == NULL)
 		return 0;
 	c->openflow = of_server_create(loop_base(c->loop), c->conf->config->openflow_listen, c->nib, err);
-	return c->openflow != NULL ? 0 : -EIO;
+	if (c->openflow == NULL)
+		return -EIO;
+	of_server_on_kept(c->openflow, on_kept, c);
+	engine_ask_network(c->engine, of_server_fit, c->openflow);
+	return 0;
 }
 
 static void openflow_down(struct controller *c)
 {
+	if (c->engine != NULL)
+		engine_ask_network(c->engine, NULL, NULL);
 	of_server_destroy(c->openflow);
 }
 

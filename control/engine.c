@@ -8,6 +8,7 @@
 
 #include "answer.h"
 #include "cmd_parse.h"
+#include "network.h"
 #include "override.h"
 #include "policy.h"
 #include "query.h"
@@ -527,18 +528,22 @@ void engine_skip_number(struct engine *e)
 
 void engine_set_network(struct engine *e, const char *why)
 {
-	snprintf(e->state.network_why, sizeof(e->state.network_why), "%.*s", (int)sizeof(e->state.network_why) - 1,
-		 why != NULL ? why : "");
-}
-
-int engine_policy(const struct engine *e, int64_t now_ns, struct tree *tree)
-{
-	return policy_build(&e->state, now_ns, tree);
+	network_set(&e->state, why);
 }
 
 int engine_policy_all(const struct engine *e, int64_t now_ns, struct tree *tree, struct demands *demands)
 {
 	return policy_build_all(&e->state, now_ns, tree, demands);
+}
+
+void engine_ask_network(struct engine *e, engine_fit_fn *fn, void *ctx)
+{
+	e->state.ask_network = (struct network_ask){fn, ctx};
+}
+
+void engine_kept(struct engine *e, uint64_t id, const char *why)
+{
+	network_kept(&e->state, id, why);
 }
 
 int engine_save(const struct engine *e, struct checkpoint *out)

@@ -52,9 +52,12 @@ void engine_limit_requests(struct engine *e, uint32_t max_open);
 uint64_t engine_policy_gen(const struct engine *e);
 // The policy tree of all accepted requests not over at now_ns, users replaced by what the NIB binds to them (a request
 // of an unbound user has no boxes and is left out). tree is initialised by the caller. 0, -ENOMEM or -E2BIG.
-int engine_policy(const struct engine *e, int64_t now_ns, struct tree *tree);
-// With what the requests ask beside access (demands: initialised by the caller).
+// demands (initialised by the caller, or NULL): also what the requests ask beside access.
 int engine_policy_all(const struct engine *e, int64_t now_ns, struct tree *tree, struct demands *demands);
+static inline int engine_policy(const struct engine *e, int64_t now_ns, struct tree *tree)
+{
+	return engine_policy_all(e, now_ns, tree, NULL);
+}
 
 // What has changed since the call before this one (the first time: all). *out is overwritten; delta_fini frees it.
 void engine_changes(struct engine *e, struct delta *out);
@@ -63,6 +66,13 @@ bool engine_changed(const struct engine *e); // engine_changes would find someth
 // why: the accepted policy cannot be put in force as it is; new requests are refused (network) with that sentence until
 // NULL says that it can. Cancelling and expiry go on: they are the way out.
 void engine_set_network(struct engine *e, const char *why);
+
+// Asks whether the network can keep one more request, last of all checks; 0, or -1 with the reason: it is refused
+// (network). fn may call nothing of the engine.
+typedef int engine_fit_fn(void *ctx, const struct demand *demand, struct err *err);
+void engine_ask_network(struct engine *e, engine_fit_fn *fn, void *ctx);
+// The network cannot keep a request, for this reason; NULL: it can again. Its holder is told, once.
+void engine_kept(struct engine *e, uint64_t id, const char *why);
 
 // The dataplane's counters of a request stand at so many packets and bytes (traffic.h). now_ns: as engine_advance's.
 // The dataplane begins to count, if it did not yet: older requests have met packets that nobody knows of.

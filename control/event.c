@@ -77,6 +77,18 @@ void event_suspended(struct state *s, const struct request *r, uint64_t avoid)
 	tell(s, user, event);
 }
 
+void event_unkept(struct state *s, const struct request *r, const char *why)
+{
+	const char *user = listener(s, r);
+	json_t *event;
+
+	if (user == NULL)
+		return;
+	event = event_make("suspended", r, s->now_ns);
+	json_object_set_new(event, "why", json_string(why));
+	tell(s, user, event);
+}
+
 void event_resumed(struct state *s, const struct request *r)
 {
 	const char *user = listener(s, r);

@@ -8,6 +8,7 @@
 //   went
 // What time alone brings is in "groups" when it becomes known: the natural end of a request restores nothing more.
 //   suspended   "why", "avoid": the number of the request that must avoid what this one goes through (SPEC 5)
+//               or only "why": the network cannot keep it now
 //   resumed
 // Thread: control only.
 #pragma once
@@ -29,6 +30,7 @@ struct event_sink {
 void event_started(struct state *s, const struct request *r);
 void event_ended(struct state *s, const struct request *r); // about to be taken out
 void event_suspended(struct state *s, const struct request *r, uint64_t avoid);
+void event_unkept(struct state *s, const struct request *r, const char *why); // suspended by the network
 void event_resumed(struct state *s, const struct request *r);
 bool event_heard(const struct state *s, const struct request *r); // somebody hears of it
 // Packets of r have another decider than was known: "overridden" or "restored". by: 0 when no request did it.

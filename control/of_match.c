@@ -41,6 +41,8 @@ static const char *beyond_10(const struct of_match *m)
 		return "IPv6 addresses";
 	if ((m->has & OF_HAS_VLAN) && m->vlan == OF_VLAN_ANY)
 		return "any VLAN tag";
+	if ((m->has & OF_HAS_VLAN) && m->vlan == OF_VLAN_UPPER)
+		return "a range of VLAN ids";
 	if (((m->has & OF_HAS_ETH_DST) && memcmp(m->eth_dst_mask, eth_exact, 6) != 0) ||
 	    ((m->has & OF_HAS_ETH_SRC) && memcmp(m->eth_src_mask, eth_exact, 6) != 0))
 		return "masked Ethernet addresses";
@@ -304,6 +306,8 @@ static void put_vlan_13(struct of_out *out, const struct of_match *m)
 {
 	if (m->vlan == OF_VLAN_ANY)
 		put_oxm_num(out, OXM_VLAN_VID, OFPVID_PRESENT, OFPVID_PRESENT, 2);
+	else if (m->vlan == OF_VLAN_UPPER)
+		put_oxm_num(out, OXM_VLAN_VID, OFPVID_PRESENT | 2048, OFPVID_PRESENT | 2048, 2);
 	else
 		put_oxm_num(out, OXM_VLAN_VID, m->vlan == OF_VLAN_NONE ? 0 : OFPVID_PRESENT | m->vlan, UINT32_MAX, 2);
 }
@@ -397,6 +401,8 @@ static int set_vlan(struct of_match *m, const struct oxm_value *v, struct err *e
 
 	if (mask == OFPVID_PRESENT && value == OFPVID_PRESENT)
 		m->vlan = OF_VLAN_ANY;
+	else if (value == (OFPVID_PRESENT | 2048) && mask == (OFPVID_PRESENT | 2048))
+		m->vlan = OF_VLAN_UPPER;
 	else if (value == 0 && (mask == 0xffff || mask == (OFPVID_PRESENT | 0xfff)))
 		m->vlan = OF_VLAN_NONE;
 	else if ((value & ~0xfffU) == OFPVID_PRESENT && (mask == 0xffff || mask == (OFPVID_PRESENT | 0xfff)))

@@ -37,10 +37,11 @@ struct of_net *of_net_create(const struct of_net_ops *ops, const struct of_net_c
 		return NULL;
 	net->ops = *ops;
 	net->conf = *conf;
-	net->probe_ns = net->boundary_ns = net->first_up_ns = INT64_MAX;
+	net->probe_ns = net->boundary_ns = net->first_up_ns = net->place_ns = INT64_MAX;
 	topo_init(&net->topo, conf->hosts_max);
 	addrs_init(&net->addrs, conf->hosts_max);
 	of_policy_init(&net->policy);
+	circuits_init(&net->circuits);
 	return net;
 }
 
@@ -52,6 +53,7 @@ void of_net_destroy(struct of_net *net)
 	topo_fini(&net->topo);
 	addrs_fini(&net->addrs);
 	of_policy_fini(&net->policy);
+	circuits_fini(&net->circuits);
 	free(net);
 }
 
@@ -109,8 +111,10 @@ static void on_up(void *ctx, struct of_conn *conn)
 		return;
 	}
 	sw->idx = idx;
-	if (net->first_up_ns == INT64_MAX)
+	if (net->first_up_ns == INT64_MAX) {
 		net->first_up_ns = net->now_ns;
+		net->place_ns = net->now_ns + HOLD_ALL_NS;
+	}
 	sw->hold_ns = net->now_ns + HOLD_NS;
 	if (sw->hold_ns < net->first_up_ns + HOLD_ALL_NS)
 		sw->hold_ns = net->first_up_ns + HOLD_ALL_NS;
@@ -271,8 +275,8 @@ void of_net_turn(struct of_net *net, int64_t now_ns, int64_t wall_ns)
 	if (topo_age(&net->topo, now_ns))
 		of_net_note(net, "a link has not been heard of for %lld s: taken out", TOPO_LINK_AGE_NS / 1000000000);
 	end_holds(net);
-	if (net->topo.gen != net->planned_gen || net->policy_gen != net->planned_policy || some_dirty(net) ||
-	    wall_ns >= net->boundary_ns)
+	if ((!net->placed && now_ns >= net->place_ns) || net->topo.gen != net->planned_gen ||
+	    net->policy_gen != net->planned_policy || some_dirty(net) || wall_ns >= net->boundary_ns)
 		of_sync_plan(net, wall_ns);
 }
 
@@ -287,6 +291,8 @@ int64_t of_net_next_ns(const struct of_net *net)
 		at = sw->read_back_ns < at ? sw->read_back_ns : at;
 		at = sw->hold_ns != INT64_MIN && sw->sync == SYNC_KNOWN && sw->hold_ns < at ? sw->hold_ns : at;
 	}
+	if (!net->placed && net->place_ns < at)
+		at = net->place_ns;
 	if (net->boundary_ns != INT64_MAX && net->boundary_ns - net->wall_minus_now_ns < at)
 		at = net->boundary_ns - net->wall_minus_now_ns;
 	return at;

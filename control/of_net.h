@@ -21,7 +21,9 @@ struct of_net_ops {
 	void (*send)(void *session, const uint8_t *bytes, size_t len); // copied by the callee
 	void (*close)(void *session);              // ends it, not before the caller has returned to its loop
 	void (*note)(void *ctx, const char *text); // something an operator may want to read; may be NULL
-	void *ctx;                                 // of note
+	// A request cannot be kept by the network from now on, for this reason; NULL: it can again. May be NULL.
+	void (*kept)(void *ctx, uint64_t request, const char *why);
+	void *ctx; // of note and kept
 };
 
 struct of_net_conf {
@@ -62,6 +64,9 @@ bool of_net_is_read(const struct of_net *net);
 // What a switch (of the topology) answered, sorted; NULL: nothing. Valid until it is gone, of_net_read or _read_end.
 const struct of_rules *of_net_tables(const struct of_net *net, uint32_t idx);
 void of_net_read_end(struct of_net *net); // frees it
+
+// Whether the network could keep one more request. 0; -EBUSY with the reason; -ENOMEM.
+int of_net_fit(struct of_net *net, const struct demand *probe, int64_t wall_ns, struct err *err);
 
 const struct topo *of_net_topo(const struct of_net *net);
 const struct addrs *of_net_addrs(const struct of_net *net); // also of hosts that are gone

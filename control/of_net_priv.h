@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What of_net.c (sessions), of_sync.c (entries) and of_discover.c (links and hosts) share. Thread: control only.
 #pragma once
+#include "circuit.h"
 #include "of_conn.h"
 #include "of_net.h"
 #include "of_rules.h"
@@ -38,6 +39,7 @@ struct of_net {
 	int64_t addrs_kept_ns; // when those of hosts that are gone were last forgotten
 	struct of_switch *switches;
 	struct of_policy policy;
+	struct circuits circuits;
 	uint64_t policy_gen, planned_gen, planned_policy;
 	bool recolour;  // a switch was read: limits have the tables that they have there
 	uint64_t round; // of probes
@@ -45,6 +47,9 @@ struct of_net {
 	int64_t now_ns, probe_ns, slow_ns, boundary_ns; // next ones; boundary: wall clock
 	int64_t wall_minus_now_ns;
 	int64_t first_up_ns; // INT64_MAX: no switch yet
+	int64_t place_ns;    // circuits are placed from then on
+	bool placed;         // they were since
+	bool read_anew;      // some switch was read since: its circuits are hints
 	struct of_net_stats stats;
 };
 
@@ -61,6 +66,9 @@ void of_sync_plan(struct of_net *net, int64_t wall_ns);
 
 // An answer to of_net_read. false: it is none.
 bool of_read_stats(struct of_switch *sw, const struct of_msg *m);
+
+// Places the circuits of the policy.
+void of_circuits_place(struct of_net *net, int64_t wall_ns);
 
 // A packet has come in from a switch that is up: a probe, or something to learn a host from.
 void of_discover_packet(struct of_switch *sw, const struct of_packet_in *p);

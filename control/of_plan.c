@@ -7,39 +7,14 @@
 
 #include "lldp.h"
 #include "of_lower.h"
+#include "of_plan_priv.h"
 
 #define ETH_TYPE_ARP 0x0806
-#define MATCHES_MAX 512 // of one row
-#define METERS 65521    // a prime under what Open vSwitch has
+#define METERS 65521 // a prime under what Open vSwitch has
 #define METER_BURST_MS 250
 #define METER_BURST_MIN_KB 256
 
-// 1.0 has one table, so its priorities interleave: a row of rank r has ROW + 2 r for its flood and one more for each
-// known destination.
-enum priority {
-	PRIORITY_FORWARD = 200,
-	PRIORITY_LEARN = 200,
-	PRIORITY_ARP = 300,
-	PRIORITY_LIMIT = 400,
-	PRIORITY_ROW = 1000,
-	PRIORITY_ROW_LAST = 60000,
-	PRIORITY_INNER = 64000,
-	PRIORITY_UNSETTLED = 64500,
-	PRIORITY_PROBE = 65000,
-};
-
-struct plan {
-	const struct of_plan_in *in;
-	const struct topo_switch *sw;
-	uint32_t idx;
-	bool tables; // a part of the action each
-	struct of_rules *out;
-	struct of_meters *meters;
-	struct of_plan_stats *stats;
-	int rc;
-};
-
-static struct of_rule *blank(struct of_rule *r, unsigned int table, unsigned int priority)
+struct of_rule *plan_blank(struct of_rule *r, unsigned int table, unsigned int priority)
 {
 	memset(r, 0, sizeof(*r));
 	r->table = (uint8_t)table;
@@ -49,13 +24,13 @@ static struct of_rule *blank(struct of_rule *r, unsigned int table, unsigned int
 	return r;
 }
 
-static void add(struct plan *p, const struct of_rule *r)
+void plan_add(struct plan *p, const struct of_rule *r)
 {
 	if (p->rc == 0)
 		p->rc = of_rules_add(p->out, r);
 }
 
-static void output(struct plan *p, struct of_rule *r, uint32_t port)
+void plan_output(struct plan *p, struct of_rule *r, uint32_t port)
 {
 	struct of_instructions *i = &r->instructions;
 
@@ -69,9 +44,21 @@ static void output(struct plan *p, struct of_rule *r, uint32_t port)
 	i->actions[i->n_actions++].max_len = port == OF_PORT_CONTROLLER ? 0xffff : 0;
 }
 
-static void forward(struct of_rule *r, unsigned int table)
+void plan_goto(struct of_rule *r, unsigned int table)
 {
 	r->instructions.goto_table = (uint8_t)table;
+}
+
+void plan_in_port(struct of_rule *r, uint32_t port)
+{
+	r->match.has |= OF_HAS_IN_PORT;
+	r->match.in_port = port;
+}
+
+void plan_unsaid(struct plan *p, const struct err *err)
+{
+	p->stats->rows_unsayable++;
+	memcpy(p->stats->why, err->msg, sizeof(p->stats->why) - 1);
 }
 
 // To all hosts and along the tree; a switch never sends a frame back where it came from (OpenFlow 1.3.5, 7.2.5).
@@ -81,14 +68,8 @@ static void flood(struct plan *p, struct of_rule *r)
 		const struct topo_port *port = &p->sw->ports[i];
 
 		if (topo_is_edge(port, p->in->now_ns) || topo_on_tree(p->in->topo, p->in->tree, p->idx, port->no))
-			output(p, r, port->no);
+			plan_output(p, r, port->no);
 	}
-}
-
-static void match_in_port(struct of_rule *r, uint32_t port)
-{
-	r->match.has |= OF_HAS_IN_PORT;
-	r->match.in_port = port;
 }
 
 static void match_eth(struct of_rule *r, bool src, const uint8_t mac[6])
@@ -104,11 +85,11 @@ static void add_probes(struct plan *p)
 {
 	struct of_rule r;
 
-	blank(&r, OF_PLAN_POLICY, PRIORITY_PROBE);
+	plan_blank(&r, OF_PLAN_POLICY, PRIORITY_PROBE);
 	r.match.has = OF_HAS_ETH_TYPE;
 	r.match.eth_type = LLDP_ETH_TYPE;
-	output(p, &r, OF_PORT_CONTROLLER);
-	add(p, &r);
+	plan_output(p, &r, OF_PORT_CONTROLLER);
+	plan_add(p, &r);
 }
 
 static void add_ports(struct plan *p)
@@ -123,14 +104,14 @@ static void add_ports(struct plan *p)
 		if (topo_link(p->in->topo, p->idx, port->no, &peer, &peer_port)) {
 			if (!p->tables)
 				continue; // judged again: what was let in is let through
-			blank(&r, OF_PLAN_POLICY, PRIORITY_INNER);
-			match_in_port(&r, port->no);
-			forward(&r, OF_PLAN_FORWARD);
+			plan_blank(&r, OF_PLAN_POLICY, PRIORITY_INNER);
+			plan_in_port(&r, port->no);
+			plan_goto(&r, OF_PLAN_FORWARD);
 		} else {
-			blank(&r, OF_PLAN_POLICY, PRIORITY_UNSETTLED);
-			match_in_port(&r, port->no);
+			plan_blank(&r, OF_PLAN_POLICY, PRIORITY_UNSETTLED);
+			plan_in_port(&r, port->no);
 		}
-		add(p, &r);
+		plan_add(p, &r);
 	}
 }
 
@@ -162,25 +143,28 @@ static void add_learning(struct plan *p)
 	struct of_rule r;
 
 	for (enum teller what = 0; what < TELLER_N; what++) {
-		blank(&r, OF_PLAN_LEARN, PRIORITY_ARP);
+		plan_blank(&r, OF_PLAN_LEARN, PRIORITY_ARP);
 		match_teller(&r, what);
-		output(p, &r, OF_PORT_CONTROLLER);
-		forward(&r, OF_PLAN_FORWARD);
-		add(p, &r);
+		plan_output(p, &r, OF_PORT_CONTROLLER);
+		plan_goto(&r, OF_PLAN_PATH);
+		plan_add(p, &r);
 	}
 	for (uint32_t i = 0; i < t->n_hosts; i++) {
 		if (t->hosts[i].sw != p->idx)
 			continue;
-		blank(&r, OF_PLAN_LEARN, PRIORITY_LEARN);
-		match_in_port(&r, t->hosts[i].port);
+		plan_blank(&r, OF_PLAN_LEARN, PRIORITY_LEARN);
+		plan_in_port(&r, t->hosts[i].port);
 		match_eth(&r, true, t->hosts[i].mac);
-		forward(&r, OF_PLAN_FORWARD);
-		add(p, &r);
+		plan_goto(&r, OF_PLAN_PATH);
+		plan_add(p, &r);
 	}
-	blank(&r, OF_PLAN_LEARN, 0);
-	output(p, &r, OF_PORT_CONTROLLER);
-	forward(&r, OF_PLAN_FORWARD);
-	add(p, &r);
+	plan_blank(&r, OF_PLAN_LEARN, 0);
+	plan_output(p, &r, OF_PORT_CONTROLLER);
+	plan_goto(&r, OF_PLAN_PATH);
+	plan_add(p, &r);
+	plan_blank(&r, OF_PLAN_PATH, 0);
+	plan_goto(&r, OF_PLAN_FORWARD);
+	plan_add(p, &r);
 }
 
 // --- where they go
@@ -202,25 +186,25 @@ static void add_forwarding(struct plan *p)
 
 		if (port == TOPO_NONE)
 			continue;
-		blank(&r, table, PRIORITY_FORWARD);
+		plan_blank(&r, table, PRIORITY_FORWARD);
 		match_eth(&r, false, t->hosts[i].mac);
 		if (t->hosts[i].sw == p->idx)
 			r.cookie |= t->hosts[i].ip4;
-		output(p, &r, port);
-		add(p, &r);
+		plan_output(p, &r, port);
+		plan_add(p, &r);
 	}
 	for (enum teller what = 0; !p->tables && what <= TELLER_DHCP; what++) { // 1.0 has no IPv6
-		blank(&r, table, PRIORITY_ARP);
+		plan_blank(&r, table, PRIORITY_ARP);
 		match_teller(&r, what);
-		output(p, &r, OF_PORT_CONTROLLER);
+		plan_output(p, &r, OF_PORT_CONTROLLER);
 		flood(p, &r);
-		add(p, &r);
+		plan_add(p, &r);
 	}
-	blank(&r, table, 0);
+	plan_blank(&r, table, 0);
 	if (!p->tables)
-		output(p, &r, OF_PORT_CONTROLLER);
+		plan_output(p, &r, OF_PORT_CONTROLLER);
 	flood(p, &r);
-	add(p, &r);
+	plan_add(p, &r);
 }
 
 // --- the policy
@@ -305,28 +289,22 @@ static uint32_t add_meter(struct plan *p, const struct demand *d)
 	return m.id;
 }
 
-static void unsaid(struct plan *p, const struct err *err)
-{
-	p->stats->rows_unsayable++;
-	memcpy(p->stats->why, err->msg, sizeof(p->stats->why) - 1);
-}
-
 static void add_limit_box(struct plan *p, const struct demand *d, const struct box *box, uint8_t colour)
 {
-	static struct of_match matches[MATCHES_MAX];
+	static struct of_match matches[PLAN_MATCHES_MAX];
 	struct err err;
-	int n = of_lower_box(box, p->in->version, matches, MATCHES_MAX, &err);
+	int n = of_lower_box(box, p->in->version, matches, PLAN_MATCHES_MAX, &err);
 	struct of_rule r;
 
 	if (n < 0)
-		unsaid(p, &err);
+		plan_unsaid(p, &err);
 	for (int i = 0; i < n; i++) {
-		blank(&r, OF_PLAN_LIMIT + colour, PRIORITY_LIMIT);
+		plan_blank(&r, OF_PLAN_LIMIT + colour, PRIORITY_LIMIT);
 		r.match = matches[i];
 		r.cookie |= (uint32_t)d->id;
 		r.instructions.meter = add_meter(p, d);
-		forward(&r, OF_PLAN_LIMIT + colour + 1U);
-		add(p, &r);
+		plan_goto(&r, OF_PLAN_LIMIT + colour + 1U);
+		plan_add(p, &r);
 	}
 }
 
@@ -336,9 +314,9 @@ static void add_limits(struct plan *p)
 	struct of_rule r;
 
 	for (unsigned int colour = 0; colour < OF_POLICY_COLOURS; colour++) {
-		blank(&r, OF_PLAN_LIMIT + colour, 0);
-		forward(&r, OF_PLAN_LIMIT + colour + 1);
-		add(p, &r);
+		plan_blank(&r, OF_PLAN_LIMIT + colour, 0);
+		plan_goto(&r, OF_PLAN_LIMIT + colour + 1);
+		plan_add(p, &r);
 	}
 	for (uint32_t i = 0; i < policy->demands.n; i++) {
 		const struct demand *d = &policy->demands.all[i];
@@ -364,7 +342,7 @@ static uint32_t flat_meter(struct plan *p, const struct idset *limits)
 	if (limits->n > 1 || p->in->version == OF_VERSION_10) {
 		err_set(&err, ENOTSUP, "a switch with one table cannot meter request %" PRIu64,
 			limits->id[limits->n - 1]);
-		unsaid(p, &err);
+		plan_unsaid(p, &err);
 	}
 	for (unsigned int i = 0; i < limits->n; i++) {
 		const struct demand *d = demands_find(&p->in->policy->demands, limits->id[i]);
@@ -380,19 +358,21 @@ static void add_row_once(struct plan *p, const struct row *row, const struct of_
 	const struct topo *t = p->in->topo;
 	struct of_rule r;
 
-	blank(&r, OF_PLAN_POLICY, priority);
+	plan_blank(&r, OF_PLAN_POLICY, priority);
 	r.match = *match;
 	if (row->action.access == ACCESS_DENY) {
-		add(p, &r);
+		plan_add(p, &r);
 		return;
 	}
 	if (p->tables) {
-		forward(&r, OF_PLAN_LIMIT);
-		add(p, &r);
+		plan_goto(&r, OF_PLAN_LIMIT);
+		plan_add(p, &r);
 		return;
 	}
 	if (row->action.limits.n > 0)
 		r.instructions.meter = flat_meter(p, &row->action.limits);
+	if (p->in->circuits != NULL)
+		plan_row_circuits(p, row, priority + 2);
 	for (uint32_t i = 0; i < t->n_hosts; i++) {
 		uint32_t port = port_to(p, &t->hosts[i]);
 		struct of_rule to = r;
@@ -400,28 +380,28 @@ static void add_row_once(struct plan *p, const struct row *row, const struct of_
 		to.priority++;
 		if (port == TOPO_NONE || !of_match_to(match, t->hosts[i].mac, &to.match))
 			continue;
-		output(p, &to, port);
-		add(p, &to);
+		plan_output(p, &to, port);
+		plan_add(p, &to);
 	}
 	flood(p, &r);
-	add(p, &r);
+	plan_add(p, &r);
 }
 
 static void add_row(struct plan *p, const struct row *row)
 {
-	static struct of_match matches[MATCHES_MAX];
-	uint64_t priority = PRIORITY_ROW + 2ULL * row->rank;
+	static struct of_match matches[PLAN_MATCHES_MAX];
+	uint64_t priority = PRIORITY_ROW + (uint64_t)PRIORITY_STEP * row->rank;
 	struct err err;
 	int n;
 
 	// Without tables what comes from other switches is judged again: what is let through there must be here, too.
 	if ((p->tables || row->action.access == ACCESS_DENY) && is_elsewhere(p, p->idx, &row->box))
 		return;
-	n = of_lower_box(&row->box, p->in->version, matches, MATCHES_MAX, &err);
+	n = of_lower_box(&row->box, p->in->version, matches, PLAN_MATCHES_MAX, &err);
 	if (n >= 0 && priority > PRIORITY_ROW_LAST)
 		n = err_set(&err, E2BIG, "a row of rank %u is beyond what priorities can say", row->rank);
 	if (n < 0) {
-		unsaid(p, &err);
+		plan_unsaid(p, &err);
 		return;
 	}
 	for (int i = 0; i < n; i++)
@@ -453,11 +433,13 @@ int of_plan(const struct of_plan_in *in, uint32_t sw, struct of_rules *out, stru
 	memset(stats, 0, sizeof(*stats));
 	add_probes(&p);
 	add_ports(&p);
+	if (in->circuits != NULL)
+		plan_circuits(&p);
 	add_policy(&p);
 	if (p.tables) {
-		blank(&r, OF_PLAN_POLICY, 0);
-		forward(&r, OF_PLAN_LIMIT);
-		add(&p, &r);
+		plan_blank(&r, OF_PLAN_POLICY, 0);
+		plan_goto(&r, OF_PLAN_LIMIT);
+		plan_add(&p, &r);
 		add_limits(&p);
 		add_learning(&p);
 	}

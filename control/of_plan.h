@@ -3,23 +3,27 @@
 // traffic enters the network. A function from values to a value.
 //
 // With OF_PLAN_TABLES tables (1.3): the first asks whether what comes from hosts may pass, the next ones meter it (a
-// table for each colour of limits), then one learns (unknown sources and ARP also go to the controller), then one
-// forwards. With fewer, or 1.0, one table: rows of the policy times forwarding. Invariants: a frame from a port
-// that is not settled, or from a link that is not verified, goes nowhere; a frame is flooded along a spanning tree
-// only; a frame is judged by the policy at the switch where it enters, before it is forwarded. Thread: control only.
+// table for each colour of limits), then one learns (unknown sources and ARP also go to the controller), one puts
+// frames on circuits, one forwards. With fewer, or 1.0, one table: rows of the policy times forwarding. Invariants: a
+// frame from a port that is not settled, or from a link that is not verified, goes nowhere; a frame is flooded along a
+// spanning tree only; a frame is judged by the policy at the switch where it enters, before it is forwarded. Thread:
+// control only.
 #pragma once
+#include "circuit.h"
 #include "of_policy.h"
 #include "of_rules.h"
 #include "topo.h"
 
 #define OF_COOKIE (0x50414e45ULL << 32) // "PANE": entries of this controller
 // Low half, so that a restarted controller finds it there: of an entry that sends to a host at its own switch the
-// host's IPv4 address, of one that meters the number of the limit.
+// host's IPv4 address, of one that meters the number of the limit, of
+// a circuit's its key.
 
 enum of_plan_table {
 	OF_PLAN_POLICY,
 	OF_PLAN_LIMIT, // of colour 0
 	OF_PLAN_LEARN = OF_PLAN_LIMIT + OF_POLICY_COLOURS,
+	OF_PLAN_PATH, // circuits start here
 	OF_PLAN_FORWARD,
 	OF_PLAN_TABLES,
 };
@@ -29,8 +33,9 @@ struct of_plan_in {
 	const uint32_t *tree;        // topo_tree
 	const uint32_t *const *next; // by destination switch: topo_paths_to
 	const struct of_policy *policy;
-	int64_t now_ns;    // monotonic, the topology's
-	int64_t policy_ns; // since the epoch: rows in force then
+	const struct circuits *circuits; // NULL: none
+	int64_t now_ns;                  // monotonic, the topology's
+	int64_t policy_ns;               // since the epoch: rows in force then
 	uint8_t version;
 	uint8_t n_tables;
 };

@@ -15,6 +15,10 @@
 
 struct of_policy {
 	struct flowtab flat, access;
+	// Reservations, waypoint lists and what is to be avoided: the rows' set of reservations has the numbers of all
+	// of them. So in flat. A waypoint list also has the mirror of its flow group: both directions go the same way.
+	struct flowtab paths;
+	uint32_t *parents; // of the policy tree's nodes
 	struct demands demands;
 	uint8_t *colours; // of demands that are limits: by index
 };
@@ -29,3 +33,6 @@ int of_policy_build(struct of_policy *p, const struct tree *tree, struct demands
 // Gives every limit a colour: the one the hint names (OF_POLICY_UNSAID: none) where it may have it, else the lowest
 // that is free. Those that get none are counted and returned.
 uint32_t of_policy_colour(struct of_policy *p, uint8_t (*hint)(void *ctx, uint64_t id), void *ctx);
+// Which waypoint list of the set rules (SPEC 5): a child's before its parent's, else the lowest number; 0: there is
+// none.
+uint64_t of_policy_ruling(const struct of_policy *p, const struct idset *ids);

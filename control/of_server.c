@@ -39,6 +39,12 @@ struct of_server {
 	unsigned int n_sessions;
 	uint64_t policy_gen;
 	bool policy_known;
+	const struct engine *engine; // of the last turn
+	int64_t now_ns;              // of the last turn, since the epoch
+	struct {
+		void (*fn)(void *ctx, uint64_t request, const char *why);
+		void *ctx;
+	} kept;
 };
 
 static void net_send(void *session, const uint8_t *bytes, size_t len)
@@ -65,6 +71,20 @@ static void net_note(void *ctx, const char *text)
 {
 	log_info("openflow: %s", text);
 	(void)ctx;
+}
+
+static void net_kept(void *ctx, uint64_t request, const char *why)
+{
+	const struct of_server *s = ctx;
+
+	if (s->kept.fn != NULL)
+		s->kept.fn(s->kept.ctx, request, why);
+}
+
+void of_server_on_kept(struct of_server *s, void (*fn)(void *ctx, uint64_t request, const char *why), void *ctx)
+{
+	s->kept.fn = fn;
+	s->kept.ctx = ctx;
 }
 
 static void session_end(struct session *s)
@@ -134,7 +154,7 @@ static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struc
 
 struct of_server *of_server_create(struct event_base *base, const char *listen, struct nib *nib, struct err *err)
 {
-	const struct of_net_ops ops = {.send = net_send, .close = net_close, .note = net_note};
+	struct of_net_ops ops = {.send = net_send, .close = net_close, .note = net_note, .kept = net_kept};
 	struct of_net_conf conf = {.hosts_max = HOSTS_MAX};
 	struct of_server *s = calloc(1, sizeof(*s));
 	struct sockaddr_storage addr;
@@ -147,6 +167,7 @@ struct of_server *of_server_create(struct event_base *base, const char *listen, 
 	}
 	s->nib = nib;
 	TAILQ_INIT(&s->sessions);
+	ops.ctx = s;
 	s->net = of_net_create(&ops, &conf);
 	s->audit = s->net == NULL ? NULL : of_audit_create(s->net);
 	nib_verifier_set(nib, (struct nib_verifier){s->audit == NULL ? NULL : of_audit_ask, s->audit});
@@ -209,17 +230,35 @@ static void take_policy(struct of_server *s, const struct engine *engine, int64_
 	tree_fini(&tree);
 }
 
+static void follow_policy(struct of_server *s)
+{
+	if (s->n_sessions == 0 || (s->policy_known && s->policy_gen == engine_policy_gen(s->engine)))
+		return;
+	s->policy_known = true;
+	s->policy_gen = engine_policy_gen(s->engine);
+	take_policy(s, s->engine, s->now_ns);
+}
+
+// Requests that were accepted in this turn count.
+int of_server_fit(void *server, const struct demand *demand, struct err *err)
+{
+	struct of_server *s = server;
+
+	if (s->engine == NULL || s->n_sessions == 0)
+		return 0;
+	follow_policy(s);
+	return of_net_fit(s->net, demand, s->now_ns, err);
+}
+
 int64_t of_server_turn(struct of_server *s, const struct engine *engine, int64_t now_ns)
 {
 	int64_t uptime_ns = loop_uptime_ns(), next_ns, audit_ns;
 	struct session *at, *after;
 	struct nib_net view;
 
-	if (s->n_sessions > 0 && (!s->policy_known || s->policy_gen != engine_policy_gen(engine))) {
-		s->policy_known = true;
-		s->policy_gen = engine_policy_gen(engine);
-		take_policy(s, engine, now_ns);
-	}
+	s->engine = engine;
+	s->now_ns = now_ns;
+	follow_policy(s);
 	of_net_turn(s->net, uptime_ns, now_ns);
 	view = (struct nib_net){of_net_topo(s->net), of_net_addrs(s->net), now_ns - uptime_ns};
 	nib_net_set(s->nib, &view);

@@ -20,4 +20,8 @@ void of_server_destroy(struct of_server *s); // accepts NULL; switches keep what
 // Once a turn: puts what the engine's policy is into the switches, keeps sessions alive. now_ns: since the epoch.
 // Returns the instant of the next turn that must come.
 int64_t of_server_turn(struct of_server *s, const struct engine *engine, int64_t now_ns);
+// The network of switches can or cannot keep a request (of_net.h); called inside of_server_turn.
+void of_server_on_kept(struct of_server *s, void (*fn)(void *ctx, uint64_t request, const char *why), void *ctx);
+// Whether it could keep one more, see of_net_fit; for engine_ask_network with the server as ctx.
+int of_server_fit(void *server, const struct demand *demand, struct err *err);
 const struct of_net *of_server_net(const struct of_server *s);

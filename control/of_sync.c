@@ -72,7 +72,7 @@ static void all_read(struct of_switch *sw)
 		return;
 	}
 	sw->sync = SYNC_KNOWN;
-	sw->dirty = sw->net->recolour = true;
+	sw->dirty = sw->net->recolour = sw->net->read_anew = true;
 	if (sw->hold_ns != INT64_MIN && sw->have.n == 0)
 		sw->hold_ns = INT64_MIN; // new to us
 }
@@ -229,7 +229,8 @@ void of_sync_plan(struct of_net *net, int64_t wall_ns)
 	uint32_t n = net->topo.n_switches;
 	uint32_t *tree = calloc(n + 1U, sizeof(*tree)), *paths = calloc((size_t)n * n + 1, sizeof(*paths));
 	const uint32_t **next = calloc(n + 1U, sizeof(*next));
-	struct of_plan_in in = {.topo = &net->topo, .tree = tree, .next = next, .policy = &net->policy};
+	struct of_plan_in in = {
+		.topo = &net->topo, .tree = tree, .next = next, .policy = &net->policy, .circuits = &net->circuits};
 	int rc = tree == NULL || paths == NULL || next == NULL ? -ENOMEM : topo_tree(&net->topo, tree);
 
 	for (uint32_t i = 0; i < n && rc == 0; i++) {
@@ -238,6 +239,7 @@ void of_sync_plan(struct of_net *net, int64_t wall_ns)
 	}
 	if ((net->policy_gen != net->planned_policy || net->recolour) && net->policy.demands.n > 0)
 		of_policy_colour(&net->policy, colour_now, net);
+	of_circuits_place(net, wall_ns);
 	net->recolour = false;
 	in.now_ns = net->now_ns;
 	in.policy_ns = wall_ns;

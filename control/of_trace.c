@@ -30,6 +30,8 @@ static bool ethernet_matches(const struct of_packet *p, const struct of_match *m
 		return false;
 	if ((m->has & OF_HAS_VLAN_PCP) && m->vlan_pcp != 0)
 		return false;
+	if ((m->has & OF_HAS_VLAN) && m->vlan == OF_VLAN_UPPER)
+		return p->vlan >= 2048;
 	return !(m->has & OF_HAS_VLAN) || (m->vlan == OF_VLAN_ANY ? p->vlan != 0 : m->vlan == vlan);
 }
 

@@ -252,7 +252,7 @@ static void cut_by_entries(const struct of_verify *v, struct classes *c)
 			cut_masked(&c->sport, m->l4_src, m->l4_src_mask);
 		if (m->has & OF_HAS_L4_DST)
 			cut_masked(&c->dport, m->l4_dst, m->l4_dst_mask);
-		if ((m->has & OF_HAS_VLAN) && m->vlan != OF_VLAN_NONE)
+		if ((m->has & OF_HAS_VLAN) && m->vlan != OF_VLAN_NONE && m->vlan != OF_VLAN_UPPER)
 			cut(&c->vlan, m->vlan == OF_VLAN_ANY ? 1 : m->vlan);
 	}
 }
@@ -367,7 +367,9 @@ static void packet_of_entry(const struct of_match *m, struct of_packet *p)
 	if (m->has & OF_HAS_ETH_DST)
 		masked(p->eth_dst, m->eth_dst, m->eth_dst_mask, 0, 6);
 	p->eth_type = m->has & OF_HAS_ETH_TYPE ? m->eth_type : ETH_TRIED;
-	p->vlan = !(m->has & OF_HAS_VLAN) || m->vlan == OF_VLAN_NONE ? 0 : m->vlan == OF_VLAN_ANY ? 1 : m->vlan;
+	p->vlan = !(m->has & OF_HAS_VLAN) || m->vlan == OF_VLAN_NONE || m->vlan == OF_VLAN_UPPER ? 0
+		  : m->vlan == OF_VLAN_ANY                                                       ? 1
+												 : m->vlan;
 	p->ip_proto = m->ip_proto;
 	p->ip4_src = m->ip4_src & m->ip4_src_mask;
 	p->ip4_dst = m->ip4_dst & m->ip4_dst_mask;

@@ -86,8 +86,9 @@ enum of_match_has {
 	OF_HAS_IP6_DST = 1 << 18,
 };
 
-#define OF_VLAN_NONE 0xffff // without a tag
-#define OF_VLAN_ANY 0xfffe  // with any tag (1.3)
+#define OF_VLAN_NONE 0xffff  // without a tag
+#define OF_VLAN_ANY 0xfffe   // with any tag (1.3)
+#define OF_VLAN_UPPER 0xfffd // with a tag of 2048 or more (1.3)
 
 // Masks: one bits are compared. In 1.0 Ethernet addresses have none and IPv4 ones are prefixes. Masks of ports are
 // beyond 1.3 but Open vSwitch takes them in OXM.

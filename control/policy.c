@@ -266,6 +266,7 @@ int policy_build_all(const struct state *s, int64_t now_ns, struct tree *tree, s
 {
 	int rc = build(s, now_ns, tree, demands);
 
-	demands_sort(demands);
+	if (demands != NULL)
+		demands_sort(demands);
 	return rc;
 }

@@ -12,7 +12,8 @@
 // by the caller. 0, -ENOMEM or -E2BIG (users bound to too many addresses); tree is then incomplete.
 int policy_build(const struct state *s, int64_t now_ns, struct tree *tree);
 
-// The same, with what the requests ask beside access: also waypoints and avoids that say nothing about access.
+// The same, with what the requests ask beside access (demands: NULL: not asked for): also waypoints and avoids that say
+// nothing about access.
 int policy_build_all(const struct state *s, int64_t now_ns, struct tree *tree, struct demands *demands);
 
 // The atom of one request, users replaced; its node is left to the caller. out is overwritten; its match is the

@@ -11,6 +11,7 @@
 #include "answer.h"
 #include "earliest.h"
 #include "hint.h"
+#include "network.h"
 #include "overlap.h"
 #include "override.h"
 #include "policy.h"
@@ -338,13 +339,13 @@ static int candidate_check(const struct state *s, struct candidate *c, const str
 	return check_group(s, c, st, reply);
 }
 
-// All checks are through. Only memory can still fail, and it is taken before anything is changed.
 // Last of all checks (SPEC 4): rather a clear no than an acceptance that cannot be put in force.
-static int check_network(const struct state *s, struct reply *reply)
+static int check_network(const struct state *s, const struct candidate *c, const struct statement *st,
+			 struct reply *reply)
 {
-	if (s->network_why[0] == '\0')
-		return 0;
-	return reply_refuse(reply, REPLY_NETWORK, "not now: the network cannot take more: %s", s->network_why);
+	struct demand d = {c->id, 0, 0, c->rate_bps, c->start_ns, c->end_ns, st->addresses, c->flows};
+
+	return network_check(s, st->verb, &d, reply);
 }
 
 static void tell_hint(const struct request *r, const char *why_not, struct reply *reply)
@@ -356,6 +357,7 @@ static void tell_hint(const struct request *r, const char *why_not, struct reply
 		answer_put(reply, "why_not", json_string(why_not));
 }
 
+// All checks are through. Only memory can still fail, and it is taken before anything is changed.
 static int candidate_commit(struct state *s, struct candidate *c, const struct principal *speaker,
 			    const struct statement *st, struct reply *reply)
 {
@@ -466,7 +468,7 @@ int request_admit(struct state *s, const struct principal *speaker, const struct
 	else if (candidate_times(s, &c, st, reply) == 0 && candidate_check(s, &c, st, reply) == 0) {
 		if (st->verb == VERB_HINT)
 			realise_hint(s, &c, st);
-		if (st->verb == VERB_HINT || check_network(s, reply) == 0)
+		if (st->verb == VERB_HINT || check_network(s, &c, st, reply) == 0)
 			rc = candidate_commit(s, &c, speaker, st, reply);
 	}
 	match_fini(&c.flows);

@@ -25,6 +25,7 @@ struct request {
 	int64_t start_ns, end_ns;
 	bool partial;
 	bool suspended;            // of a waypoint: nothing of it is in force (route.h)
+	bool unkept;               // the network of switches cannot keep it now; its holder knows
 	struct ip_list *addresses; // of a waypoint, in order, or the set of an avoid
 	struct hint_part *hint;    // of a hint
 	int64_t *renewed_ns;       // the ends it had before: each stretch is a drain of its own

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "delta.h"
+#include "demand.h"
 #include "event.h"
 #include "hint.h"
 #include "nib.h"
@@ -14,6 +15,11 @@
 #include "start_queue.h"
 #include "traffic.h"
 #include "user.h"
+
+struct network_ask {
+	int (*fn)(void *ctx, const struct demand *demand, struct err *err); // NULL: everything fits
+	void *ctx;
+};
 
 struct state {
 	struct nib *nib; // borrowed
@@ -36,6 +42,7 @@ struct state {
 		void (*fn)(void *ctx, const char *user); // NULL: nobody asks
 		void *ctx;
 	} user_dropped;
+	struct network_ask ask_network;
 	uint32_t max_open; // requests of one user that are not over; 0: any number
 };
 

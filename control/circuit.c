@@ -1,0 +1,554 @@
+// SPDX-License-Identifier: Apache-2.0
+// Rows are taken by their lowest request number, so that an earlier request has the first choice; a link that a circuit
+// or its reservation had before costs next to nothing: nothing is moved without need.
+#include "circuit_priv.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define COST_KEPT 1
+#define COST_HELD 500 // by a reservation of the row, for other hosts or other rows
+#define COST_NEW 1000
+#define FNV_START 2166136261U
+#define FNV_PRIME 16777619U
+
+struct place {
+	const struct circuit_in *in;
+	struct circuits *c;
+	const struct demand *probe; // of circuits_fit, else NULL
+	// the row and pair at hand
+	struct idset row_ids; // all of the row's
+	struct idset ids;     // those that can be kept
+	const struct box *box;
+	const struct topo_host *src, *dst;
+	uint32_t key;
+	const struct demand *list; // the waypoint list that rules, NULL: none
+	bool backwards;            // against the list's direction
+	bool full;                 // some link had no room
+};
+
+void circuits_init(struct circuits *c)
+{
+	*c = (struct circuits){0};
+}
+
+void circuits_fini(struct circuits *c)
+{
+	for (uint32_t i = 0; i < c->n; i++)
+		free(c->all[i].hops);
+	free(c->all);
+	free(c->holds);
+	free(c->failures);
+	circuits_init(c);
+}
+
+// Room for one more of `size` bytes in *array.
+static int grow(void **array, uint32_t n, uint32_t *cap, size_t size)
+{
+	uint32_t more = *cap == 0 ? 16 : *cap * 2;
+	void *grown;
+
+	if (n < *cap)
+		return 0;
+	grown = reallocarray(*array, more, size);
+	if (grown == NULL)
+		return -ENOMEM;
+	*array = grown;
+	*cap = more;
+	return 0;
+}
+
+uint32_t circuit_queue(uint64_t reservation)
+{
+	return 1 + (uint32_t)(reservation % 60000); // linux-htb has 0xf000 of them
+}
+
+static uint32_t hash_bytes(uint32_t hash, uint64_t value)
+{
+	for (int i = 0; i < 8; i++)
+		hash = (hash ^ (uint8_t)(value >> (8 * i))) * FNV_PRIME;
+	return hash;
+}
+
+static uint32_t key_of(const struct idset *ids, uint32_t src_ip, uint32_t dst_ip)
+{
+	uint32_t hash = FNV_START;
+
+	for (unsigned int i = 0; i < ids->n; i++)
+		hash = hash_bytes(hash, ids->id[i]);
+	return hash_bytes(hash, (uint64_t)src_ip << 32 | dst_ip);
+}
+
+const struct circuit *circuits_find(const struct circuits *c, const struct idset *ids, uint32_t src_ip, uint32_t dst_ip)
+{
+	uint32_t key = key_of(ids, src_ip, dst_ip);
+
+	for (uint32_t i = 0; i < c->n; i++) {
+		if (c->all[i].key == key && c->all[i].src_ip == src_ip && c->all[i].dst_ip == dst_ip)
+			return &c->all[i];
+	}
+	return NULL;
+}
+
+static const struct demand *demand_of(const struct place *p, uint64_t id)
+{
+	return p->probe != NULL && id == p->probe->id ? p->probe : demands_find(&p->in->policy->demands, id);
+}
+
+// --- what a link has room for
+
+static uint64_t rates_at(const struct circuits *c, uint32_t sw, uint32_t port, int64_t at_ns)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < c->n_holds; i++) {
+		const struct circuit_hold *h = &c->holds[i];
+
+		if (h->sw == sw && h->port == port && h->start_ns <= at_ns && h->end_ns > at_ns)
+			sum += h->rate_bps;
+	}
+	return sum;
+}
+
+static bool holds(const struct circuits *c, uint64_t id, uint32_t sw, uint32_t port)
+{
+	for (uint32_t i = 0; i < c->n_holds; i++) {
+		if (c->holds[i].id == id && c->holds[i].sw == sw && c->holds[i].port == port)
+			return true;
+	}
+	return false;
+}
+
+// What the row's reservations would add to those that hold the port.
+static uint64_t added_at(const struct place *p, uint32_t sw, uint32_t port, int64_t at_ns)
+{
+	uint64_t sum = 0;
+
+	for (unsigned int i = 0; i < p->ids.n; i++) {
+		const struct demand *d = demand_of(p, p->ids.id[i]);
+
+		if (d != NULL && d->kind == DEMAND_RESERVE && d->start_ns <= at_ns && d->end_ns > at_ns &&
+		    !holds(p->c, d->id, sw, port))
+			sum += d->rate_bps < UINT64_MAX - sum ? d->rate_bps : UINT64_MAX - sum;
+	}
+	return sum;
+}
+
+static bool fits_at(const struct place *p, uint32_t sw, uint32_t port, uint64_t speed, int64_t at_ns)
+{
+	uint64_t added = added_at(p, sw, port, at_ns), held = added == 0 ? 0 : rates_at(p->c, sw, port, at_ns);
+
+	return added == 0 || (held <= speed && added <= speed - held);
+}
+
+// The sum of rates only rises where a hold or a reservation starts.
+static bool have_room(struct place *p, uint32_t sw, uint32_t port)
+{
+	const struct topo_port *link = topo_port(p->in->topo, sw, port);
+	uint64_t speed = link == NULL ? 0 : link->speed_bps;
+	bool fits = true;
+
+	if (speed == 0)
+		return true;
+	for (unsigned int i = 0; i < p->ids.n && fits; i++) {
+		const struct demand *d = demand_of(p, p->ids.id[i]);
+
+		fits = d == NULL || fits_at(p, sw, port, speed, d->start_ns);
+	}
+	for (uint32_t i = 0; i < p->c->n_holds && fits; i++) {
+		const struct circuit_hold *h = &p->c->holds[i];
+
+		fits = h->sw != sw || h->port != port || fits_at(p, sw, port, speed, h->start_ns);
+	}
+	p->full |= !fits;
+	return fits;
+}
+
+// --- one segment
+
+static const struct topo_host *host_of(const struct topo *t, uint32_t ip4)
+{
+	for (uint32_t i = 0; i < t->n_hosts; i++) {
+		if (t->hosts[i].ip4 == ip4)
+			return &t->hosts[i];
+	}
+	return NULL;
+}
+
+static uint32_t ip4_of(const struct ip_addr *a)
+{
+	return a->ip6 ? 0 : (uint32_t)(a->addr >> 96);
+}
+
+// A switch that has something to avoid behind it carries nothing on; where the circuit itself starts or ends it may.
+static bool is_avoided(const struct place *p, uint32_t sw)
+{
+	if (sw == p->src->sw || sw == p->dst->sw)
+		return false;
+	for (unsigned int i = 0; i < p->ids.n; i++) {
+		const struct demand *d = demand_of(p, p->ids.id[i]);
+
+		if (d == NULL || d->kind != DEMAND_AVOID || d->addresses == NULL)
+			continue;
+		for (uint32_t k = 0; k < d->addresses->n; k++) {
+			const struct topo_host *h = host_of(p->in->topo, ip4_of(&d->addresses->at[k]));
+
+			if (h != NULL && h->ip4 != 0 && h->sw == sw)
+				return true;
+		}
+	}
+	return false;
+}
+
+static bool was_here(const struct place *p, uint32_t sw, uint32_t port)
+{
+	const struct circuits *before = p->in->before;
+
+	for (uint32_t i = 0; before != NULL && i < before->n; i++) {
+		for (uint32_t k = 0; before->all[i].key == p->key && k < before->all[i].n_hops; k++) {
+			if (before->all[i].hops[k].sw == sw && before->all[i].hops[k].out_port == port)
+				return true;
+		}
+	}
+	return p->in->leaves != NULL && p->in->leaves(p->in->ctx, p->key, sw, port);
+}
+
+static bool was_held(const struct place *p, uint32_t sw, uint32_t port)
+{
+	for (unsigned int i = 0; i < p->ids.n; i++) {
+		if (p->in->before != NULL && holds(p->in->before, p->ids.id[i], sw, port))
+			return true;
+	}
+	return false;
+}
+
+static uint32_t cost(void *ctx, uint32_t sw, uint32_t port)
+{
+	struct place *p = ctx;
+	uint32_t peer, peer_port;
+
+	if (!topo_link(p->in->topo, sw, port, &peer, &peer_port) || is_avoided(p, peer) || !have_room(p, sw, port))
+		return 0;
+	return was_here(p, sw, port) ? COST_KEPT : was_held(p, sw, port) ? COST_HELD : COST_NEW;
+}
+
+static int add_hold(struct place *p, const struct demand *d, uint32_t sw, uint32_t port)
+{
+	struct circuits *c = p->c;
+
+	if (holds(c, d->id, sw, port))
+		return 0;
+	if (grow((void **)&c->holds, c->n_holds, &c->cap_holds, sizeof(*c->holds)) < 0)
+		return -ENOMEM;
+	c->holds[c->n_holds++] = (struct circuit_hold){d->id, sw, port, d->rate_bps, d->start_ns, d->end_ns};
+	return 0;
+}
+
+static int hold_hop(struct place *p, const struct circuit_hop *hop)
+{
+	int rc = 0;
+
+	for (unsigned int i = 0; i < p->ids.n && rc == 0; i++) {
+		const struct demand *d = demand_of(p, p->ids.id[i]);
+
+		if (d != NULL && d->kind == DEMAND_RESERVE)
+			rc = add_hold(p, d, hop->sw, hop->out_port);
+	}
+	return rc;
+}
+
+// From where the circuit is now to the next host. 0, -ENOENT, -ENOMEM.
+static int add_segment(struct place *p, struct circuit *c, const struct topo_host *from, const struct topo_host *to)
+{
+	const struct topo *t = p->in->topo;
+	struct circuit_hop *hops = reallocarray(c->hops, (size_t)c->n_hops + t->n_switches + 1, sizeof(*hops));
+	int n;
+
+	if (hops == NULL)
+		return -ENOMEM;
+	c->hops = hops;
+	hops += c->n_hops;
+	n = have_room(p, to->sw, to->port) ? circuit_path(t, from->sw, to->sw, cost, p, hops) : -ENOENT;
+	if (n < 0)
+		return n;
+	hops[0].in_port = from->port;
+	hops[n - 1].out_port = to->port;
+	for (int i = 0; i < n; i++) {
+		hops[i].segment = c->n_segments;
+		if (hold_hop(p, &hops[i]) < 0)
+			return -ENOMEM;
+	}
+	memcpy(c->eth_dst[c->n_segments++], to->mac, 6);
+	c->n_hops += (uint32_t)n;
+	return 0;
+}
+
+// --- a whole circuit
+
+static int fail(struct place *p, uint64_t id, const char *why)
+{
+	struct circuits *c = p->c;
+	struct circuit_failure *f;
+
+	for (uint32_t i = 0; i < c->n_failures; i++) {
+		if (c->failures[i].id == id)
+			return 0;
+	}
+	if (grow((void **)&c->failures, c->n_failures, &c->cap_failures, sizeof(*c->failures)) < 0)
+		return -ENOMEM;
+	f = &c->failures[c->n_failures++];
+	memset(f, 0, sizeof(*f));
+	f->id = id;
+	memcpy(f->why, why, strnlen(why, sizeof(f->why) - 1));
+	return 0;
+}
+
+// The youngest request of the row is the one that does not fit.
+static int fail_row(struct place *p, const char *why)
+{
+	return fail(p, p->ids.id[p->ids.n - 1], why);
+}
+
+// The middleboxes in the order that frames meet them. Their number, -ENOENT: one is not known.
+static int via_of(struct place *p, const struct topo_host **via)
+{
+	const struct ip_list *list = p->list == NULL ? NULL : p->list->addresses;
+	uint32_t n = list == NULL ? 0 : list->n < CIRCUIT_VIA_MAX ? list->n : CIRCUIT_VIA_MAX;
+
+	for (uint32_t i = 0; i < n; i++) {
+		const struct ip_addr *a = &list->at[p->backwards ? n - 1 - i : i];
+
+		via[i] = ip4_of(a) == 0 ? NULL : host_of(p->in->topo, ip4_of(a));
+		if (via[i] == NULL)
+			return -ENOENT;
+	}
+	return (int)n;
+}
+
+static void set_reservation(const struct place *p, struct circuit *c)
+{
+	uint64_t best = 0;
+
+	for (unsigned int i = 0; i < p->ids.n; i++) {
+		const struct demand *d = demand_of(p, p->ids.id[i]);
+
+		if (d != NULL && d->kind == DEMAND_RESERVE && d->rate_bps > best) {
+			best = d->rate_bps;
+			c->reservation = d->id;
+		}
+	}
+}
+
+// 1: placed; 0: it failed and that is noted; -ENOMEM.
+static int try_pair(struct place *p)
+{
+	const struct topo_host *via[CIRCUIT_VIA_MAX + 2];
+	struct circuit c = {.ids = p->row_ids, .src_ip = p->src->ip4, .dst_ip = p->dst->ip4};
+	uint32_t n_holds = p->c->n_holds;
+	int rc = 0, n;
+
+	p->key = c.key = key_of(&p->row_ids, c.src_ip, c.dst_ip);
+	p->full = false;
+	n = via_of(p, via + 1);
+	if (n < 0)
+		return fail_row(p, "a middlebox of its list is not known");
+	via[0] = p->src;
+	via[n + 1] = p->dst;
+	for (int i = 0; i <= n && rc == 0; i++)
+		rc = add_segment(p, &c, via[i], via[i + 1]);
+	if (rc == 0)
+		rc = circuit_give_tags(p->c, p->in, &c);
+	set_reservation(p, &c);
+	if (rc == 0)
+		rc = grow((void **)&p->c->all, p->c->n, &p->c->cap, sizeof(*p->c->all));
+	if (rc == 0) {
+		p->c->all[p->c->n++] = c;
+		return 1;
+	}
+	free(c.hops);
+	p->c->n_holds = n_holds;
+	if (rc == -ENOMEM)
+		return rc;
+	return fail_row(p, rc == -ENOSPC ? "all tags for circuits are in use"
+			   : p->full     ? "no path has that much capacity left"
+					 : "there is no path");
+}
+
+static bool is_among(const struct span128 *s, uint32_t ip4)
+{
+	return ip4 != 0 && s->lo <= match_ip4(ip4) && match_ip4(ip4) <= s->hi;
+}
+
+// Whether packets of the row go the way the list was asked for, not its mirror's.
+static bool is_forward(const struct place *p, const struct demand *list)
+{
+	for (uint32_t i = 0; i < list->flows.n_boxes; i++) {
+		if (is_among(&list->flows.boxes[i].src, p->src->ip4) &&
+		    is_among(&list->flows.boxes[i].dst, p->dst->ip4))
+			return true;
+	}
+	return false;
+}
+
+static void choose_list(struct place *p)
+{
+	uint64_t ruling = p->probe != NULL && p->probe->kind == DEMAND_WAYPOINT
+				  ? p->probe->id
+				  : of_policy_ruling(p->in->policy, &p->ids);
+
+	p->list = ruling == 0 ? NULL : demand_of(p, ruling);
+	p->backwards = p->list != NULL && !is_forward(p, p->list);
+}
+
+// Without the youngest request where not all can be kept.
+static int place_pair(struct place *p)
+{
+	int rc = 0;
+
+	if (circuits_find(p->c, &p->row_ids, p->src->ip4, p->dst->ip4) != NULL)
+		return 0; // another row of the same requests
+	for (p->ids = p->row_ids; p->ids.n > 0 && rc == 0; p->ids.n -= rc == 0) {
+		choose_list(p);
+		rc = try_pair(p);
+	}
+	return rc < 0 ? rc : 0;
+}
+
+// --- rows
+
+static int place_row(struct place *p)
+{
+	const struct topo *t = p->in->topo;
+	uint32_t n_pairs = 0;
+	int rc = 0;
+
+	if (!(p->box->kinds & MATCH_KINDS_V4) || p->row_ids.n == 0)
+		return 0;
+	for (uint32_t s = 0; s < t->n_hosts && rc == 0; s++) {
+		if (!is_among(&p->box->src, t->hosts[s].ip4))
+			continue;
+		for (uint32_t d = 0; d < t->n_hosts && rc == 0; d++) {
+			if (d == s || !is_among(&p->box->dst, t->hosts[d].ip4))
+				continue;
+			if (++n_pairs > CIRCUIT_PAIRS_MAX)
+				return fail(p, p->row_ids.id[p->row_ids.n - 1],
+					    "it is about too many pairs of hosts: name them");
+			p->src = &t->hosts[s];
+			p->dst = &t->hosts[d];
+			rc = place_pair(p);
+		}
+	}
+	return rc;
+}
+
+static int compare_rows(const void *a, const void *b)
+{
+	const struct row *const *x = a, *const *y = b;
+	const struct idset *i = &(*x)->action.reservations, *k = &(*y)->action.reservations;
+
+	for (unsigned int at = 0; at < i->n && at < k->n; at++) {
+		if (i->id[at] != k->id[at])
+			return i->id[at] < k->id[at] ? -1 : 1;
+	}
+	return i->n != k->n ? (i->n < k->n ? -1 : 1) : *x < *y ? -1 : *x > *y;
+}
+
+int circuits_place(struct circuits *c, const struct circuit_in *in)
+{
+	const struct flowtab *ft = &in->policy->paths;
+	const struct row **rows = malloc((ft->n_rows + 1U) * sizeof(*rows));
+	struct place p = {.in = in, .c = c};
+	int rc = rows == NULL ? -ENOMEM : 0;
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < ft->n_rows && rc == 0; i++) {
+		if (box_end_ns(&ft->rows[i].box) > in->now_ns)
+			rows[n++] = &ft->rows[i];
+	}
+	if (n > 1)
+		qsort(rows, n, sizeof(*rows), compare_rows);
+	for (uint32_t i = 0; i < n && rc == 0; i++) {
+		p.row_ids = rows[i]->action.reservations;
+		p.box = &rows[i]->box;
+		rc = place_row(&p);
+	}
+	free(rows);
+	return rc;
+}
+
+void circuits_live(struct circuits *c, const struct of_policy *policy, int64_t now_ns)
+{
+	for (uint32_t i = 0; i < c->n; i++)
+		c->all[i].live = false;
+	for (uint32_t r = 0; r < policy->paths.n_rows; r++) {
+		const struct row *row = &policy->paths.rows[r];
+		const struct idset *ids = &row->action.reservations;
+
+		if (ids->n == 0 || box_start_ns(&row->box) > now_ns || box_end_ns(&row->box) <= now_ns)
+			continue;
+		for (uint32_t i = 0; i < c->n; i++) {
+			if (c->all[i].ids.n == ids->n &&
+			    memcmp(c->all[i].ids.id, ids->id, ids->n * sizeof(ids->id[0])) == 0)
+				c->all[i].live = true;
+		}
+	}
+}
+
+// --- one more
+
+static int copy_circuits(struct circuits *to, const struct circuits *from)
+{
+	circuits_init(to);
+	to->holds = malloc((from->n_holds + 1U) * sizeof(*to->holds));
+	if (to->holds == NULL)
+		return -ENOMEM;
+	if (from->n_holds > 0)
+		memcpy(to->holds, from->holds, from->n_holds * sizeof(*to->holds));
+	to->n_holds = from->n_holds;
+	to->cap_holds = from->n_holds + 1;
+	return 0;
+}
+
+// The requests that stand where the probe's packets are.
+static void meet(const struct place *p, const struct match *flows, struct idset *ids)
+{
+	const struct demands *all = &p->in->policy->demands;
+
+	for (uint32_t i = 0; i < all->n && ids->n + 1 < ACTION_SET_MAX; i++) {
+		const struct demand *d = &all->all[i];
+
+		if (d->kind != DEMAND_LIMIT && match_overlaps(&d->flows, flows))
+			idset_add(ids, d->id);
+	}
+	idset_add(ids, p->probe->id);
+}
+
+int circuits_fit(const struct circuits *c, const struct circuit_in *in, const struct demand *probe, struct err *err)
+{
+	struct circuits trial;
+	struct place p = {.in = in, .c = &trial, .probe = probe};
+	int rc = copy_circuits(&trial, c);
+
+	for (uint32_t i = 0; probe->kind == DEMAND_WAYPOINT && i < probe->addresses->n && rc == 0; i++) {
+		uint32_t ip4 = ip4_of(&probe->addresses->at[i]);
+
+		if (ip4 == 0 || host_of(in->topo, ip4) == NULL)
+			rc = err_set(err, EBUSY, "no middlebox %s is known",
+				     ip_addr_text(&probe->addresses->at[i]).text);
+	}
+	for (uint32_t i = 0; i < probe->flows.n_boxes && rc == 0; i++) {
+		struct match one = {.boxes = &probe->flows.boxes[i], .n_boxes = 1};
+
+		p.row_ids = (struct idset){0};
+		meet(&p, &one, &p.row_ids);
+		p.box = &probe->flows.boxes[i];
+		rc = place_row(&p);
+	}
+	if (rc == 0 && trial.n_failures > 0)
+		rc = err_set(err, EBUSY, "%s", trial.failures[0].why);
+	if (rc == -ENOMEM)
+		err_set(err, ENOMEM, "out of memory");
+	circuits_fini(&trial);
+	return rc;
+}

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "network.h"
+
+#include <stdio.h>
+
+#include "policy.h"
+#include "state.h"
+
+int network_check(const struct state *s, enum verb verb, const struct demand *asked, struct reply *reply)
+{
+	struct demand d = *asked;
+	struct err err;
+	int rc;
+
+	if (s->network_why[0] != '\0')
+		return reply_refuse(reply, REPLY_NETWORK, "not now: the network cannot take more: %s", s->network_why);
+	if (s->ask_network.fn == NULL || (verb != VERB_RESERVE && verb != VERB_WAYPOINT && verb != VERB_AVOID))
+		return 0;
+	d.kind = verb == VERB_RESERVE ? DEMAND_RESERVE : verb == VERB_WAYPOINT ? DEMAND_WAYPOINT : DEMAND_AVOID;
+	match_init(&d.flows);
+	rc = policy_expand(&s->users, &asked->flows, &d.flows);
+	if (rc < 0)
+		rc = reply_refuse(reply, REPLY_LIMIT, "out of memory");
+	else if (s->ask_network.fn(s->ask_network.ctx, &d, &err) < 0)
+		rc = reply_refuse(reply, REPLY_NETWORK, "the network cannot keep it: %s", err.msg);
+	match_fini(&d.flows);
+	return rc;
+}
+
+void network_set(struct state *s, const char *why)
+{
+	snprintf(s->network_why, sizeof(s->network_why), "%.*s", (int)sizeof(s->network_why) - 1,
+		 why != NULL ? why : "");
+}
+
+void network_kept(struct state *s, uint64_t id, const char *why)
+{
+	struct request *r = request_find(&s->requests, id);
+
+	if (r == NULL || r->unkept == (why != NULL))
+		return;
+	r->unkept = why != NULL;
+	if (why != NULL)
+		event_unkept(s, r, why);
+	else
+		event_resumed(s, r);
+}

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the network of switches can keep of accepted requests, and of those asked for. Thread: control only.
+#pragma once
+#include "demand.h"
+#include "reply.h"
+#include "statement.h"
+
+struct state;
+
+// Whether switches have the paths and the capacity for one more; asked has all but its kind, its flows may name users
+// and stay the caller's. 0, or -1 refused.
+int network_check(const struct state *s, enum verb verb, const struct demand *asked, struct reply *reply);
+// why: nothing more can be put in force; NULL: it can.
+void network_set(struct state *s, const char *why);
+// The network cannot keep a request, for this reason; NULL: it can again. Its holder is told, once.
+void network_kept(struct state *s, uint64_t id, const char *why);

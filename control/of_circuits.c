@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+// The circuits of the network: placed anew with every plan, near to what they were and to what switches have.
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "of_net_priv.h"
+#include "of_plan.h"
+
+struct hints {
+	const struct of_net *net;
+	uint8_t tags[4096 / 8]; // in use on some switch
+};
+
+static uint32_t out_port(const struct of_rule *r)
+{
+	const struct of_instructions *i = &r->instructions;
+	const struct of_action *last = i->n_actions == 0 ? NULL : &i->actions[i->n_actions - 1];
+
+	return last != NULL && (last->type == OF_ACT_OUTPUT || last->type == OF_ACT_ENQUEUE) ? last->port : TOPO_NONE;
+}
+
+static uint16_t tag_given(const struct of_rule *r)
+{
+	for (uint8_t i = 0; i < r->instructions.n_actions; i++) {
+		if (r->instructions.actions[i].type == OF_ACT_VLAN)
+			return r->instructions.actions[i].vlan;
+	}
+	return 0;
+}
+
+static bool is_passing(const struct of_rule *r)
+{
+	return r->match.has == (OF_HAS_IN_PORT | OF_HAS_VLAN) && r->match.vlan >= CIRCUIT_TAG_FIRST &&
+	       r->match.vlan <= CIRCUIT_TAG_LAST;
+}
+
+static const struct of_switch *known_switch(const struct of_net *net, uint32_t idx)
+{
+	const struct of_switch *sw = net->switches;
+
+	while (sw != NULL && (sw->idx != idx || sw->sync != SYNC_KNOWN))
+		sw = sw->next;
+	return sw;
+}
+
+static bool leaves(void *ctx, uint32_t key, uint32_t idx, uint32_t port)
+{
+	const struct hints *h = ctx;
+	const struct of_switch *sw = known_switch(h->net, idx);
+
+	for (uint32_t i = 0; sw != NULL && i < sw->have.n; i++) {
+		const struct of_rule *r = &sw->have.rules[i];
+
+		if ((uint32_t)r->cookie == key && (is_passing(r) || tag_given(r) != 0) && out_port(r) == port)
+			return true;
+	}
+	return false;
+}
+
+static bool passes(const struct of_net *net, uint32_t key, uint16_t tag, const struct circuit_hop *hop)
+{
+	const struct of_switch *sw = known_switch(net, hop->sw);
+
+	for (uint32_t i = 0; sw != NULL && i < sw->have.n; i++) {
+		const struct of_rule *r = &sw->have.rules[i];
+
+		if ((uint32_t)r->cookie == key && is_passing(r) && r->match.vlan == tag &&
+		    r->match.in_port == hop->in_port && out_port(r) == hop->out_port)
+			return true;
+	}
+	return false;
+}
+
+// The tag that frames get at the first switch and pass all others with.
+static uint16_t tag_there(void *ctx, uint32_t key, const struct circuit_hop *hops, uint32_t n_hops)
+{
+	const struct hints *h = ctx;
+	const struct of_switch *sw = known_switch(h->net, hops[0].sw);
+
+	for (uint32_t i = 0; sw != NULL && i < sw->have.n; i++) {
+		const struct of_rule *r = &sw->have.rules[i];
+		uint16_t tag = (uint32_t)r->cookie == key && out_port(r) == hops[0].out_port ? tag_given(r) : 0;
+		uint32_t at = 1;
+
+		while (tag != 0 && at < n_hops && passes(h->net, key, tag, &hops[at]))
+			at++;
+		if (tag != 0 && at == n_hops)
+			return tag;
+	}
+	return 0;
+}
+
+static bool tag_in_use(void *ctx, uint16_t tag)
+{
+	const struct hints *h = ctx;
+
+	return h->tags[tag / 8] & 1 << tag % 8;
+}
+
+static void note_tags(struct hints *h)
+{
+	for (const struct of_switch *sw = h->net->switches; sw != NULL; sw = sw->next) {
+		for (uint32_t i = 0; sw->sync == SYNC_KNOWN && i < sw->have.n; i++) {
+			uint16_t tag = is_passing(&sw->have.rules[i]) ? sw->have.rules[i].match.vlan : 0;
+
+			h->tags[tag / 8] |= (uint8_t)(1 << tag % 8);
+		}
+	}
+}
+
+// --- requests that cannot be kept
+
+static const struct circuit_failure *failure_of(const struct circuits *c, uint64_t id)
+{
+	for (uint32_t i = 0; i < c->n_failures; i++) {
+		if (c->failures[i].id == id)
+			return &c->failures[i];
+	}
+	return NULL;
+}
+
+static void tell_failures(struct of_net *net, const struct circuits *before)
+{
+	const struct circuits *now = &net->circuits;
+
+	for (uint32_t i = 0; i < now->n_failures; i++) {
+		if (failure_of(before, now->failures[i].id) != NULL)
+			continue;
+		of_net_note(net, "request %" PRIu64 " cannot be kept: %s", now->failures[i].id, now->failures[i].why);
+		if (net->ops.kept != NULL)
+			net->ops.kept(net->ops.ctx, now->failures[i].id, now->failures[i].why);
+	}
+	for (uint32_t i = 0; i < before->n_failures; i++) {
+		if (failure_of(now, before->failures[i].id) != NULL)
+			continue;
+		of_net_note(net, "request %" PRIu64 " can be kept again", before->failures[i].id);
+		if (net->ops.kept != NULL)
+			net->ops.kept(net->ops.ctx, before->failures[i].id, NULL);
+	}
+}
+
+void of_circuits_place(struct of_net *net, int64_t wall_ns)
+{
+	struct hints hints = {.net = net};
+	struct circuits before = net->circuits;
+	const struct circuit_in in = {
+		.topo = &net->topo,
+		.policy = &net->policy,
+		.now_ns = wall_ns,
+		.before = &before,
+		.leaves = net->read_anew ? leaves : NULL,
+		.tag = net->read_anew ? tag_there : NULL,
+		.tag_in_use = tag_in_use,
+		.ctx = &hints,
+	};
+
+	if (net->place_ns == INT64_MAX || net->now_ns < net->place_ns)
+		return; // links and hosts are still being found
+	note_tags(&hints);
+	circuits_init(&net->circuits);
+	if (circuits_place(&net->circuits, &in) < 0) { // the old ones stay
+		circuits_fini(&net->circuits);
+		net->circuits = before;
+		return;
+	}
+	net->placed = true;
+	net->read_anew = false;
+	circuits_live(&net->circuits, &net->policy, wall_ns);
+	tell_failures(net, &before);
+	circuits_fini(&before);
+}
+
+int of_net_fit(struct of_net *net, const struct demand *probe, int64_t wall_ns, struct err *err)
+{
+	const struct circuit_in in = {.topo = &net->topo, .policy = &net->policy, .now_ns = wall_ns};
+
+	if (net->place_ns == INT64_MAX || net->now_ns < net->place_ns)
+		return 0;
+	if (net->policy_gen != net->planned_policy)
+		of_circuits_place(net, wall_ns);
+	return circuits_fit(&net->circuits, &in, probe, err);
+}

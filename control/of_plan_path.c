@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+// Entries of circuits. Where a segment starts frames are told by the row and the two hosts, and get the segment's tag;
+// on the way by port and tag; where it ends the tag goes.
+#include <errno.h>
+#include <string.h>
+
+#include "of_lower.h"
+#include "of_plan_priv.h"
+
+#define RETURN_RANK_MAX 1000
+
+static void act(struct plan *p, struct of_rule *r, const struct of_action *action)
+{
+	struct of_instructions *i = &r->instructions;
+
+	if (i->n_actions == OF_ACTIONS_MAX)
+		p->rc = -E2BIG;
+	else
+		i->actions[i->n_actions++] = *action;
+}
+
+static void leave_by(struct plan *p, struct of_rule *r, const struct circuit *c, uint32_t port)
+{
+	uint32_t queue = c->reservation == 0 ? 0 : circuit_queue(c->reservation);
+	bool one = p->in->version == OF_VERSION_10;
+
+	if (queue == 0) {
+		plan_output(p, r, port);
+		return;
+	}
+	act(p, r,
+	    &(struct of_action){.type = one ? OF_ACT_ENQUEUE : OF_ACT_QUEUE, .port = one ? port : 0, .queue = queue});
+	if (!one)
+		plan_output(p, r, port);
+}
+
+static void start_actions(struct plan *p, struct of_rule *r, const struct circuit *c, const struct circuit_hop *hop)
+{
+	uint16_t tag = c->tags[hop->segment];
+	struct of_action to = {.type = OF_ACT_ETH_DST};
+
+	memcpy(to.eth, c->eth_dst[hop->segment], 6);
+	r->cookie |= c->key;
+	if (c->n_segments > 1)
+		act(p, r, &to);
+	if (tag != 0 && p->in->version != OF_VERSION_10)
+		act(p, r, &(struct of_action){.type = OF_ACT_PUSH_VLAN});
+	if (tag != 0)
+		act(p, r, &(struct of_action){.type = OF_ACT_VLAN, .vlan = tag});
+	leave_by(p, r, c, hop->out_port);
+}
+
+// The matches of a row for two hosts: their number, 0: none or none that can be said.
+static int match_pair(struct plan *p, const struct row *row, const struct circuit *c, struct of_match *matches)
+{
+	struct box pair = box_any(), both;
+	struct err err;
+	int n;
+
+	pair.kinds = MATCH_KINDS_V4;
+	pair.src = match_ip4_prefix(c->src_ip, 32);
+	pair.dst = match_ip4_prefix(c->dst_ip, 32);
+	if (!box_intersect(&row->box, &pair, &both))
+		return 0;
+	n = of_lower_box(&both, p->in->version, matches, PLAN_MATCHES_MAX, &err);
+	if (n < 0)
+		plan_unsaid(p, &err);
+	return n < 0 ? 0 : n;
+}
+
+// Where circuits of the row start anew here: behind a middlebox, or at the source.
+static void add_starts(struct plan *p, const struct row *row, const struct circuit *c, bool sources,
+		       unsigned int priority)
+{
+	static struct of_match matches[PLAN_MATCHES_MAX];
+	int n = -1;
+
+	for (uint32_t i = 0; i < c->n_hops; i++) {
+		const struct circuit_hop *hop = &c->hops[i];
+		bool first = i == 0 || c->hops[i - 1].segment != hop->segment;
+
+		if (!first || hop->sw != p->idx || (hop->segment == 0) != sources)
+			continue;
+		if (n < 0)
+			n = match_pair(p, row, c, matches);
+		for (int k = 0; k < n; k++) {
+			struct of_rule r;
+
+			plan_blank(&r, sources && p->tables ? OF_PLAN_PATH : OF_PLAN_POLICY, priority);
+			r.match = matches[k];
+			if (!sources)
+				plan_in_port(&r, hop->in_port);
+			start_actions(p, &r, c, hop);
+			plan_add(p, &r);
+		}
+	}
+}
+
+static void add_passing(struct plan *p, const struct circuit *c)
+{
+	for (uint32_t i = 1; i < c->n_hops; i++) {
+		const struct circuit_hop *hop = &c->hops[i];
+		struct of_rule r;
+
+		if (hop->sw != p->idx || c->hops[i - 1].segment != hop->segment)
+			continue;
+		plan_blank(&r, OF_PLAN_POLICY, PRIORITY_TAGGED);
+		plan_in_port(&r, hop->in_port);
+		r.match.has |= OF_HAS_VLAN;
+		r.match.vlan = c->tags[hop->segment];
+		r.cookie |= c->key;
+		if (i + 1 == c->n_hops || c->hops[i + 1].segment != hop->segment)
+			act(p, &r, &(struct of_action){.type = OF_ACT_POP_VLAN});
+		leave_by(p, &r, c, hop->out_port);
+		plan_add(p, &r);
+	}
+}
+
+// A host may not put a frame into a circuit by tagging it.
+static void add_guard(struct plan *p, uint16_t tag)
+{
+	struct of_rule r;
+
+	plan_blank(&r, OF_PLAN_POLICY, PRIORITY_GUARD);
+	r.match.has = OF_HAS_VLAN;
+	r.match.vlan = tag;
+	plan_add(p, &r);
+}
+
+static bool in_force(const struct row *row, int64_t now_ns)
+{
+	return box_start_ns(&row->box) <= now_ns && box_end_ns(&row->box) > now_ns;
+}
+
+static void each_circuit(struct plan *p, const struct row *row, bool sources, unsigned int priority)
+{
+	const struct circuits *all = p->in->circuits;
+
+	for (uint32_t i = 0; i < all->n; i++) {
+		const struct idset *ids = &all->all[i].ids;
+
+		if (ids->n == row->action.reservations.n &&
+		    memcmp(ids->id, row->action.reservations.id, ids->n * sizeof(ids->id[0])) == 0)
+			add_starts(p, row, &all->all[i], sources, priority);
+	}
+}
+
+void plan_circuits(struct plan *p)
+{
+	const struct circuits *all = p->in->circuits;
+	const struct flowtab *rows = &p->in->policy->paths;
+
+	if (p->tables)
+		add_guard(p, OF_VLAN_UPPER);
+	for (uint32_t i = 0; i < rows->n_rows; i++) {
+		unsigned int rank = rows->rows[i].rank, up_to = rank < RETURN_RANK_MAX ? rank : RETURN_RANK_MAX;
+
+		if (rows->rows[i].action.reservations.n == 0 || !in_force(&rows->rows[i], p->in->policy_ns))
+			continue;
+		each_circuit(p, &rows->rows[i], false, PRIORITY_RETURN + up_to);
+		if (p->tables)
+			each_circuit(p, &rows->rows[i], true, PRIORITY_ROW + PRIORITY_STEP * rank);
+	}
+	for (uint32_t i = 0; i < all->n; i++) {
+		if (!all->all[i].live)
+			continue;
+		add_passing(p, &all->all[i]);
+		for (uint8_t k = 0; !p->tables && k < all->all[i].n_segments; k++) {
+			if (all->all[i].tags[k] != 0)
+				add_guard(p, all->all[i].tags[k]);
+		}
+	}
+}
+
+void plan_row_circuits(struct plan *p, const struct row *row, unsigned int priority)
+{
+	if (row->action.reservations.n > 0)
+		each_circuit(p, row, true, priority);
+}

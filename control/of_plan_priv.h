@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// What of_plan.c and of_plan_path.c share. Thread: control only.
+#pragma once
+#include "of_plan.h"
+
+#define PLAN_MATCHES_MAX 512 // of one row
+
+// 1.0 has one table, so its priorities interleave: a row of rank r has ROW + STEP r for its flood, one more for each
+// known destination, and one more for circuits.
+enum priority {
+	PRIORITY_FORWARD = 200,
+	PRIORITY_LEARN = 200,
+	PRIORITY_ARP = 300,
+	PRIORITY_LIMIT = 400,
+	PRIORITY_STEP = 3,
+	PRIORITY_ROW = 1000,
+	PRIORITY_ROW_LAST = 60000,
+	PRIORITY_RETURN = 62000, // from a middlebox
+	PRIORITY_GUARD = 63900,
+	PRIORITY_INNER = 64000,
+	PRIORITY_TAGGED = 64200, // on a circuit
+	PRIORITY_UNSETTLED = 64500,
+	PRIORITY_PROBE = 65000,
+};
+
+struct plan {
+	const struct of_plan_in *in;
+	const struct topo_switch *sw;
+	uint32_t idx;
+	bool tables; // a part of the action each
+	struct of_rules *out;
+	struct of_meters *meters;
+	struct of_plan_stats *stats;
+	int rc;
+};
+
+struct of_rule *plan_blank(struct of_rule *r, unsigned int table, unsigned int priority);
+void plan_add(struct plan *p, const struct of_rule *r);
+void plan_output(struct plan *p, struct of_rule *r, uint32_t port);
+void plan_goto(struct of_rule *r, unsigned int table);
+void plan_in_port(struct of_rule *r, uint32_t port);
+void plan_unsaid(struct plan *p, const struct err *err);
+
+// The circuits' entries: where they start, at this switch, and where they pass.
+void plan_circuits(struct plan *p);
+// Of a row of the flat table: for each pair of hosts that has a circuit.
+void plan_row_circuits(struct plan *p, const struct row *row, unsigned int priority);

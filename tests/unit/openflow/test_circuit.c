@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: Apache-2.0
+// Circuits on random networks with random reservations, waypoint lists and avoids, against what is obvious: they lead
+// where they should, no link is promised twice at any instant, what fails has no path, and nothing moves without need.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "control/circuit.h"
+#include "of_random.h"
+
+#define N 7 // switches, with a host at port 20 of each: 10.0.0.1 ...
+#define HOST_PORT 20
+#define SPEED 10
+#define T_MAX 8
+#define DEMANDS 10
+
+static unsigned int rounds(unsigned int usual)
+{
+	const char *text = getenv("PANE_ROUNDS");
+
+	return text == NULL ? usual : (unsigned int)strtoul(text, NULL, 10);
+}
+
+static uint32_t address(uint32_t host)
+{
+	return 0x0a000001 + host;
+}
+
+struct network {
+	struct topo topo;
+	bool linked[N][N];
+	struct of_policy policy;
+};
+
+static void make_topology(struct network *n)
+{
+	topo_init(&n->topo, 64);
+	for (uint32_t i = 0; i < N; i++) {
+		uint8_t mac[6] = {2, 0, 0, 0, 0, (uint8_t)(i + 1)};
+
+		topo_switch(&n->topo, i + 1);
+		topo_switch_up(&n->topo, i, true);
+		for (uint32_t port = 1; port <= N; port++)
+			topo_port_set(&n->topo, i, port, true, SPEED, 0);
+		topo_port_set(&n->topo, i, HOST_PORT, true, 0, 0);
+		assert_int_equal(topo_host_seen(&n->topo, mac, i, HOST_PORT, 0, NULL), 1);
+		topo_host(&n->topo, mac)->ip4 = address(i);
+	}
+	memset(n->linked, 0, sizeof(n->linked));
+	for (uint32_t a = 0; a < N; a++) {
+		for (uint32_t b = a + 1; b < N; b++) {
+			if (rnd(3) != 0)
+				continue;
+			topo_probe(&n->topo, a, b + 1, b, a + 1, 0);
+			topo_probe(&n->topo, b, a + 1, a, b + 1, 0);
+			n->linked[a][b] = n->linked[b][a] = true;
+		}
+	}
+}
+
+static void random_demand(struct demand *d, uint64_t id)
+{
+	uint32_t src = rnd(N), dst = (src + 1 + rnd(N - 1)) % N;
+	struct box box = box_any();
+
+	*d = (struct demand){.id = id, .kind = DEMAND_RESERVE};
+	if (rnd(4) == 0)
+		d->kind = rnd(2) == 0 ? DEMAND_WAYPOINT : DEMAND_AVOID;
+	d->rate_bps = d->kind == DEMAND_RESERVE ? 1 + rnd(SPEED) : 0;
+	d->start_ns = rnd(T_MAX);
+	d->end_ns = d->start_ns + 1 + rnd(T_MAX);
+	for (unsigned int i = d->kind == DEMAND_RESERVE ? 0 : 1 + rnd(2); i > 0; i--) {
+		const struct ip_addr via = {.addr = match_ip4(address(rnd(N)))};
+
+		assert_int_equal(ip_list_add(&d->addresses, &via), 0);
+	}
+	box.kinds = MATCH_KINDS_V4;
+	box.src = match_ip4_prefix(address(src), 32);
+	box.dst = match_ip4_prefix(address(dst), 32);
+	if (rnd(3) == 0) {
+		box.kinds = MATCH_IP4PORTS;
+		box.f[MATCH_DST_PORT] = (struct span){0, rnd(3)};
+	}
+	box_set_time(&box, d->start_ns, d->end_ns);
+	match_init(&d->flows);
+	assert_int_equal(match_add(&d->flows, &box), 0);
+}
+
+static void make_policy(struct network *n)
+{
+	struct demands demands;
+	struct tree tree;
+	struct err err;
+
+	demands_init(&demands);
+	tree_init(&tree);
+	assert_int_equal(tree_add_node(&tree, TREE_NO_PARENT), 0);
+	for (uint64_t id = 1; id <= DEMANDS; id++) {
+		struct demand d;
+
+		random_demand(&d, id);
+		assert_int_equal(demands_add(&demands, &d), 0);
+		ip_list_unref(d.addresses);
+	}
+	assert_int_equal(of_policy_build(&n->policy, &tree, &demands, 0, &err), 0);
+	tree_fini(&tree);
+}
+
+static void check_way(const struct network *n, const struct circuit *c)
+{
+	uint32_t at = c->src_ip - address(0), segment = 0;
+
+	assert_true(c->n_hops > 0);
+	for (uint32_t i = 0; i < c->n_hops; i++) {
+		const struct circuit_hop *hop = &c->hops[i];
+		bool last = i + 1 == c->n_hops || c->hops[i + 1].segment != hop->segment;
+		uint32_t peer, peer_port;
+
+		assert_int_equal(hop->sw, at);
+		assert_int_equal(hop->segment, segment);
+		if (last) {
+			assert_int_equal(hop->out_port, HOST_PORT);
+			assert_int_equal(c->eth_dst[segment][5], at + 1);
+			segment++;
+			continue;
+		}
+		assert_true(topo_link(&n->topo, hop->sw, hop->out_port, &peer, &peer_port));
+		assert_int_equal(c->hops[i + 1].in_port, peer_port);
+		assert_int_equal(c->hops[i + 1].sw, peer);
+		assert_int_not_equal(c->tags[segment], 0);
+		at = peer;
+	}
+	assert_int_equal(segment, c->n_segments);
+	assert_int_equal(at, c->dst_ip - address(0));
+}
+
+static void check_capacity(const struct network *n, const struct circuits *c)
+{
+	for (uint32_t sw = 0; sw < N; sw++) {
+		for (uint32_t port = 1; port <= N; port++) {
+			for (int64_t t = 0; t < 2 * T_MAX; t++) {
+				uint64_t sum = 0;
+
+				for (uint32_t i = 0; i < c->n_holds; i++) {
+					const struct circuit_hold *h = &c->holds[i];
+
+					if (h->sw == sw && h->port == port && h->start_ns <= t && t < h->end_ns)
+						sum += h->rate_bps;
+				}
+				assert_true(sum <= SPEED);
+			}
+		}
+	}
+	(void)n;
+}
+
+static void check_tags(const struct circuits *c)
+{
+	bool used[4096] = {false};
+
+	for (uint32_t i = 0; i < c->n; i++) {
+		for (uint8_t k = 0; k < c->all[i].n_segments; k++) {
+			if (c->all[i].tags[k] == 0)
+				continue;
+			assert_false(used[c->all[i].tags[k]]);
+			used[c->all[i].tags[k]] = true;
+		}
+	}
+}
+
+static void check_same(const struct circuits *a, const struct circuits *b)
+{
+	assert_int_equal(a->n, b->n);
+	assert_int_equal(a->n_failures, b->n_failures);
+	for (uint32_t i = 0; i < a->n; i++) {
+		assert_int_equal(a->all[i].key, b->all[i].key);
+		assert_int_equal(a->all[i].n_hops, b->all[i].n_hops);
+		assert_memory_equal(a->all[i].hops, b->all[i].hops, a->all[i].n_hops * sizeof(*a->all[i].hops));
+		assert_memory_equal(a->all[i].tags, b->all[i].tags, sizeof(a->all[i].tags));
+	}
+}
+
+static void circuits_lead_there_and_no_link_is_promised_twice(void **state)
+{
+	const char *text = getenv("PANE_SEED");
+	unsigned int n_placed = 0, n_failed = 0, n_via = 0;
+
+	rnd_state = text == NULL ? 17 : strtoull(text, NULL, 10);
+	print_message("PANE_SEED=%llu\n", (unsigned long long)rnd_state);
+	for (unsigned int i = 0; i < rounds(400); i++) {
+		struct network n;
+		struct circuits c, again;
+		struct circuit_in in = {.topo = &n.topo, .policy = &n.policy};
+
+		make_topology(&n);
+		make_policy(&n);
+		circuits_init(&c);
+		assert_int_equal(circuits_place(&c, &in), 0);
+		for (uint32_t k = 0; k < c.n; k++) {
+			check_way(&n, &c.all[k]);
+			n_via += c.all[k].n_segments > 1;
+		}
+		check_capacity(&n, &c);
+		check_tags(&c);
+		n_placed += c.n;
+		n_failed += c.n_failures;
+		in.before = &c;
+		circuits_init(&again);
+		assert_int_equal(circuits_place(&again, &in), 0);
+		check_same(&c, &again);
+		circuits_fini(&again);
+		circuits_fini(&c);
+		of_policy_fini(&n.policy);
+		topo_fini(&n.topo);
+	}
+	assert_true(n_placed > 100 && n_failed > 100 && n_via > 20);
+}
+
+// One reservation after the other between two hosts: accepted as long as a path with room is left, by a search of all.
+static bool reaches(const struct network *n, const uint64_t left[N][N], uint64_t rate, uint32_t from, uint32_t to,
+		    bool *seen)
+{
+	if (from == to)
+		return true;
+	seen[from] = true;
+	for (uint32_t next = 0; next < N; next++) {
+		if (n->linked[from][next] && !seen[next] && left[from][next] >= rate &&
+		    reaches(n, left, rate, next, to, seen))
+			return true;
+	}
+	return false;
+}
+
+static void a_reservation_is_refused_only_where_no_path_has_room(void **state)
+{
+	unsigned int n_fit = 0, n_not = 0;
+
+	rnd_state = 19;
+	for (unsigned int i = 0; i < rounds(300); i++) {
+		struct demands demands;
+		struct network n;
+		struct circuits c;
+		struct circuit_in in = {.topo = &n.topo, .policy = &n.policy};
+		uint64_t left[N][N];
+		struct tree tree;
+		struct err err;
+
+		make_topology(&n);
+		demands_init(&demands);
+		tree_init(&tree);
+		tree_add_node(&tree, TREE_NO_PARENT);
+		of_policy_build(&n.policy, &tree, &demands, 0, &err);
+		circuits_init(&c);
+		for (uint32_t a = 0; a < N; a++) {
+			for (uint32_t b = 0; b < N; b++)
+				left[a][b] = SPEED;
+		}
+		for (uint32_t k = rnd(40); k > 0; k--) { // taken already
+			uint32_t a = rnd(N), b = rnd(N);
+			struct circuit_hold hold = {1000 + k, a, b + 1, 1 + rnd(SPEED), 0, 100};
+
+			if (!n.linked[a][b] || left[a][b] < hold.rate_bps)
+				continue;
+			c.holds = realloc(c.holds, (c.n_holds + 1) * sizeof(hold));
+			c.holds[c.n_holds++] = hold;
+			left[a][b] -= hold.rate_bps;
+		}
+		c.cap_holds = c.n_holds;
+		for (int k = 0; k < 10; k++) {
+			struct demand d;
+			bool seen[N] = {false}, fits;
+
+			do {
+				random_demand(&d, 5);
+				if (d.kind != DEMAND_RESERVE) {
+					ip_list_unref(d.addresses);
+					match_fini(&d.flows);
+				}
+			} while (d.kind != DEMAND_RESERVE);
+			fits = reaches(&n, left, d.rate_bps, (uint32_t)(d.flows.boxes[0].src.lo >> 96) - address(0),
+				       (uint32_t)(d.flows.boxes[0].dst.lo >> 96) - address(0), seen);
+			assert_int_equal(circuits_fit(&c, &in, &d, &err) == 0, fits);
+			n_fit += fits;
+			n_not += !fits;
+			match_fini(&d.flows);
+		}
+		circuits_fini(&c);
+		of_policy_fini(&n.policy);
+		tree_fini(&tree);
+		topo_fini(&n.topo);
+	}
+	assert_true(n_fit > 100 && n_not > 100);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(circuits_lead_there_and_no_link_is_promised_twice),
+		cmocka_unit_test(a_reservation_is_refused_only_where_no_path_has_room),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
