@@ -21,6 +21,7 @@
 #include "log.h"
 #include "loop.h"
 #include "meter.h"
+#include "metrics_server.h"
 #include "nib.h"
 #include "of_server.h"
 #include "realize.h"
@@ -46,7 +47,8 @@ struct controller {
 	size_t n_events, cap_events;
 	struct dp_link *link;
 	struct realize *realize;
-	struct of_server *openflow; // NULL: not asked for
+	struct of_server *openflow;     // NULL: not asked for
+	struct metrics_server *metrics; // NULL: not asked for
 
 	int64_t now_ns; // of this turn
 	bool journal_failed;
@@ -365,6 +367,21 @@ static void openflow_down(struct controller *c)
 	of_server_destroy(c->openflow);
 }
 
+static int metrics_up(struct controller *c, struct err *err)
+{
+	const struct metrics_source src = {c->nib, c->engine, c->link, c->realize};
+
+	if (c->conf->config->metrics_listen == NULL)
+		return 0;
+	c->metrics = metrics_server_create(loop_base(c->loop), c->conf->config->metrics_listen, &src, err);
+	return c->metrics != NULL ? 0 : -EIO;
+}
+
+static void metrics_down(struct controller *c)
+{
+	metrics_server_destroy(c->metrics);
+}
+
 static const struct {
 	const char *name;
 	int (*up)(struct controller *c, struct err *err);
@@ -375,6 +392,7 @@ static const struct {
 	{"privileges", privileges_up, NULL},       {"journal", journal_up, journal_down},
 	{"limits", limits_up, limits_down},        {"dataplane link", link_up, link_down},
 	{"policy", realize_up, realize_down},      {"openflow", openflow_up, openflow_down},
+	{"metrics", metrics_up, metrics_down},
 };
 
 #define N_STEPS (sizeof(steps) / sizeof(steps[0]))

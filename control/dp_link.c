@@ -288,7 +288,10 @@ static bool on_msg(struct dp_link *link, const struct proto_msg *msg)
 			link->hooks.told(link->hooks.ctx, msg);
 		return true;
 	default:
-		nib_port_counters(link->nib, msg->counters.port, msg->counters.value, msg->counters.n);
+		if (msg->counters.port == PROTO_NO_PORT)
+			nib_figures_set(link->nib, msg->counters.value, msg->counters.n);
+		else
+			nib_port_counters(link->nib, msg->counters.port, msg->counters.value, msg->counters.n);
 		return true;
 	}
 }

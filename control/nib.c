@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define HOST_NAME_LEN 64
+#define NIB_FIGURES_MAX 64
 #define HOST_NAME_CHARS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_$.-"
 
 struct nib_host {
@@ -22,6 +23,8 @@ struct nib {
 	size_t n_seen;
 	struct nib_port *ports; // ascending by port number
 	size_t n_hosts, n_ports;
+	uint64_t figure[NIB_FIGURES_MAX];
+	uint16_t n_figures;
 	struct nib_net net; // topo NULL: none
 	struct nib_verifier verifier;
 };
@@ -248,6 +251,18 @@ void nib_port_counters(struct nib *nib, uint16_t port, const uint64_t *value, ui
 		return;
 	known->n_counters = n < max ? n : max;
 	memcpy(known->counter, value, known->n_counters * sizeof(*value));
+}
+
+void nib_figures_set(struct nib *nib, const uint64_t *value, uint16_t n)
+{
+	nib->n_figures = n < NIB_FIGURES_MAX ? n : NIB_FIGURES_MAX;
+	memcpy(nib->figure, value, nib->n_figures * sizeof(*value));
+}
+
+const uint64_t *nib_figures(const struct nib *nib, uint16_t *n)
+{
+	*n = nib->n_figures;
+	return nib->figure;
 }
 
 size_t nib_n_ports(const struct nib *nib)

@@ -67,6 +67,9 @@ const struct nib_port *nib_port_find(const struct nib *nib, uint16_t port); // N
 
 void nib_port_set(struct nib *nib, const struct nib_port *port); // add or update, counters kept
 void nib_port_counters(struct nib *nib, uint16_t port, const uint64_t *value, uint16_t n);
+// The dataplane's figures, in the order of dataplane/figures.def; *n of them.
+void nib_figures_set(struct nib *nib, const uint64_t *value, uint16_t n);
+const uint64_t *nib_figures(const struct nib *nib, uint16_t *n);
 size_t nib_n_ports(const struct nib *nib);
 const struct nib_port *nib_port_at(const struct nib *nib, size_t i);
 void nib_ports_down(struct nib *nib); // the dataplane is gone: nothing is known to be up

@@ -15,6 +15,7 @@
 #include <rte_random.h>
 #include <rte_rcu_qsbr.h>
 
+#include "dp_figures.h"
 #include "dp_log.h"
 #include "dp_priv.h"
 #include "sched.h"
@@ -185,6 +186,17 @@ static void worker_down(struct dp *dp)
 	worker_destroy(dp->worker);
 }
 
+static int telemetry_up(struct dp *dp, struct err *err)
+{
+	dp_telemetry_up(dp);
+	return 0;
+}
+
+static void telemetry_down(struct dp *dp)
+{
+	dp_telemetry_down();
+}
+
 static int link_up(struct dp *dp, struct err *err)
 {
 	struct link_conf conf = {
@@ -206,6 +218,7 @@ static int tell_up(struct dp *dp, struct err *err)
 	struct dp_tell_conf conf = {.link = dp->link,
 				    .names = dp_policy_names(dp->policy),
 				    .worker = dp->worker,
+				    .dp = dp,
 				    .n_ports = (uint16_t)dp->conf->n_ports,
 				    .host_ageing_s = dp->conf->mac_ageing_s};
 
@@ -223,8 +236,15 @@ static const struct {
 	int (*up)(struct dp *dp, struct err *err);
 	void (*down)(struct dp *dp);
 } steps[] = {
-	{eal_up, eal_down},       {dp_pool_up, dp_pool_down}, {ports_up, ports_down}, {scheds_up, scheds_down},
-	{policy_up, policy_down}, {worker_up, worker_down},   {link_up, link_down},   {tell_up, tell_down},
+	{eal_up, eal_down},
+	{dp_pool_up, dp_pool_down},
+	{ports_up, ports_down},
+	{scheds_up, scheds_down},
+	{policy_up, policy_down},
+	{worker_up, worker_down},
+	{telemetry_up, telemetry_down},
+	{link_up, link_down}, // who can connect finds all of the above running
+	{tell_up, tell_down},
 };
 
 static int check(const struct dp_conf *conf, struct err *err)

@@ -8,6 +8,7 @@
 
 #include "combine.h"
 #include "counters.h"
+#include "dp_figures.h"
 #include "hosts.h"
 #include "link.h"
 #include "names.h"
@@ -23,6 +24,7 @@
 #define AGEINGS 2 // of the worker, until a host is forgotten
 
 static_assert(COUNTER_N <= PROTO_COUNTERS_MAX, "the link carries all counters of a port");
+static_assert(FIGURE_N <= PROTO_COUNTERS_MAX, "... and all figures");
 
 struct dp_tell {
 	struct dp_tell_conf conf;
@@ -63,6 +65,10 @@ void dp_tell_destroy(struct dp_tell *t)
 
 static void tell_ports(struct dp_tell *t)
 {
+	struct proto_msg figures = {.type = PROTO_COUNTERS, .counters = {.port = PROTO_NO_PORT, .n = FIGURE_N}};
+
+	dp_figures_get(t->conf.dp, figures.counters.value);
+	link_tell(t->conf.link, &figures);
 	for (uint16_t i = 0; i < t->conf.n_ports; i++) {
 		struct proto_msg msg = {.type = PROTO_COUNTERS, .counters = {.port = i, .n = COUNTER_N}};
 

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the dataplane tells its controller without being asked: counters of ports and of requests each second, hosts
-// when they come, move and go. A new session is told all of it. What was counted is kept in names, so that a request
-// that takes over a slot begins at 0. Owner and only thread: the link thread. Time: any steady clock, in ns.
+// What the dataplane tells its controller without being asked: counters of ports and of requests and figures each
+// second, hosts when they come, move and go. A new session is told all of it. What was counted is kept in names, so
+// that a request that takes over a slot begins at 0. Owner and only thread: the link thread. Time: any steady clock, in
+// ns.
 #pragma once
 #include <stdint.h>
 
 #include "hft/err.h"
 
+struct dp;
 struct dp_tell;
 struct link;
 struct names;
@@ -16,6 +18,7 @@ struct dp_tell_conf { // all borrowed
 	struct link *link;
 	struct names *names;
 	struct worker *worker;
+	const struct dp *dp; // for its figures
 	uint16_t n_ports;
 	uint32_t host_ageing_s;
 };

@@ -69,7 +69,7 @@ static void tell_one(const struct interface *i, uint16_t port, uint8_t addr, hos
 
 	for (int b = 0; b < 6; b++)
 		msg.mac[b] = (uint8_t)(i->id >> (40 - 8 * b));
-	if (addr < i->n_addrs) {
+	if (addr < i->n_addrs && addr < HOSTS_ADDRS_MAX) {
 		msg.addr = i->addrs[addr].addr;
 		msg.kinds = i->addrs[addr].kinds;
 	}

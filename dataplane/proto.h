@@ -122,7 +122,7 @@ struct proto_host {
 };
 
 #define PROTO_COUNTERS_MAX 64
-// One port's counters in the order of counters.def; port 0xffff: counters that belong to no port.
+// One port's counters in the order of counters.def; PROTO_NO_PORT: figures.def, which belong to none.
 struct proto_counters {
 	uint16_t port;
 	uint16_t n;

@@ -165,7 +165,7 @@ ovs_rules() {
 					proto[q] == 6 ? "tcp" : proto[q] == 17 ? "udp" : proto[q] == 1 ? "icmp" : "ip",
 					s[2] == 0 ? "" : ",nw_src=" s[1] "/" s[2], d[2] == 0 ? "" : ",nw_dst=" d[1] "/" d[2], a[i], b[j]
 		}
-	}' "$dir/rules"
+	}' "$([ -f "$dir/rules" ] && echo "$dir/rules" || echo /dev/null)"
 	echo 'table=1,priority=1,actions=output:NXM_NX_REG0[]'
 	echo 'table=0,in_port=1,actions=load:2->NXM_NX_REG0[],resubmit(,1)'
 	echo 'table=0,in_port=2,actions=load:1->NXM_NX_REG0[],resubmit(,1)'
@@ -182,7 +182,7 @@ ovs_start() { # MODE
 	ovs=1
 	vsctl --no-wait init
 	vsctl --no-wait set Open_vSwitch . other_config:dpdk-init=true other_config:pmd-cpu-mask="$(printf '%x' $((1 << core)))" \
-		other_config:dpdk-extra="--no-huge --legacy-mem -m $((memory + 1024)) --no-pci --no-telemetry --file-prefix=ovsbench$$" \
+		other_config:dpdk-extra="--no-huge --legacy-mem -m $((memory + 1024)) --no-pci --no-telemetry --file-prefix=ovsbench$$-$SECONDS" \
 		other_config:smc-enable="$([ "$1" = smc ] && echo true || echo false)"
 	[ "$1" = emc ] || vsctl --no-wait set Open_vSwitch . other_config:emc-insert-inv-prob=0
 	unshare --net "$vswitchd" "unix:$dir/db.sock" --pidfile="$dir/vswitchd.pid" --detach --log-file="$dir/vswitchd.log" \

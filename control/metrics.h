@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+// The controller's and the dataplane's figures as text for Prometheus (exposition format 0.0.4): ports, drops by
+// reason, time a packet takes by phase, buffers, requests, rows, the link. A value; no sockets. Thread: control only.
+#pragma once
+#include <stddef.h>
+
+struct dp_link;
+struct engine;
+struct nib;
+struct realize;
+
+struct metrics_source { // all borrowed
+	const struct nib *nib;
+	const struct engine *engine;
+	const struct dp_link *link;
+	const struct realize *realize;
+};
+
+// malloc'ed text, its length in *len; NULL: out of memory.
+char *metrics_text(const struct metrics_source *src, size_t *len);

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dp_figures.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#include <rte_cycles.h>
+#include <rte_mempool.h>
+#include <rte_telemetry.h>
+
+#include "counters.h"
+#include "dp_priv.h"
+
+const char *const dp_figure_name[FIGURE_N] = {
+#define FIGURE(name, kind, help) #name,
+#include "figures.def"
+#undef FIGURE
+};
+
+void dp_figures_get(const struct dp *dp, uint64_t value[FIGURE_N])
+{
+	static const enum figure of_phase[WORKER_PHASES] = {
+		[WORKER_RX] = FIGURE_rx_ns,   [WORKER_PARSE] = FIGURE_parse_ns, [WORKER_CLASSIFY] = FIGURE_classify_ns,
+		[WORKER_ACT] = FIGURE_act_ns, [WORKER_TX] = FIGURE_tx_ns,
+	};
+	struct worker_phases phases;
+	double ns_per_tick = 1e9 / (double)rte_get_tsc_hz();
+
+	worker_phases_get(dp->worker, &phases);
+	value[FIGURE_addresses] = worker_n_addresses(dp->worker);
+	value[FIGURE_buffers] = dp->pool->size;
+	value[FIGURE_buffers_free] = rte_mempool_avail_count(dp->pool);
+	value[FIGURE_snapshot] = atomic_load_explicit(&dp->slot.adopted_gen, memory_order_relaxed);
+	value[FIGURE_timed_packets] = phases.packets;
+	for (int i = 0; i < WORKER_PHASES; i++)
+		value[of_phase[i]] = (uint64_t)((double)phases.ticks[i] * ns_per_tick);
+}
+
+// --- telemetry
+
+// The library cannot forget a command: it is told what to answer about, and when that is gone.
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct dp *shown;
+
+static int list_ports(const struct dp *dp, const char *params, struct rte_tel_data *d)
+{
+	rte_tel_data_start_array(d, RTE_TEL_STRING_VAL);
+	for (uint32_t i = 0; i < dp->conf->n_ports; i++)
+		rte_tel_data_add_array_string(d, dp->conf->ports[i].name);
+	return 0;
+}
+
+static int show_port(const struct dp *dp, const char *params, struct rte_tel_data *d)
+{
+	uint64_t value[COUNTER_N];
+
+	for (uint16_t i = 0; i < dp->conf->n_ports; i++) {
+		const struct dp_port *port = &dp->port[i];
+
+		if (params == NULL || strcmp(params, port->conf->name) != 0)
+			continue;
+		worker_counters_get(dp->worker, i, value);
+		rte_tel_data_start_dict(d);
+		rte_tel_data_add_dict_string(d, "device", port->conf->device);
+		rte_tel_data_add_dict_string(d, "driver", port->caps.driver);
+		rte_tel_data_add_dict_int(d, "up", port->up);
+		rte_tel_data_add_dict_u64(d, "rate_bps", port->conf->rate_bps);
+		for (int c = 0; c < COUNTER_N; c++)
+			rte_tel_data_add_dict_u64(d, counter_desc[c].name, value[c]);
+		return 0;
+	}
+	return -1;
+}
+
+static int show_worker(const struct dp *dp, const char *params, struct rte_tel_data *d)
+{
+	uint64_t value[FIGURE_N];
+
+	dp_figures_get(dp, value);
+	rte_tel_data_start_dict(d);
+	for (int i = 0; i < FIGURE_N; i++)
+		rte_tel_data_add_dict_u64(d, dp_figure_name[i], value[i]);
+	return 0;
+}
+
+static const struct {
+	const char *name, *help;
+	int (*answer)(const struct dp *dp, const char *params, struct rte_tel_data *d);
+} commands[] = {
+	{"/pane/ports", "Names of the switch's ports", list_ports},
+	{"/pane/port", "A port's state and counters. Parameter: its name", show_port},
+	{"/pane/worker", "Addresses, buffers, and where the worker's time goes", show_worker},
+};
+
+static int answer(const char *cmd, const char *params, struct rte_tel_data *d)
+{
+	int ret = -1;
+
+	pthread_mutex_lock(&lock);
+	for (size_t i = 0; i < RTE_DIM(commands) && shown != NULL; i++) {
+		if (strcmp(cmd, commands[i].name) == 0)
+			ret = commands[i].answer(shown, params, d);
+	}
+	pthread_mutex_unlock(&lock);
+	return ret;
+}
+
+void dp_telemetry_up(struct dp *dp)
+{
+	pthread_mutex_lock(&lock);
+	shown = dp;
+	pthread_mutex_unlock(&lock);
+	for (size_t i = 0; i < RTE_DIM(commands); i++)
+		rte_telemetry_register_cmd(commands[i].name, answer, commands[i].help); // again: refused, harmless
+}
+
+void dp_telemetry_down(void)
+{
+	pthread_mutex_lock(&lock);
+	shown = NULL;
+	pthread_mutex_unlock(&lock);
+}

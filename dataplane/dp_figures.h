@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the dataplane as a whole can say of itself: figures.def as numbers, and DPDK telemetry commands (below /pane).
+#pragma once
+#include <stdint.h>
+
+struct dp;
+
+enum figure {
+#define FIGURE(name, kind, help) FIGURE_##name,
+#include "figures.def"
+#undef FIGURE
+	FIGURE_N,
+};
+
+// Thread: any, while the worker exists.
+void dp_figures_get(const struct dp *dp, uint64_t value[FIGURE_N]);
+extern const char *const dp_figure_name[FIGURE_N];
+
+// /pane/ports, /pane/port,NAME and /pane/worker answer about this dataplane until dp_telemetry_down. They are
+// answered by the telemetry library's own thread. Thread: main.
+void dp_telemetry_up(struct dp *dp);
+void dp_telemetry_down(void);
