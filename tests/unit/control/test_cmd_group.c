@@ -484,20 +484,34 @@ static const char *user_name(void *ctx, uint32_t user)
 	return user <= sizeof(fixture_users) / sizeof(fixture_users[0]) ? fixture_users[user - 1] : NULL;
 }
 
+// Only packets of users there are, or of nobody: a text says nothing of those yet to come.
+static void clip_users(const struct match *m, struct match *out)
+{
+	struct box known = box_any();
+
+	known.f[MATCH_SRC_USER].hi = known.f[MATCH_DST_USER].hi = sizeof(fixture_users) / sizeof(fixture_users[0]);
+	match_init(out);
+	assert_int_equal(match_intersect_box(out, m, &known), 0);
+}
+
 static void check_boxes_read_back(const struct match *m)
 {
 	for (uint32_t i = 0; i < m->n_boxes && i < 8; i++) {
 		char text[32768] = "ListSharesByFlowGroup ";
 		size_t used = strlen(text);
-		struct match one = {.boxes = &m->boxes[i], .n_boxes = 1, .cap = 1};
+		struct match one = {.boxes = &m->boxes[i], .n_boxes = 1, .cap = 1}, printed, read;
 		struct parsed p;
 
 		box_format(&m->boxes[i], user_name, NULL, text + used, sizeof(text) - used);
 		if (strchr(text, '#') != NULL)
-			continue; // a range of users or nobody: not a value one can write
+			continue; // of users yet to come: not a value one can write
 		parsed_good(&p, text);
-		if (!match_equal(&p.s.flows, &one))
+		clip_users(&one, &printed);
+		clip_users(&p.s.flows, &read);
+		if (!match_equal(&read, &printed))
 			fail_msg("%s is not the box it was printed from", text);
+		match_fini(&printed);
+		match_fini(&read);
 		parsed_fini(&p);
 	}
 }
