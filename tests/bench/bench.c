@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 uint64_t bench_now_ns(void)
 {
@@ -128,4 +129,25 @@ void bench_spread(json_t *out, const char *name, double *values, size_t n)
 	json_object_set_new(out, key, json_real(bench_quantile(values, n, 0)));
 	snprintf(key, sizeof(key), "%s_max", name);
 	json_object_set_new(out, key, json_real(bench_quantile(values, n, 1)));
+}
+
+void bench_journal_path(const struct bench_opts *opts, char *path, size_t size)
+{
+	const char *dir = getenv("TMPDIR");
+
+	if (opts->journal != NULL)
+		snprintf(path, size, "%s", opts->journal);
+	else
+		snprintf(path, size, "%s/pane-bench-%d.db", dir != NULL ? dir : "/var/tmp", (int)getpid());
+}
+
+void bench_journal_forget(const char *path)
+{
+	static const char *const ends[] = {"", "-wal", "-shm"};
+	char name[4096];
+
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+		snprintf(name, sizeof(name), "%s%s", path, ends[i]);
+		unlink(name);
+	}
 }

@@ -16,9 +16,11 @@ struct bench_opts {
 	const char *file;
 	uint32_t repeat; // runs, the median is reported
 	bool json;
-	bool no_flat;        // compile: leave the flat table out
-	uint32_t rate;       // classify: changes per second
-	const char *journal; // admit: accepted statements go into a new journal there; NULL: none
+	bool no_flat;  // compile: leave the flat table out
+	uint32_t rate; // classify: changes per second
+	// admit, stand: a new one is made there, on a disk that syncs; NULL: in a directory for such files
+	const char *journal;
+	uint32_t requests; // stand: how many
 
 	// forward; NULL: none
 	const char *ports;   // devices (nic-config/port.h), separated by blanks; NULL: made from the flows
@@ -53,6 +55,10 @@ double bench_quantile(double *values, size_t n, double q);
 // NAME, NAME_min and NAME_max of the runs' values into out (values are sorted in place).
 void bench_spread(json_t *out, const char *name, double *values, size_t n);
 
+// Of opts, or one of this process in $TMPDIR or /var/tmp.
+void bench_journal_path(const struct bench_opts *opts, char *path, size_t size);
+void bench_journal_forget(const char *path); // the file, and what SQLite puts beside it
+
 // The controller's state after a command script.
 struct bench_policy {
 	struct nib *nib;
@@ -64,6 +70,7 @@ void bench_policy_free(struct bench_policy *policy);
 
 // Each runs one benchmark and returns its figures (new reference), or NULL with err.
 json_t *bench_admit(const struct bench_opts *opts, struct err *err);
+json_t *bench_stand(const struct bench_opts *opts, struct err *err);
 json_t *bench_compile(const struct bench_opts *opts, struct err *err);
 json_t *bench_classify(const struct bench_opts *opts, struct err *err);
 json_t *bench_verify(const struct bench_opts *opts, struct err *err);

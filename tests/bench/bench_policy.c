@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "control/engine.h"
 #include "control/journal.h"
@@ -42,21 +41,6 @@ static int commit(struct played *p, bool timed, struct err *err)
 		p->timed_ns += bench_now_ns() - start_ns;
 	p->n_waiting = 0;
 	return ret;
-}
-
-// A new journal: an old file is not added to.
-static int journal_new(struct played *p, const char *path, struct err *err)
-{
-	static const char *const ends[] = {"", "-wal", "-shm"};
-	char name[4096];
-
-	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
-		snprintf(name, sizeof(name), "%s%s", path, ends[i]);
-		if (p->journal == NULL)
-			unlink(name);
-	}
-	p->journal = journal_open(path, err);
-	return p->journal == NULL ? -EIO : 0;
 }
 
 static int play_line(struct played *p, const struct bench_line *line, struct err *err)
@@ -101,8 +85,11 @@ static int play(const struct bench_script *s, const char *journal, struct played
 		p->engine = engine_create(&conf, p->nib, 0);
 	if (p->engine == NULL || p->us == NULL)
 		ret = err_set(err, ENOMEM, "out of memory");
-	if (ret == 0 && journal != NULL)
-		ret = journal_new(p, journal, err);
+	if (ret == 0 && journal != NULL) {
+		bench_journal_forget(journal); // an old file is not added to
+		p->journal = journal_open(journal, err);
+		ret = p->journal == NULL ? -EIO : 0;
+	}
 	for (size_t i = 0; i < s->n && ret == 0; i++) {
 		if (i > 0 && s->lines[i].timed && !s->lines[i - 1].timed)
 			ret = commit(p, false, err); // the set-up is not to be paid for later
@@ -136,25 +123,40 @@ static int admit_run(const struct bench_script *s, const char *journal, uint32_t
 	return 0;
 }
 
+static void admit_figures(json_t *out, struct admit_runs *runs, uint32_t n)
+{
+	bench_spread(out, "statements_per_s", runs->rate, n);
+	bench_spread(out, "p50_us", runs->p50, n);
+	bench_spread(out, "p99_us", runs->p99, n);
+}
+
+// Durability off, and below "durable" on; runs alternate.
 json_t *bench_admit(const struct bench_opts *opts, struct err *err)
 {
+	size_t n = opts->repeat;
+	double *mem = calloc(6 * n, sizeof(double));
+	struct admit_runs off = {mem, mem + n, mem + 2 * n}, on = {mem + 3 * n, mem + 4 * n, mem + 5 * n};
+	json_t *out = json_object(), *durable = json_object();
 	struct bench_script s;
-	json_t *out = json_object();
-	double *mem = calloc(3 * (size_t)opts->repeat, sizeof(double));
-	struct admit_runs runs = {mem, mem + opts->repeat, mem + 2 * (size_t)opts->repeat};
+	char path[4096];
 	int ret = bench_script_load(opts->file, &s, err);
 
-	for (uint32_t i = 0; i < opts->repeat && ret == 0; i++)
-		ret = admit_run(&s, opts->journal, i, &runs, out, err);
+	bench_journal_path(opts, path, sizeof(path));
+	for (uint32_t i = 0; i < opts->repeat && ret == 0; i++) {
+		ret = admit_run(&s, NULL, i, &off, out, err);
+		if (ret == 0)
+			ret = admit_run(&s, path, i, &on, durable, err);
+		bench_journal_forget(path);
+	}
 	if (ret == 0) {
-		json_object_set_new(out, "durable", json_boolean(opts->journal != NULL));
-		bench_spread(out, "statements_per_s", runs.rate, opts->repeat);
-		bench_spread(out, "p50_us", runs.p50, opts->repeat);
-		bench_spread(out, "p99_us", runs.p99, opts->repeat);
+		admit_figures(out, &off, opts->repeat);
+		admit_figures(durable, &on, opts->repeat);
+		json_object_set(out, "durable", durable);
 	} else {
 		json_decref(out);
 		out = NULL;
 	}
+	json_decref(durable);
 	free(mem);
 	bench_script_free(&s);
 	return out;

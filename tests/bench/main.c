@@ -13,7 +13,8 @@ static const struct command {
 	json_t *(*run)(const struct bench_opts *opts, struct err *err);
 	bool no_file;
 } commands[] = {
-	{"admit", "statements admitted a second, parse included", bench_admit},
+	{"admit", "statements admitted a second, parse included, durability off and on", bench_admit},
+	{"stand", "many reservations that stand: cost of one more, memory, restart", bench_stand, true},
 	{"classify", "lookup through the layers, against plain rte_acl: merged, changing, with a dead row",
 	 bench_classify},
 	{"compile", "policy tree of the script to rows by parts, and to the flat network flow table", bench_compile},
@@ -26,7 +27,9 @@ static const char options_help[] =
 	"  --repeat N         runs; the median is reported, min and max beside it [5]\n"
 	"  --json             one JSON object on one line\n"
 	"  --no-flat          compile: by parts only\n"
-	"  --journal PATH     admit: log on, in a new file on a disk that syncs; a commit for every 256 statements\n"
+	"  --journal PATH     admit, stand: of the log, on a disk that syncs; a commit for every 256 statements\n"
+	"                     [a file in $TMPDIR or /var/tmp, removed afterwards]\n"
+	"  --requests N       stand: how many, 2,000 at least [100000]\n"
 	"\nclassify (FILE.rules in ClassBench's format, with FILE.trace if there is one; or FILE.pane):\n"
 	"  --rate N           changes per second [1000]\n"
 	"  --flows N          packets drawn where there is no trace [1000]\n"
@@ -52,7 +55,7 @@ static const char options_help[] =
 static int usage(FILE *out, int status)
 {
 	fprintf(out, "usage: pane-bench COMMAND FILE [OPTION...]\n"
-		     "       pane-bench forward [OPTION...]\n\ncommands:\n");
+		     "       pane-bench stand|forward [OPTION...]\n\ncommands:\n");
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
 		fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].help);
 	fputs(options_help, out);
@@ -89,6 +92,7 @@ enum {
 	OPT_MEMORY,
 	OPT_REPEAT,
 	OPT_RATE,
+	OPT_REQUESTS,
 	OPT_SEED,
 	OPT_PORTS,
 	OPT_RULES,
@@ -110,6 +114,7 @@ static const struct option longs[] = {
 	{"memory", required_argument, NULL, OPT_MEMORY},
 	{"repeat", required_argument, NULL, OPT_REPEAT},
 	{"rate", required_argument, NULL, OPT_RATE},
+	{"requests", required_argument, NULL, OPT_REQUESTS},
 	{"seed", required_argument, NULL, OPT_SEED},
 	{"ports", required_argument, NULL, OPT_PORTS},
 	{"rules", required_argument, NULL, OPT_RULES},
@@ -128,10 +133,10 @@ static const struct option longs[] = {
 
 static int parse_number(int option, struct bench_opts *o)
 {
-	static const uint32_t most[] = {10000000, 65536, 1518, 10000000, 1048576, 1000, 1000000};
-	static const uint32_t least[] = {1, 1, 64, 0, 64, 1, 1};
+	static const uint32_t most[] = {10000000, 65536, 1518, 10000000, 1048576, 1000, 1000000, 10000000};
+	static const uint32_t least[] = {1, 1, 64, 0, 64, 1, 1, 2000};
 	uint32_t *const to[] = {&o->flows,     &o->hosts,  &o->frame_bytes, &o->deny_every,
-				&o->memory_mb, &o->repeat, &o->rate};
+				&o->memory_mb, &o->repeat, &o->rate,        &o->requests};
 	int i = option - OPT_FIRST;
 	char *end;
 	unsigned long v = strtoul(optarg, &end, 10);
@@ -177,6 +182,7 @@ static int parse_opts(int argc, char **argv, struct bench_opts *opts)
 				    .hosts = 256,
 				    .frame_bytes = 64,
 				    .rate = 1000,
+				    .requests = 100000,
 				    .seconds = 1,
 				    .memory_mb = 1024,
 				    .seed = 1};
