@@ -10,6 +10,7 @@
 struct flow_index {
 	struct flow_entry **slots;
 	uint64_t n_slots, n; // n_slots is a power of two
+	uint64_t n_sides[4]; // of them, by which ends are single hosts: 1 the source, 2 the destination
 	uint64_t last_mark;
 };
 
@@ -53,22 +54,28 @@ static uint64_t mix_host(uint64_t h, bool is_one, u128 addr)
 	return is_one ? mix(mix(h, (uint64_t)(addr >> 64)), (uint64_t)addr) : mix(h, 1);
 }
 
-static struct flow_entry **slot(const struct flow_index *index, const struct box *box, bool src, bool dst)
+static uint32_t hash_of(const struct box *box, unsigned int sides)
 {
-	uint64_t h = mix_host(mix_host(0, src, box->src.lo), dst, box->dst.lo);
+	uint64_t h = mix_host(mix_host(0, (sides & 1) != 0, box->src.lo), (sides & 2) != 0, box->dst.lo);
 
-	return &index->slots[(h ^ (h >> 32)) & (index->n_slots - 1)];
+	return (uint32_t)(h ^ (h >> 32));
+}
+
+static unsigned int sides_of(const struct box *box)
+{
+	return (is_host(box, &box->src) ? 1u : 0) | (is_host(box, &box->dst) ? 2u : 0);
+}
+
+static struct flow_entry **slot(const struct flow_index *index, uint32_t hash)
+{
+	return &index->slots[hash & (index->n_slots - 1)];
 }
 
 static void insert(struct flow_index *index, struct flow_entry *e)
 {
-	const struct box *box = &e->request->flows.boxes[e->box];
-	struct flow_entry **at = slot(index, box, is_host(box, &box->src), is_host(box, &box->dst));
+	struct flow_entry **at = slot(index, e->hash);
 
 	e->next = *at;
-	e->link = at;
-	if (e->next != NULL)
-		e->next->link = &e->next;
 	*at = e;
 }
 
@@ -100,8 +107,13 @@ struct flow_entry *flow_index_prepare(struct flow_index *index, uint32_t n_boxes
 void flow_index_add(struct flow_index *index, struct request *r)
 {
 	for (uint32_t i = 0; i < r->flows.n_boxes; i++) {
+		const struct box *box = &r->flows.boxes[i];
+		unsigned int sides = sides_of(box);
+
 		r->entries[i].request = r;
 		r->entries[i].box = i;
+		r->entries[i].hash = hash_of(box, sides);
+		index->n_sides[sides]++;
 		insert(index, &r->entries[i]);
 	}
 	index->n += r->flows.n_boxes;
@@ -110,11 +122,12 @@ void flow_index_add(struct flow_index *index, struct request *r)
 void flow_index_remove(struct flow_index *index, struct request *r)
 {
 	for (uint32_t i = 0; i < r->flows.n_boxes; i++) {
-		struct flow_entry *e = &r->entries[i];
+		struct flow_entry **at = slot(index, r->entries[i].hash);
 
-		*e->link = e->next;
-		if (e->next != NULL)
-			e->next->link = e->link;
+		while (*at != &r->entries[i])
+			at = &(*at)->next;
+		*at = (*at)->next;
+		index->n_sides[sides_of(&r->flows.boxes[i])]--;
 	}
 	index->n -= r->flows.n_boxes;
 }
@@ -129,16 +142,10 @@ bool flow_index_covers(const struct box *box)
 	return is_host(box, &box->src) && is_host(box, &box->dst);
 }
 
-static int each_in(const struct flow_entry *e, const struct box *box,
-		   int (*fn)(void *ctx, struct request *r, uint32_t idx), void *ctx)
+static int look(const struct flow_entry *e, const struct box *box,
+		int (*fn)(void *ctx, struct request *r, uint32_t idx), void *ctx)
 {
-	for (; e != NULL; e = e->next) {
-		int rc = box_overlaps(&e->request->flows.boxes[e->box], box) ? fn(ctx, e->request, e->box) : 0;
-
-		if (rc != 0)
-			return rc;
-	}
-	return 0;
+	return box_overlaps(&e->request->flows.boxes[e->box], box) ? fn(ctx, e->request, e->box) : 0;
 }
 
 int flow_index_each(const struct flow_index *index, const struct box *box,
@@ -146,12 +153,20 @@ int flow_index_each(const struct flow_index *index, const struct box *box,
 {
 	int rc = 0;
 
-	if (flow_index_covers(box)) {
-		for (int sides = 0; sides < 4 && rc == 0; sides++)
-			rc = each_in(*slot(index, box, sides & 1, sides & 2), box, fn, ctx);
+	if (!flow_index_covers(box)) {
+		for (uint64_t i = 0; i < index->n_slots && rc == 0; i++)
+			for (const struct flow_entry *e = index->slots[i]; e != NULL && rc == 0; e = e->next)
+				rc = look(e, box, fn, ctx);
 		return rc;
 	}
-	for (uint64_t i = 0; i < index->n_slots && rc == 0; i++)
-		rc = each_in(index->slots[i], box, fn, ctx);
+	for (unsigned int sides = 0; sides < 4; sides++) {
+		uint32_t hash = hash_of(box, sides);
+
+		if (index->n_sides[sides] == 0)
+			continue;
+		for (const struct flow_entry *e = *slot(index, hash); e != NULL && rc == 0; e = e->next)
+			if (e->hash == hash)
+				rc = look(e, box, fn, ctx);
+	}
 	return rc;
 }

@@ -11,9 +11,9 @@ struct request;
 struct flow_index;
 
 struct flow_entry { // of one box of a request; an array in the request
-	struct flow_entry *next, **link;
+	struct flow_entry *next;
 	struct request *request;
-	uint32_t box;
+	uint32_t box, hash; // of the hosts: whose differs is not looked at
 };
 
 struct flow_index *flow_index_create(void); // NULL: out of memory

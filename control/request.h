@@ -46,7 +46,10 @@ struct request_book {
 		struct request *request;
 	} * by_id;
 	size_t n, cap, n_gone;
-	struct request **by_end; // binary heap, earliest end first; those for ever are not in it
+	struct request_end { // with its key: a look at the request would be a cache miss
+		int64_t end_ns;
+		struct request *request;
+	} * by_end; // binary heap, earliest end first; those for ever are not in it
 	size_t n_by_end, cap_by_end;
 	uint64_t next_id;
 };

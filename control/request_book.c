@@ -77,7 +77,7 @@ int request_book_prepare(struct request_book *book)
 	}
 	if (book->n_by_end == book->cap_by_end) {
 		size_t cap = book->cap_by_end == 0 ? 64 : book->cap_by_end * 2;
-		struct request **by_end = realloc(book->by_end, cap * sizeof(struct request *));
+		void *by_end = realloc(book->by_end, cap * sizeof(*book->by_end));
 
 		if (by_end == NULL)
 			return -ENOMEM;
@@ -87,30 +87,32 @@ int request_book_prepare(struct request_book *book)
 	return 0;
 }
 
-static void heap_set(struct request_book *book, size_t i, struct request *r)
+static void heap_set(struct request_book *book, size_t i, struct request_end end)
 {
-	book->by_end[i] = r;
-	r->heap_idx = i;
+	book->by_end[i] = end;
+	end.request->heap_idx = i;
 }
 
 // Puts r where it belongs, starting from the free place i.
 static void heap_place(struct request_book *book, size_t i, struct request *r)
 {
-	while (i > 0 && book->by_end[(i - 1) / 2]->end_ns > r->end_ns) {
-		heap_set(book, i, book->by_end[(i - 1) / 2]);
+	struct request_end *heap = book->by_end;
+
+	while (i > 0 && heap[(i - 1) / 2].end_ns > r->end_ns) {
+		heap_set(book, i, heap[(i - 1) / 2]);
 		i = (i - 1) / 2;
 	}
 	for (;;) {
 		size_t child = 2 * i + 1;
 
-		if (child + 1 < book->n_by_end && book->by_end[child + 1]->end_ns < book->by_end[child]->end_ns)
+		if (child + 1 < book->n_by_end && heap[child + 1].end_ns < heap[child].end_ns)
 			child++;
-		if (child >= book->n_by_end || book->by_end[child]->end_ns >= r->end_ns)
+		if (child >= book->n_by_end || heap[child].end_ns >= r->end_ns)
 			break;
-		heap_set(book, i, book->by_end[child]);
+		heap_set(book, i, heap[child]);
 		i = child;
 	}
-	heap_set(book, i, r);
+	heap_set(book, i, (struct request_end){r->end_ns, r});
 }
 
 void request_book_add(struct request_book *book, struct request *r)
@@ -121,7 +123,7 @@ void request_book_add(struct request_book *book, struct request *r)
 	if (r->end_ns == INT64_MAX)
 		return;
 	// The free place is the last one: nothing below it yet.
-	book->by_end[book->n_by_end++] = r;
+	book->n_by_end++;
 	heap_place(book, book->n_by_end - 1, r);
 }
 
@@ -130,12 +132,12 @@ void request_book_remove(struct request_book *book, struct request *r)
 	size_t kept = 0;
 
 	if (r->end_ns != INT64_MAX) {
-		struct request *last = book->by_end[--book->n_by_end];
+		struct request *last = book->by_end[--book->n_by_end].request;
 
 		if (last != r)
 			heap_place(book, r->heap_idx, last);
 	}
-	assert(book->n_by_end == 0 || book->by_end[0] != r);
+	assert(book->n_by_end == 0 || book->by_end[0].request != r);
 	book->by_id[book_find(book, r->id)].request = NULL;
 	if (++book->n_gone * 2 < book->n)
 		return;
@@ -157,7 +159,7 @@ void request_book_move_end(struct request_book *book, struct request *r, int64_t
 		heap_place(book, r->heap_idx, r);
 		return;
 	}
-	struct request *last = book->by_end[--book->n_by_end];
+	struct request *last = book->by_end[--book->n_by_end].request;
 
 	if (last != r)
 		heap_place(book, r->heap_idx, last);

@@ -140,11 +140,11 @@ void request_expire(struct state *s, int64_t now_ns)
 {
 	struct request_book *book = &s->requests;
 
-	while (book->n_by_end > 0 && book->by_end[0]->end_ns <= now_ns)
-		request_end(s, book->by_end[0]);
+	while (book->n_by_end > 0 && book->by_end[0].end_ns <= now_ns)
+		request_end(s, book->by_end[0].request);
 }
 
 int64_t request_next_end(const struct state *s)
 {
-	return s->requests.n_by_end == 0 ? INT64_MAX : s->requests.by_end[0]->end_ns;
+	return s->requests.n_by_end == 0 ? INT64_MAX : s->requests.by_end[0].end_ns;
 }

@@ -14,37 +14,49 @@ void step_tree_init(struct step_tree *tree, bool with_tokens, int64_t fill_bps, 
 	*tree = (struct step_tree){.with_tokens = with_tokens, .fill_bps = fill_bps, .capacity = capacity};
 }
 
-static void free_all(struct step *n)
+// A step without tokens is a cache line: two of a slab never share one. The first line of a slab links it to the next.
+#define LINE 64
+#define FIRST_SLAB 7 // steps; most shares have few
+#define NEXT_SLAB 63
+
+static_assert(sizeof(struct step) == LINE, "a step is a cache line");
+
+static size_t step_size(const struct step_tree *tree)
 {
-	if (n == NULL)
-		return;
-	free_all(n->left);
-	free_all(n->right);
-	free(n);
+	return sizeof(struct step) + (tree->with_tokens ? sizeof(struct step_run) : 0);
 }
 
 void step_tree_fini(struct step_tree *tree)
 {
-	free_all(tree->root);
-	while (tree->spare != NULL) {
-		struct step *next = tree->spare->right;
+	while (tree->slabs != NULL) {
+		void *next = *(void **)tree->slabs;
 
-		free(tree->spare);
-		tree->spare = next;
+		free(tree->slabs);
+		tree->slabs = next;
 	}
 	memset(tree, 0, sizeof(*tree));
+}
+
+static void put_spare(struct step_tree *tree, struct step *step)
+{
+	step->right = tree->spare;
+	tree->spare = step;
+	tree->n_spare++;
 }
 
 int step_tree_prepare(struct step_tree *tree, uint32_t n)
 {
 	while (tree->n_spare < n) {
-		struct step *step = malloc(sizeof(*step) + (tree->with_tokens ? sizeof(step->run[0]) : 0));
+		unsigned int n_steps = tree->slabs == NULL ? FIRST_SLAB : NEXT_SLAB;
+		size_t size = LINE + n_steps * step_size(tree);
+		char *slab = aligned_alloc(LINE, (size + LINE - 1) / LINE * LINE);
 
-		if (step == NULL)
+		if (slab == NULL)
 			return -ENOMEM;
-		step->right = tree->spare;
-		tree->spare = step;
-		tree->n_spare++;
+		*(void **)slab = tree->slabs;
+		tree->slabs = slab;
+		for (unsigned int i = n_steps; i > 0; i--)
+			put_spare(tree, (struct step *)(slab + LINE + (i - 1) * step_size(tree)));
 	}
 	return 0;
 }
@@ -202,7 +214,7 @@ static struct step *take_first(const struct step_tree *tree, struct step *n, int
 }
 
 // The step at at_ns, which changes nothing any more.
-static struct step *erase(const struct step_tree *tree, struct step *n, int64_t at_ns, int64_t drain)
+static struct step *erase(struct step_tree *tree, struct step *n, int64_t at_ns, int64_t drain)
 {
 	struct step *heir;
 
@@ -215,7 +227,7 @@ static struct step *erase(const struct step_tree *tree, struct step *n, int64_t 
 		assert(n->delta_bps == 0);
 		if (n->left == NULL || n->right == NULL) {
 			heir = n->left != NULL ? n->left : n->right;
-			free(n);
+			put_spare(tree, n);
 			return heir;
 		}
 		for (heir = n->right; heir->left != NULL;)
@@ -223,7 +235,7 @@ static struct step *erase(const struct step_tree *tree, struct step *n, int64_t 
 		n->right = take_first(tree, n->right, drain + n->left->sum + heir->delta_bps, &heir);
 		heir->left = n->left;
 		heir->right = n->right;
-		free(n);
+		put_spare(tree, n);
 		n = heir;
 	}
 	return balance(tree, n, drain);
@@ -340,7 +352,7 @@ void step_tree_drop_first(struct step_tree *tree, int64_t drain)
 	struct step *first;
 
 	tree->root = take_first(tree, tree->root, drain, &first);
-	free(first);
+	put_spare(tree, first);
 }
 
 // Widens r by the drains of the steps strictly between lo and hi (INT64_MIN, INT64_MAX: all).

@@ -32,7 +32,8 @@ struct step {
 };
 
 struct step_tree {
-	struct step *root, *spare; // spare: prepared for insertion, linked by right
+	struct step *root, *spare; // spare: for insertion, linked by right
+	void *slabs;               // what all steps lie in
 	uint32_t n_spare;
 	bool with_tokens;
 	int64_t fill_bps;
