@@ -89,6 +89,7 @@ static const cyaml_schema_field_t config_fields[] = {
 	CYAML_FIELD_MAPPING("tls", CYAML_FLAG_OPTIONAL, struct config, tls, tls_fields),
 	TEXT_OPT("openflow_listen", struct config, openflow_listen),
 	TEXT_OPT("metrics_listen", struct config, metrics_listen),
+	CYAML_FIELD_MAPPING("openflow_tls", CYAML_FLAG_OPTIONAL, struct config, openflow_tls, tls_fields),
 	TEXT_OPT("control_user", struct config, control_user),
 	TEXT_OPT("log_level", struct config, log_level),
 	LIST_OPT("ports", ports, n_ports, &port_entry),

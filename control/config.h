@@ -55,10 +55,11 @@ struct config {
 	char *state_dir;  // journal; default /var/lib/pane
 	char *tcp_listen; // "127.0.0.1:4242", loopback only; NULL: no TCP
 	struct config_tls tls;
-	char *openflow_listen; // "0.0.0.0:6653": OpenFlow switches connect here; NULL: none
-	char *metrics_listen;  // "127.0.0.1:9464": figures for Prometheus over HTTP; NULL: none
-	char *control_user;    // the controller runs as this OS user after start; NULL: unchanged
-	char *log_level;       // error, warning, info, debug; default info
+	char *openflow_listen;          // "0.0.0.0:6653": OpenFlow switches connect here; NULL: none
+	struct config_tls openflow_tls; // and here with a certificate: whoever has one of this CA is a switch
+	char *metrics_listen;           // "127.0.0.1:9464": figures for Prometheus over HTTP; NULL: none
+	char *control_user;             // the controller runs as this OS user after start; NULL: unchanged
+	char *log_level;                // error, warning, info, debug; default info
 	struct config_port *ports;
 	unsigned int n_ports;
 	struct config_host *hosts;

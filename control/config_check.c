@@ -216,11 +216,11 @@ static int check_dataplane(const struct check *k, const struct config_dataplane 
 }
 
 // The files are read, too: what is wrong with them is said now and not when the controller starts.
-static int check_tls(const struct check *k, const struct config_tls *tls)
+static int check_tls(const struct check *k, const char *name, const struct config_tls *tls)
 {
 	static const char *const key[] = {
-		[TLS_FILE_NONE] = "tls",  [TLS_FILE_CERT] = "tls.cert", [TLS_FILE_KEY] = "tls.key",
-		[TLS_FILE_CA] = "tls.ca", [TLS_FILE_CRL] = "tls.crl",
+		[TLS_FILE_NONE] = "",  [TLS_FILE_CERT] = ".cert", [TLS_FILE_KEY] = ".key",
+		[TLS_FILE_CA] = ".ca", [TLS_FILE_CRL] = ".crl",
 	};
 	const struct tls_files files = {tls->cert, tls->key, tls->ca, tls->crl};
 	struct sockaddr_storage addr;
@@ -228,14 +228,17 @@ static int check_tls(const struct check *k, const struct config_tls *tls)
 	socklen_t addr_len;
 	SSL_CTX *ctx;
 	struct err why;
+	char path[32];
 
 	if (tls->listen == NULL)
 		return 0;
+	snprintf(path, sizeof(path), "%s.listen", name);
 	if (auth_address_parse(tls->listen, &addr, &addr_len, &why) < 0)
-		return bad(k, "tls.listen", "%.256s", why.msg);
+		return bad(k, path, "%.256s", why.msg);
 	ctx = tls_server_create(&files, &wrong, &why);
+	snprintf(path, sizeof(path), "%s%s", name, ctx == NULL ? key[wrong] : "");
 	if (ctx == NULL)
-		return bad(k, key[wrong], "%.300s", why.msg);
+		return bad(k, path, "%.300s", why.msg);
 	SSL_CTX_free(ctx);
 	return 0;
 }
@@ -255,7 +258,9 @@ int config_check(struct config *c, const struct yaml_index *index, const char *f
 		return bad(&k, "state_dir", "expected an absolute path, got \"%.100s\"", c->state_dir);
 	if (c->tcp_listen != NULL && auth_listen_parse(c->tcp_listen, &addr, &addr_len, &why) < 0)
 		return bad(&k, "tcp_listen", "%.256s", why.msg);
-	if (check_tls(&k, &c->tls) < 0)
+	if (c->openflow_listen != NULL && auth_address_parse(c->openflow_listen, &addr, &addr_len, &why) < 0)
+		return bad(&k, "openflow_listen", "%.256s", why.msg);
+	if (check_tls(&k, "tls", &c->tls) < 0 || check_tls(&k, "openflow_tls", &c->openflow_tls) < 0)
 		return -EINVAL;
 	if (c->control_user != NULL && getpwnam(c->control_user) == NULL)
 		return bad(&k, "control_user", "there is no OS user \"%.64s\"", c->control_user);

@@ -36,7 +36,7 @@ struct controller {
 	struct nib *nib;
 	struct engine *engine;
 	struct auth_rule *auth_rules;
-	SSL_CTX *tls;
+	SSL_CTX *tls, *openflow_tls; // NULL: no TLS
 	struct event *hangup;
 	struct server *server;
 	struct meter *meter; // statements a second
@@ -341,6 +341,22 @@ static void realize_down(struct controller *c)
 	realize_destroy(c->realize);
 }
 
+// Before the change of user, who may not be able to read them.
+static int certificates_up(struct controller *c, struct err *err)
+{
+	const struct config_tls *tls = &c->conf->config->openflow_tls;
+	const struct tls_files files = {tls->cert, tls->key, tls->ca, tls->crl};
+
+	if (tls->listen != NULL)
+		c->openflow_tls = tls_server_create(&files, NULL, err);
+	return tls->listen == NULL || c->openflow_tls != NULL ? 0 : -EINVAL;
+}
+
+static void certificates_down(struct controller *c)
+{
+	SSL_CTX_free(c->openflow_tls);
+}
+
 static void on_kept(void *ctx, uint64_t request, const char *why)
 {
 	struct controller *c = ctx;
@@ -350,9 +366,15 @@ static void on_kept(void *ctx, uint64_t request, const char *why)
 
 static int openflow_up(struct controller *c, struct err *err)
 {
-	if (c->conf->config->openflow_listen == NULL)
+	const struct config *config = c->conf->config;
+	const struct of_server_conf conf = {.listen = config->openflow_listen,
+					    .tls_listen = config->openflow_tls.listen,
+					    .tls = c->openflow_tls,
+					    .nib = c->nib};
+
+	if (conf.listen == NULL && conf.tls_listen == NULL)
 		return 0;
-	c->openflow = of_server_create(loop_base(c->loop), c->conf->config->openflow_listen, c->nib, err);
+	c->openflow = of_server_create(loop_base(c->loop), &conf, err);
 	if (c->openflow == NULL)
 		return -EIO;
 	of_server_on_kept(c->openflow, on_kept, c);
@@ -387,11 +409,17 @@ static const struct {
 	int (*up)(struct controller *c, struct err *err);
 	void (*down)(struct controller *c);
 } steps[] = {
-	{"event loop", loop_up, loop_down},        {"network state", nib_up, nib_down},
-	{"policy engine", engine_up, engine_down}, {"command socket", server_up, server_down},
-	{"privileges", privileges_up, NULL},       {"journal", journal_up, journal_down},
-	{"limits", limits_up, limits_down},        {"dataplane link", link_up, link_down},
-	{"policy", realize_up, realize_down},      {"openflow", openflow_up, openflow_down},
+	{"event loop", loop_up, loop_down},
+	{"network state", nib_up, nib_down},
+	{"policy engine", engine_up, engine_down},
+	{"command socket", server_up, server_down},
+	{"openflow certificates", certificates_up, certificates_down},
+	{"privileges", privileges_up, NULL},
+	{"journal", journal_up, journal_down},
+	{"limits", limits_up, limits_down},
+	{"dataplane link", link_up, link_down},
+	{"policy", realize_up, realize_down},
+	{"openflow", openflow_up, openflow_down},
 	{"metrics", metrics_up, metrics_down},
 };
 

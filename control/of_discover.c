@@ -151,6 +151,7 @@ void of_discover_probe(struct of_net *net)
 	bool slow = net->now_ns >= net->slow_ns, some = false;
 
 	net->round++;
+	net->probed_ns = net->now_ns;
 	for (struct of_switch *sw = net->switches; sw != NULL; sw = sw->next) {
 		const struct of_port *ports;
 		uint32_t n;

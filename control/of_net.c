@@ -13,8 +13,9 @@
 
 #include "of_net_priv.h"
 
-#define HOLD_NS 1500000000LL     // a switch with entries, after it came up: ports settle meanwhile
-#define HOLD_ALL_NS 3000000000LL // and after the first one came up: others may still be on their way
+#define PROBE_PAUSE_NS 50000000LL // between two rounds of probes
+#define HOLD_NS 1500000000LL      // a switch with entries, after it came up: ports settle meanwhile
+#define HOLD_ALL_NS 3000000000LL  // and after the first one came up: others may still be on their way
 
 void of_net_note(struct of_net *net, const char *fmt, ...)
 {
@@ -73,6 +74,35 @@ static struct of_switch *switch_at(struct of_net *net, uint32_t idx)
 
 // --- up, ports, errors
 
+// Links that are new, or gone: asks everywhere, but not for every word of a switch that talks a lot.
+static void probe_soon(struct of_net *net)
+{
+	int64_t at = net->probed_ns + PROBE_PAUSE_NS > net->now_ns ? net->probed_ns + PROBE_PAUSE_NS : net->now_ns;
+
+	net->slow_ns = at < net->slow_ns ? at : net->slow_ns;
+	net->probe_ns = at < net->probe_ns ? at : net->probe_ns;
+}
+
+static void take_port(struct of_switch *sw, const struct of_port *port)
+{
+	struct topo *t = &sw->net->topo;
+
+	topo_port_set(t, sw->idx, port->no, !(port->flags & (OF_PORT_DOWN | OF_PORT_LINK_DOWN)), port->speed_bps,
+		      sw->net->now_ns);
+	topo_port_name(t, sw->idx, port->no, port->name);
+}
+
+static void on_port_status(struct of_switch *sw, const struct of_port_status *status)
+{
+	uint32_t no = status->port.no;
+
+	if (status->reason == 1)
+		topo_port_del(&sw->net->topo, sw->idx, no);
+	else if (no != 0 && no <= OF_PORT_MAX)
+		take_port(sw, &status->port);
+	probe_soon(sw->net);
+}
+
 static void take_ports(struct of_switch *sw)
 {
 	struct topo *t = &sw->net->topo;
@@ -90,12 +120,9 @@ static void take_ports(struct of_switch *sw)
 		else
 			i++;
 	}
-	for (uint32_t i = 0; i < n; i++) {
-		topo_port_set(t, sw->idx, ports[i].no, !(ports[i].flags & (OF_PORT_DOWN | OF_PORT_LINK_DOWN)),
-			      ports[i].speed_bps, sw->net->now_ns);
-		topo_port_name(t, sw->idx, ports[i].no, ports[i].name);
-	}
-	sw->net->probe_ns = sw->net->slow_ns = sw->net->now_ns; // links that are new, or gone: ask everywhere
+	for (uint32_t i = 0; i < n; i++)
+		take_port(sw, &ports[i]);
+	probe_soon(sw->net);
 }
 
 static void on_up(void *ctx, struct of_conn *conn)
@@ -146,7 +173,7 @@ static void on_message(void *ctx, struct of_conn *conn, const struct of_msg *m)
 		of_discover_packet(sw, &m->packet_in);
 		break;
 	case OF_PORT_STATUS:
-		take_ports(sw);
+		on_port_status(sw, &m->port_status);
 		break;
 	case OF_MULTIPART_REPLY:
 		if (m->mp.kind != OF_MP_FLOW || !of_read_stats(sw, m))

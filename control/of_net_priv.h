@@ -45,6 +45,7 @@ struct of_net {
 	uint64_t round; // of probes
 	bool settling;  // some port was not settled at the last one
 	int64_t now_ns, probe_ns, slow_ns, boundary_ns; // next ones; boundary: wall clock
+	int64_t probed_ns;                              // the last round
 	int64_t wall_minus_now_ns;
 	int64_t first_up_ns; // INT64_MAX: no switch yet
 	int64_t place_ns;    // circuits are placed from then on

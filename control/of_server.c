@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
+#include <event2/bufferevent_ssl.h>
 #include <event2/listener.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -12,11 +13,14 @@
 #include <sys/queue.h>
 #include <sys/random.h>
 
+#include "auth.h"
 #include "engine.h"
 #include "log.h"
 #include "loop.h"
 #include "nib.h"
 #include "of_audit.h"
+#include "of_conn.h"
+#include "tls.h"
 
 #define SESSIONS_MAX 1024
 #define HOSTS_MAX 65536
@@ -25,13 +29,16 @@
 struct session {
 	struct of_server *server;
 	struct bufferevent *bev;
-	struct of_switch *sw;
-	bool closing; // at the end of the turn
+	struct of_switch *sw; // NULL: in the TLS handshake
+	SSL *ssl;             // the bufferevent's; NULL: no TLS
+	int64_t since_ns;     // uptime
+	bool closing;         // at the end of the turn
 	TAILQ_ENTRY(session) link;
 };
 
 struct of_server {
-	struct evconnlistener *listener;
+	struct evconnlistener *listeners[2]; // without, with TLS; NULL: none
+	SSL_CTX *tls;
 	struct of_net *net;
 	struct nib *nib;
 	struct of_audit *audit;
@@ -106,7 +113,7 @@ static void on_read(struct bufferevent *bev, void *ctx)
 	size_t len = evbuffer_get_length(in);
 	struct err err;
 
-	if (!s->closing &&
+	if (!s->closing && s->sw != NULL &&
 	    of_net_input(s->server->net, s->sw, evbuffer_pullup(in, -1), len, loop_uptime_ns(), &err) < 0) {
 		log_warning("openflow: a switch's session ends: %s", err.msg);
 		s->closing = true;
@@ -115,18 +122,50 @@ static void on_read(struct bufferevent *bev, void *ctx)
 	evbuffer_drain(in, len);
 }
 
-static void on_end(struct bufferevent *bev, short what, void *ctx)
+static void note_handshake(const struct session *s, unsigned long error)
+{
+	char why[256];
+
+	tls_why(s->ssl, error, why, sizeof(why));
+	log_warning("openflow: no TLS session: %s", why);
+}
+
+static void begin(struct session *s)
+{
+	s->sw = of_net_attach(s->server->net, s, loop_uptime_ns());
+	s->closing = s->sw == NULL;
+}
+
+static void on_change(struct bufferevent *bev, short what, void *ctx)
 {
 	struct session *s = ctx;
 
-	if (what & (BEV_EVENT_EOF | BEV_EVENT_ERROR))
+	if (what & BEV_EVENT_CONNECTED)
+		begin(s); // the handshake is through: certificates are right
+	else if (what & (BEV_EVENT_EOF | BEV_EVENT_ERROR | BEV_EVENT_TIMEOUT))
 		s->closing = true;
-	(void)bev;
+	if (s->closing && s->sw == NULL && s->ssl != NULL)
+		note_handshake(s, bufferevent_get_openssl_error(bev));
 }
 
-static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *addr, int len, void *ctx)
+static struct bufferevent *make_bev(struct session *s, evutil_socket_t fd, SSL_CTX *tls)
 {
-	struct of_server *server = ctx;
+	struct event_base *base = evconnlistener_get_base(s->server->listeners[tls != NULL]);
+	struct bufferevent *bev;
+
+	if (tls == NULL)
+		return bufferevent_socket_new(base, fd, BEV_OPT_CLOSE_ON_FREE);
+	s->ssl = SSL_new(tls);
+	if (s->ssl == NULL)
+		return NULL;
+	bev = bufferevent_openssl_socket_new(base, fd, s->ssl, BUFFEREVENT_SSL_ACCEPTING, BEV_OPT_CLOSE_ON_FREE);
+	if (bev == NULL)
+		SSL_free(s->ssl);
+	return bev;
+}
+
+static void accept_one(struct of_server *server, evutil_socket_t fd, SSL_CTX *tls)
+{
 	struct session *s = server->n_sessions < SESSIONS_MAX ? calloc(1, sizeof(*s)) : NULL;
 	int one = 1;
 
@@ -137,7 +176,8 @@ static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struc
 	}
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	s->server = server;
-	s->bev = bufferevent_socket_new(evconnlistener_get_base(listener), fd, BEV_OPT_CLOSE_ON_FREE);
+	s->since_ns = loop_uptime_ns();
+	s->bev = make_bev(s, fd, tls);
 	if (s->bev == NULL) {
 		evutil_closesocket(fd);
 		free(s);
@@ -145,44 +185,77 @@ static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struc
 	}
 	TAILQ_INSERT_TAIL(&server->sessions, s, link);
 	server->n_sessions++;
-	bufferevent_setcb(s->bev, on_read, NULL, on_end, s);
-	s->sw = of_net_attach(server->net, s, loop_uptime_ns());
-	s->closing = s->sw == NULL || bufferevent_enable(s->bev, EV_READ | EV_WRITE) < 0;
+	bufferevent_setcb(s->bev, on_read, NULL, on_change, s);
+	if (tls == NULL)
+		begin(s);
+	s->closing = s->closing || bufferevent_enable(s->bev, EV_READ | EV_WRITE) < 0;
+}
+
+static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *addr, int len, void *ctx)
+{
+	struct of_server *server = ctx;
+
+	accept_one(server, fd, listener == server->listeners[1] ? server->tls : NULL);
 	(void)addr;
 	(void)len;
 }
 
-struct of_server *of_server_create(struct event_base *base, const char *listen, struct nib *nib, struct err *err)
+static int listen_on(struct of_server *s, struct event_base *base, const char *text, bool with_tls, struct err *err)
+{
+	const char *key = with_tls ? "openflow_tls.listen" : "openflow_listen";
+	unsigned int flags = LEV_OPT_CLOSE_ON_FREE | LEV_OPT_REUSEABLE | LEV_OPT_CLOSE_ON_EXEC;
+	struct sockaddr_storage addr;
+	socklen_t len = sizeof(addr);
+	struct err why;
+
+	if (text == NULL)
+		return 0;
+	if (auth_address_parse(text, &addr, &len, &why) < 0)
+		return err_set(err, EINVAL, "%s: %.256s", key, why.msg);
+	s->listeners[with_tls] =
+		evconnlistener_new_bind(base, on_accept, s, flags, -1, (struct sockaddr *)&addr, (int)len);
+	if (s->listeners[with_tls] == NULL)
+		return err_set(err, errno, "%s: cannot listen on %s: %s", key, text, strerror(errno));
+	return 0;
+}
+
+struct of_server *of_server_create(struct event_base *base, const struct of_server_conf *conf, struct err *err)
 {
 	struct of_net_ops ops = {.send = net_send, .close = net_close, .note = net_note, .kept = net_kept};
-	struct of_net_conf conf = {.hosts_max = HOSTS_MAX};
+	struct of_net_conf net_conf = {.hosts_max = HOSTS_MAX};
 	struct of_server *s = calloc(1, sizeof(*s));
-	struct sockaddr_storage addr;
-	int len = sizeof(addr);
 
-	if (s == NULL || getrandom(conf.key, sizeof(conf.key), 0) != sizeof(conf.key)) {
+	if (s == NULL || getrandom(net_conf.key, sizeof(net_conf.key), 0) != sizeof(net_conf.key)) {
 		free(s);
 		err_set(err, ENOMEM, "openflow: out of memory");
 		return NULL;
 	}
-	s->nib = nib;
+	s->nib = conf->nib;
+	s->tls = conf->tls;
 	TAILQ_INIT(&s->sessions);
 	ops.ctx = s;
-	s->net = of_net_create(&ops, &conf);
+	s->net = of_net_create(&ops, &net_conf);
 	s->audit = s->net == NULL ? NULL : of_audit_create(s->net);
-	nib_verifier_set(nib, (struct nib_verifier){s->audit == NULL ? NULL : of_audit_ask, s->audit});
-	if (evutil_parse_sockaddr_port(listen, (struct sockaddr *)&addr, &len) < 0)
-		err_set(err, EINVAL, "openflow_listen: '%s' is no ADDRESS:PORT", listen);
-	else if (s->net != NULL)
-		s->listener = evconnlistener_new_bind(base, on_accept, s,
-						      LEV_OPT_CLOSE_ON_FREE | LEV_OPT_REUSEABLE | LEV_OPT_CLOSE_ON_EXEC,
-						      -1, (struct sockaddr *)&addr, len);
-	if (s->listener != NULL)
+	nib_verifier_set(s->nib, (struct nib_verifier){s->audit == NULL ? NULL : of_audit_ask, s->audit});
+	if (s->audit == NULL)
+		err_set(err, ENOMEM, "openflow: out of memory");
+	else if (listen_on(s, base, conf->listen, false, err) == 0 &&
+		 listen_on(s, base, conf->tls_listen, true, err) == 0)
 		return s;
-	if (s->net == NULL || evutil_parse_sockaddr_port(listen, (struct sockaddr *)&addr, &len) == 0)
-		err_set(err, errno, "openflow_listen: cannot listen on %s: %s", listen, strerror(errno));
 	of_server_destroy(s);
 	return NULL;
+}
+
+uint16_t of_server_port(const struct of_server *s, bool with_tls)
+{
+	struct sockaddr_storage addr;
+	socklen_t len = sizeof(addr);
+
+	if (s->listeners[with_tls] == NULL ||
+	    getsockname(evconnlistener_get_fd(s->listeners[with_tls]), (struct sockaddr *)&addr, &len) < 0)
+		return 0;
+	return ntohs(addr.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&addr)->sin6_port
+						: ((struct sockaddr_in *)&addr)->sin_port);
 }
 
 void of_server_destroy(struct of_server *s)
@@ -191,8 +264,10 @@ void of_server_destroy(struct of_server *s)
 
 	if (s == NULL)
 		return;
-	if (s->listener != NULL)
-		evconnlistener_free(s->listener);
+	for (int i = 0; i < 2; i++) {
+		if (s->listeners[i] != NULL)
+			evconnlistener_free(s->listeners[i]);
+	}
 	for (at = TAILQ_FIRST(&s->sessions); at != NULL; at = after) {
 		after = TAILQ_NEXT(at, link);
 		session_end(at);
@@ -265,6 +340,10 @@ int64_t of_server_turn(struct of_server *s, const struct engine *engine, int64_t
 	audit_ns = s->audit == NULL ? INT64_MAX : of_audit_turn(s->audit, engine, uptime_ns, now_ns);
 	for (at = TAILQ_FIRST(&s->sessions); at != NULL; at = after) {
 		after = TAILQ_NEXT(at, link);
+		if (at->sw == NULL && !at->closing && uptime_ns - at->since_ns >= OF_CONN_HANDSHAKE_NS) {
+			log_warning("openflow: no TLS session: the peer is too slow");
+			at->closing = true;
+		}
 		if (at->closing)
 			session_end(at);
 	}

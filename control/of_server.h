@@ -2,6 +2,8 @@
 // Where OpenFlow switches connect: sockets around of_net, and the policy for them.
 // Owner: the controller. Thread: control only (libevent).
 #pragma once
+#include <openssl/ssl.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "hft/err.h"
@@ -12,9 +14,15 @@ struct event_base;
 struct nib;
 struct of_server;
 
-// listen: "ADDRESS:PORT" (6653 is OpenFlow's). NULL with err: it cannot be listened on, or out of memory.
-// nib is borrowed: it is shown the switches, until the end.
-struct of_server *of_server_create(struct event_base *base, const char *listen, struct nib *nib, struct err *err);
+struct of_server_conf {
+	const char *listen;     // ADDRESS:PORT (6653 is OpenFlow's); NULL: none
+	const char *tls_listen; // the same with TLS; NULL: none
+	SSL_CTX *tls;           // of tls_listen; borrowed
+	struct nib *nib;        // borrowed: it is shown the switches, until the end
+};
+
+// NULL with err: it cannot be listened on, or out of memory.
+struct of_server *of_server_create(struct event_base *base, const struct of_server_conf *conf, struct err *err);
 void of_server_destroy(struct of_server *s); // accepts NULL; switches keep what they have
 
 // Once a turn: puts what the engine's policy is into the switches, keeps sessions alive. now_ns: since the epoch.
@@ -24,4 +32,5 @@ int64_t of_server_turn(struct of_server *s, const struct engine *engine, int64_t
 void of_server_on_kept(struct of_server *s, void (*fn)(void *ctx, uint64_t request, const char *why), void *ctx);
 // Whether it could keep one more, see of_net_fit; for engine_ask_network with the server as ctx.
 int of_server_fit(void *server, const struct demand *demand, struct err *err);
+uint16_t of_server_port(const struct of_server *s, bool with_tls); // it listens on; 0: none
 const struct of_net *of_server_net(const struct of_server *s);
