@@ -20,12 +20,14 @@
 #include "script.h"
 #include "show.h"
 #include "statements.h"
+#include "traffic.h"
 
 #define NAME_CHARS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_$-"
 
 static const char usage[] =
 	"usage: panectl [WHERE] [--user NAME] [--json] ['STATEMENT.' ...]\n"
-	"       panectl [WHERE] schedule SHARE | tree | topology | verify | events | script FILE | check FILE... | "
+	"       panectl [WHERE] schedule SHARE | tree | topology | verify | stats | top | events | script FILE | check "
+	"FILE... | "
 	"help [VERB]\n"
 	"\n"
 	"Statements say what the network shall do: panectl help. A final dot that is missing is added. Without "
@@ -53,6 +55,8 @@ static int run_check(const struct options *o, char **args, int n_args);
 static int run_events(const struct options *o, char **args, int n_args);
 static int run_help(const struct options *o, char **args, int n_args);
 static int run_play(const struct options *o, char **args, int n_args);
+static int run_stats(const struct options *o, char **args, int n_args);
+static int run_top(const struct options *o, char **args, int n_args);
 static int run_schedule(const struct options *o, char **args, int n_args);
 static int run_topology(const struct options *o, char **args, int n_args);
 static int run_verify(const struct options *o, char **args, int n_args);
@@ -74,6 +78,9 @@ static const struct command {
 	 "packets "
 	 "that arrive (status 1: something was found)",
 	 run_verify},
+	{"stats", "stats [--seconds S] [--json]",
+	 "what passes at each port a second, and why frames are dropped, over S seconds [1]", run_stats},
+	{"top", "top [--seconds S] [--rounds N] [--json]", "the same again and again, until you stop it (^C)", run_top},
 	{"events", "events [--json]", "print what happens to your requests, until you stop it (^C)", run_events},
 	{"script", "script FILE [--offline] [--json]",
 	 "play the lines `speaker : statement.` of a file at the switch, or --offline: clock at 0, no network",
@@ -242,6 +249,61 @@ static int run_events(const struct options *given, char **args, int n_args)
 	json_decref(client_receive(s.client, &line, &err)); // no answer is owed: it ends when the session does
 	client_close(s.client);
 	return panectl_failed(&err);
+}
+
+// --seconds S and --rounds N out of the arguments; rounds NULL: is not asked for. 0, or STATUS_USAGE.
+static int take_pace(char **args, int *n_args, double *seconds, unsigned int *rounds)
+{
+	int left = 0;
+
+	for (int i = 0; i < *n_args; i++) {
+		bool is_seconds = strcmp(args[i], "--seconds") == 0;
+		char *end = "";
+
+		if (!is_seconds && (rounds == NULL || strcmp(args[i], "--rounds") != 0)) {
+			args[left++] = args[i];
+			continue;
+		}
+		if (i + 1 == *n_args)
+			return usage_error("%s needs a value", args[i]);
+		if (is_seconds)
+			*seconds = strtod(args[++i], &end);
+		else
+			*rounds = (unsigned int)strtoul(args[++i], &end, 10);
+		if (*end != '\0' || *seconds < 0.01 || *seconds > 86400)
+			return usage_error("--seconds and --rounds: expected a number, got %s", args[i]);
+	}
+	*n_args = left;
+	return 0;
+}
+
+static int run_pace(const struct options *given, char **args, int n_args, const char *name, bool once)
+{
+	struct options o = *given;
+	double seconds = 1;
+	unsigned int rounds = 0;
+	int ret = take_pace(args, &n_args, &seconds, once ? NULL : &rounds);
+
+	if (ret != 0)
+		return ret;
+	n_args = take_flags(&o, args, n_args, NULL, NULL);
+	if (n_args < 0)
+		return STATUS_USAGE;
+	if (n_args > 0) {
+		fprintf(stderr, "panectl: %s: %s is too much (see --help)\n", name, args[0]);
+		return STATUS_USAGE;
+	}
+	return once ? traffic_stats(&o, seconds) : traffic_top(&o, seconds, rounds);
+}
+
+static int run_stats(const struct options *given, char **args, int n_args)
+{
+	return run_pace(given, args, n_args, "stats", true);
+}
+
+static int run_top(const struct options *given, char **args, int n_args)
+{
+	return run_pace(given, args, n_args, "top", false);
 }
 
 static int run_play(const struct options *given, char **args, int n_args)

@@ -78,6 +78,17 @@ check "a schedule fits the width" wide
 check "a schedule of no share is refused" status_is 1 panectl schedule nowhere
 check "a schedule of what is no name" status_is 2 panectl schedule 'net0. quit'
 
+rounds_are() { # N COMMAND...
+	local n=$1
+
+	shift
+	[ "$("$@" | tee /dev/stderr | grep -c '^\[{"port":"p1"')" = "$n" ]
+}
+check "stats: a line for each port" prints '^p1 +up .* 0 ' panectl stats --seconds 0.1
+check "stats in JSON" prints '"port":"p1","up":true,"rx_pps":0.0' panectl stats --seconds 0.1 --json
+check "top ends after its rounds" rounds_are 2 panectl top --seconds 0.1 --rounds 2 --json
+check "stats for no time" status_is 2 panectl stats --seconds 0
+
 panectl --user alice events --json >"$RUN_DIR/events" 2>/dev/null &
 watcher=$!
 sleep 0.3

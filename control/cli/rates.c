@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "rates.h"
+
+#include <string.h>
+
+// Why frames are lost, as dataplane/counters.def names it.
+static const char *const reasons[] = {
+#define COUNTER(name, unit, help)
+#define COUNTER_DROP_RX(name, unit, help) #name,
+#define COUNTER_DROP_TX(name, unit, help) #name,
+#define COUNTER_DEVICE(name, unit, help) #name,
+#include "dataplane/counters.def"
+#undef COUNTER
+#undef COUNTER_DROP_RX
+#undef COUNTER_DROP_TX
+#undef COUNTER_DEVICE
+};
+
+static const json_t *find_port(const json_t *ports, const char *name)
+{
+	const json_t *port;
+	size_t i;
+
+	json_array_foreach(ports, i, port)
+	{
+		const char *other = json_string_value(json_object_get(port, "name"));
+
+		if (other != NULL && strcmp(other, name) == 0)
+			return port;
+	}
+	return NULL;
+}
+
+static double counter_rate(const json_t *before, const json_t *after, const char *counter, double seconds)
+{
+	json_int_t a = json_integer_value(json_object_get(json_object_get(before, "counters"), counter));
+	json_int_t b = json_integer_value(json_object_get(json_object_get(after, "counters"), counter));
+
+	return (double)(b >= a ? b - a : b) / seconds;
+}
+
+static json_t *port_rates(const json_t *before, const json_t *after, double seconds)
+{
+	json_t *drops = json_object();
+	double dropped = 0;
+
+	for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++) {
+		double rate = counter_rate(before, after, reasons[i], seconds);
+
+		dropped += rate;
+		if (rate > 0)
+			json_object_set_new(drops, reasons[i], json_real(rate));
+	}
+	return json_pack("{s:O, s:O, s:f, s:f, s:f, s:f, s:f, s:o}", "port", json_object_get(after, "name"), "up",
+			 json_object_get(after, "up"), "rx_pps", counter_rate(before, after, "rx_packets", seconds),
+			 "rx_bps", 8 * counter_rate(before, after, "rx_bytes", seconds), "tx_pps",
+			 counter_rate(before, after, "tx_packets", seconds), "tx_bps",
+			 8 * counter_rate(before, after, "tx_bytes", seconds), "drop_pps", dropped, "drops", drops);
+}
+
+json_t *rates_of(const json_t *before, const json_t *after, double seconds)
+{
+	json_t *rates = json_array();
+	const json_t *port;
+	size_t i;
+
+	json_array_foreach(after, i, port)
+	{
+		const char *name = json_string_value(json_object_get(port, "name"));
+		const json_t *old = name != NULL ? find_port(before, name) : NULL;
+
+		if (old != NULL && json_is_object(json_object_get(port, "counters")))
+			json_array_append_new(rates, port_rates(old, port, seconds));
+	}
+	return rates;
+}
+
+// 1234567 -> 1.23M
+static void print_scaled(FILE *out, double value)
+{
+	static const char *const prefix[] = {"", "k", "M", "G", "T"};
+	int i = 0;
+
+	for (; value >= 999.5 && i < 4; i++)
+		value /= 1000;
+	fprintf(out, "%9.*f%-1s", value < 10 && i > 0 ? 2 : value < 100 && i > 0 ? 1 : 0, value, prefix[i]);
+}
+
+void rates_show(const json_t *rates, FILE *out)
+{
+	static const char *const columns[] = {"rx_pps", "rx_bps", "tx_pps", "tx_bps", "drop_pps"};
+	const json_t *port, *rate;
+	const char *reason;
+	size_t i;
+
+	fprintf(out, "%-16s %-5s %10s %10s %10s %10s %10s  why\n", "port", "state", "in pkt/s", "in bit/s", "out pkt/s",
+		"out bit/s", "lost pkt/s");
+	json_array_foreach(rates, i, port)
+	{
+		fprintf(out, "%-16s %-5s ", json_string_value(json_object_get(port, "port")),
+			json_is_true(json_object_get(port, "up")) ? "up" : "down");
+		for (size_t c = 0; c < sizeof(columns) / sizeof(columns[0]); c++) {
+			print_scaled(out, json_number_value(json_object_get(port, columns[c])));
+			fputc(' ', out);
+		}
+		json_object_foreach((json_t *)json_object_get(port, "drops"), reason, rate)
+		{
+			fprintf(out, " %s", reason);
+		}
+		fputc('\n', out);
+	}
+}
