@@ -156,6 +156,13 @@ bool policy_depends_on(const struct match *flows, uint32_t user)
 	return false;
 }
 
+// What a policy tree is to hold.
+struct wanted {
+	struct tree *tree;
+	struct demands *demands; // NULL, or to be filled as well
+	bool ways;
+};
+
 int policy_atom(const struct state *s, const struct request *r, struct atom *out)
 {
 	int rc;
@@ -180,11 +187,23 @@ int policy_atom(const struct state *s, const struct request *r, struct atom *out
 	return rc;
 }
 
-static int add_atom(const struct state *s, const struct request *r, uint32_t node, struct tree *tree)
+// The atom with the way its request asks for.
+static int add_way(const struct state *s, const struct request *r, struct atom *atom)
 {
+	if (atom->part != ATOM_PATH || r->suspended)
+		return 0;
+	atom->path = r->verb == VERB_WAYPOINT ? ATOM_WAYPOINT : ATOM_AVOID;
+	return atom->access == ACCESS_NONE ? policy_expand(&s->users, &r->flows, &atom->match) : 0;
+}
+
+static int add_atom(const struct state *s, const struct request *r, uint32_t node, const struct wanted *wanted)
+{
+	struct tree *tree = wanted->tree;
 	struct atom atom;
 	int rc = policy_atom(s, r, &atom);
 
+	if (rc == 0 && wanted->ways)
+		rc = add_way(s, r, &atom);
 	atom.node = node;
 	if (rc == 0 && atom.match.n_boxes > 0)
 		rc = tree_add_atom(tree, &atom);
@@ -225,9 +244,9 @@ static bool has_requests(const struct share *share)
 	return share->n_access[ACCESS_NONE] + share->n_access[ACCESS_ALLOW] + share->n_access[ACCESS_DENY] > 0;
 }
 
-// demands: NULL, or to be filled as well.
-static int build(const struct state *s, int64_t now_ns, struct tree *tree, struct demands *demands)
+static int build(const struct state *s, int64_t now_ns, const struct wanted *wanted)
 {
+	struct tree *tree = wanted->tree;
 	const struct share *share = s->shares.root, *last = NULL;
 	int node = TREE_NO_PARENT, rc = 0;
 
@@ -248,9 +267,9 @@ static int build(const struct state *s, int64_t now_ns, struct tree *tree, struc
 			tree->nodes[node].number = share->number;
 		TAILQ_FOREACH (r, &share->requests, link) {
 			if (rc == 0 && r->end_ns > now_ns)
-				rc = add_atom(s, r, (uint32_t)node, tree);
-			if (rc == 0 && r->end_ns > now_ns && demands != NULL)
-				rc = add_demand(s, r, (uint32_t)node, demands);
+				rc = add_atom(s, r, (uint32_t)node, wanted);
+			if (rc == 0 && r->end_ns > now_ns && wanted->demands != NULL)
+				rc = add_demand(s, r, (uint32_t)node, wanted->demands);
 		}
 		share = share_next(s->shares.root, share, true);
 	}
@@ -259,12 +278,17 @@ static int build(const struct state *s, int64_t now_ns, struct tree *tree, struc
 
 int policy_build(const struct state *s, int64_t now_ns, struct tree *tree)
 {
-	return build(s, now_ns, tree, NULL);
+	return build(s, now_ns, &(struct wanted){.tree = tree});
+}
+
+int policy_build_ways(const struct state *s, int64_t now_ns, struct tree *tree)
+{
+	return build(s, now_ns, &(struct wanted){.tree = tree, .ways = true});
 }
 
 int policy_build_all(const struct state *s, int64_t now_ns, struct tree *tree, struct demands *demands)
 {
-	int rc = build(s, now_ns, tree, demands);
+	int rc = build(s, now_ns, &(struct wanted){.tree = tree, .demands = demands});
 
 	if (demands != NULL)
 		demands_sort(demands);

@@ -16,6 +16,10 @@ int policy_build(const struct state *s, int64_t now_ns, struct tree *tree);
 // nothing about access.
 int policy_build_all(const struct state *s, int64_t now_ns, struct tree *tree, struct demands *demands);
 
+// The same, for who wants the ways as well: atoms of waypoints and avoids say so, also where they say nothing about
+// access (action.h: their requests' numbers).
+int policy_build_ways(const struct state *s, int64_t now_ns, struct tree *tree);
+
 // The atom of one request, users replaced; its node is left to the caller. out is overwritten; its match is the
 // caller's, and empty when no packet can match as users are bound now, or when the request says nothing that a table
 // could hold. 0, -ENOMEM or -E2BIG (out is then empty).

@@ -20,7 +20,7 @@ static bool idset_equal(const struct idset *a, const struct idset *b)
 bool action_equal(const struct action *a, const struct action *b)
 {
 	return a->access == b->access && idset_equal(&a->reservations, &b->reservations) &&
-	       idset_equal(&a->limits, &b->limits);
+	       idset_equal(&a->limits, &b->limits) && idset_equal(&a->avoids, &b->avoids) && a->waypoint == b->waypoint;
 }
 
 // Past the limit the lowest ids stay, so that the result does not depend on the order of additions.
@@ -52,12 +52,19 @@ struct idset idset_union(const struct idset *a, const struct idset *b)
 	return both;
 }
 
+static uint64_t lower(uint64_t a, uint64_t b)
+{
+	return a == 0 || (b != 0 && b < a) ? b : a;
+}
+
 struct action action_join(const struct action *a, const struct action *b)
 {
 	return (struct action){
 		.access = a->access > b->access ? a->access : b->access, // none < allow < deny
 		.reservations = idset_union(&a->reservations, &b->reservations),
 		.limits = idset_union(&a->limits, &b->limits),
+		.avoids = idset_union(&a->avoids, &b->avoids),
+		.waypoint = lower(a->waypoint, b->waypoint),
 	};
 }
 
@@ -67,5 +74,7 @@ struct action action_over(const struct action *child, const struct action *paren
 		.access = child->access != ACCESS_NONE ? child->access : parent->access,
 		.reservations = idset_union(&child->reservations, &parent->reservations),
 		.limits = idset_union(&child->limits, &parent->limits),
+		.avoids = idset_union(&child->avoids, &parent->avoids),
+		.waypoint = child->waypoint != 0 ? child->waypoint : parent->waypoint,
 	};
 }

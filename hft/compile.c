@@ -263,8 +263,39 @@ static enum access meet_access(struct work *w, const struct meet *m)
 	return result; // the root's, it comes last
 }
 
+static bool is_below(const struct tree *tree, uint32_t low, uint32_t high)
+{
+	for (low = tree->nodes[low].parent; low != TREE_NO_PARENT && low > high; low = tree->nodes[low].parent)
+		;
+	return low == high;
+}
+
+// The lowest request with a waypoint list below whose node there is no other one with a list: a child's result is heard
+// before its parent's, and of siblings' results the lowest.
+static uint64_t meet_waypoint(const struct work *w, const struct meet *m)
+{
+	const struct tree *tree = w->tree;
+	uint64_t lowest = 0;
+
+	for (uint32_t i = 0; i < m->n; i++) {
+		const struct atom *atom = &tree->atoms[w->requests[w->refs[m->at + i]].atom];
+		bool heard = atom->path == ATOM_WAYPOINT && (lowest == 0 || atom->id < lowest);
+
+		for (uint32_t j = 0; j < m->n && heard; j++) {
+			const struct atom *other = &tree->atoms[w->requests[w->refs[m->at + j]].atom];
+
+			heard = other->path != ATOM_WAYPOINT || !is_below(tree, other->node, atom->node);
+		}
+		if (heard)
+			lowest = atom->id;
+	}
+	return lowest;
+}
+
 static int refuse_overflow(struct work *w, const struct meet *m, enum atom_part part)
 {
+	static const char *const names[] = {
+		[ATOM_RESERVE] = "reservations", [ATOM_LIMIT] = "limits", [ATOM_PATH] = "avoids"};
 	char list[256] = "";
 	size_t len = 0;
 	uint64_t last = UINT64_MAX;
@@ -272,18 +303,20 @@ static int refuse_overflow(struct work *w, const struct meet *m, enum atom_part 
 	for (uint32_t i = 0; i < m->n && len < sizeof(list) - 32; i++) {
 		const struct atom *atom = &w->tree->atoms[w->requests[w->refs[m->at + i]].atom];
 
-		if (atom->part != part || atom->id == last)
+		if (atom->part != part || atom->path == ATOM_WAYPOINT || atom->id == last)
 			continue;
 		last = atom->id;
 		len += (size_t)snprintf(list + len, sizeof(list) - len, "%s%" PRIu64, len == 0 ? "" : ", ", atom->id);
 	}
-	return err_set(w->err, E2BIG, "more than %d %s meet in one packet: requests %s", ACTION_SET_MAX,
-		       part == ATOM_RESERVE ? "reservations" : "limits", list);
+	return err_set(w->err, E2BIG, "more than %d %s meet in one packet: requests %s", ACTION_SET_MAX, names[part],
+		       list);
 }
 
 // The sets are joined by every operator alike, so they need no walk of the tree.
 static int meet_action(struct work *w, const struct meet *m, struct action *action)
 {
+	bool has_waypoint = false;
+
 	*action = action_none();
 	for (uint32_t i = 0; i < m->n; i++) {
 		const struct atom *atom = &w->tree->atoms[w->requests[w->refs[m->at + i]].atom];
@@ -292,11 +325,18 @@ static int meet_action(struct work *w, const struct meet *m, struct action *acti
 			idset_add(&action->reservations, atom->id);
 		else if (atom->part == ATOM_LIMIT)
 			idset_add(&action->limits, atom->id);
+		else if (atom->path == ATOM_AVOID)
+			idset_add(&action->avoids, atom->id);
+		has_waypoint |= atom->path == ATOM_WAYPOINT;
 	}
 	if (action->reservations.overflow)
 		return refuse_overflow(w, m, ATOM_RESERVE);
 	if (action->limits.overflow)
 		return refuse_overflow(w, m, ATOM_LIMIT);
+	if (action->avoids.overflow)
+		return refuse_overflow(w, m, ATOM_PATH);
+	if (has_waypoint)
+		action->waypoint = meet_waypoint(w, m);
 	action->access = meet_access(w, m);
 	return 0;
 }

@@ -9,5 +9,6 @@
 #define COMPILE_ROWS_MAX 200000
 
 // Fills ft (initialised, replaced). Rows that ended at or before now_ns are left out.
-// -E2BIG: more than rows_max rows, or over 8 reservations or limits meet (named in err); -ENOMEM. ft is then empty.
+// -E2BIG: more than rows_max rows, or over 8 reservations, limits or avoids meet (named in err); -ENOMEM. ft is then
+// empty.
 int hft_compile(const struct tree *tree, int64_t now_ns, uint32_t rows_max, struct flowtab *ft, struct err *err);

@@ -73,5 +73,9 @@ struct action atom_action(const struct atom *atom)
 		idset_add(&action.reservations, atom->id);
 	else if (atom->part == ATOM_LIMIT)
 		idset_add(&action.limits, atom->id);
+	else if (atom->path == ATOM_WAYPOINT)
+		action.waypoint = atom->id;
+	else if (atom->path == ATOM_AVOID)
+		idset_add(&action.avoids, atom->id);
 	return action;
 }

@@ -13,7 +13,13 @@ enum atom_part {
 	ATOM_ACCESS, // allow or deny only
 	ATOM_RESERVE,
 	ATOM_LIMIT,
-	ATOM_PATH, // a waypoint list or avoid set: here for its access only
+	ATOM_PATH, // a waypoint list or avoid set
+};
+
+enum atom_path {
+	ATOM_ACCESS_ONLY, // not asked for: the atom is there for its access
+	ATOM_WAYPOINT,
+	ATOM_AVOID,
 };
 
 struct atom {
@@ -21,6 +27,7 @@ struct atom {
 	uint32_t node;
 	enum atom_part part;
 	enum access access;
+	enum atom_path path;
 	uint64_t rate_bps;  // for ATOM_RESERVE and ATOM_LIMIT
 	struct match match; // with time
 };

@@ -27,7 +27,7 @@ struct round {
 
 static struct atom random_atom(struct round *r, uint64_t id)
 {
-	struct atom atom = {.id = id, .node = rng_below(&r->rng, r->tree.n_nodes), .part = rng_below(&r->rng, 3)};
+	struct atom atom = {.id = id, .node = rng_below(&r->rng, r->tree.n_nodes), .part = rng_below(&r->rng, 4)};
 
 	if (rng_below(&r->rng, 2) == 0)
 		atom.part = ATOM_ACCESS;
@@ -35,6 +35,8 @@ static struct atom random_atom(struct round *r, uint64_t id)
 		atom.access = rng_below(&r->rng, 2) == 0 ? ACCESS_ALLOW : ACCESS_DENY;
 	else
 		atom.access = rng_below(&r->rng, 2) == 0 ? ACCESS_ALLOW : ACCESS_NONE;
+	if (atom.part == ATOM_PATH)
+		atom.path = ATOM_ACCESS_ONLY + rng_below(&r->rng, 3);
 	random_match(&r->rng, r->dims, 3, &atom.match);
 	return atom;
 }
@@ -49,7 +51,7 @@ static void add_atom(struct round *r, uint64_t id)
 
 static void fail_round(const struct round *r, const struct match_packet *packet, const char *what)
 {
-	static const char *const parts[] = {"access", "reserve", "limit"};
+	static const char *const parts[] = {"access", "reserve", "limit", "path"};
 
 	for (uint32_t i = 0; i < r->tree.n_nodes; i++)
 		fprintf(stderr, "node %u parent %d\n", i, (int)r->tree.nodes[i].parent);
