@@ -7,7 +7,7 @@ set -euo pipefail
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
 step_traps
 
-build="meson ninja-build pkg-config gcc clang bpftool libc6-dev libdpdk-dev libbpf-dev libxdp-dev libevent-dev libssl-dev libsqlite3-dev
+build="meson ninja-build python3 pkg-config gcc clang bpftool libc6-dev libdpdk-dev libbpf-dev libxdp-dev libevent-dev libssl-dev libsqlite3-dev
 	libjansson-dev libcyaml-dev libyaml-dev libedit-dev libpcap-dev"
 run="dpdk iproute2 iputils-ping ethtool iperf3 tcpdump jq openssl procps util-linux"
 test="libcmocka-dev libclang-rt-14-dev clang-format clang-tidy codespell sqlite3 git

@@ -17,6 +17,7 @@ struct bench_opts {
 	uint32_t repeat; // runs, the median is reported
 	bool json;
 	bool no_flat;  // compile: leave the flat table out
+	bool dump;     // compile: print the flat table instead
 	uint32_t rate; // classify: changes per second
 	// admit, stand: a new one is made there, on a disk that syncs; NULL: in a directory for such files
 	const char *journal;
@@ -72,6 +73,7 @@ void bench_policy_free(struct bench_policy *policy);
 json_t *bench_admit(const struct bench_opts *opts, struct err *err);
 json_t *bench_stand(const struct bench_opts *opts, struct err *err);
 json_t *bench_compile(const struct bench_opts *opts, struct err *err);
+int bench_dump(const char *path, struct err *err); // the flat table of a script, clock at 0, to stdout
 json_t *bench_classify(const struct bench_opts *opts, struct err *err);
 json_t *bench_verify(const struct bench_opts *opts, struct err *err);
 json_t *bench_forward(const struct bench_opts *opts, struct err *err);

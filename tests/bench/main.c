@@ -27,6 +27,7 @@ static const char options_help[] =
 	"  --repeat N         runs; the median is reported, min and max beside it [5]\n"
 	"  --json             one JSON object on one line\n"
 	"  --no-flat          compile: by parts only\n"
+	"  --dump             compile: print the flat table in force at 0, a row as JSON a line, first match decides\n"
 	"  --journal PATH     admit, stand: of the log, on a disk that syncs; a commit for every 256 statements\n"
 	"                     [a file in $TMPDIR or /var/tmp, removed afterwards]\n"
 	"  --requests N       stand: how many, 2,000 at least [100000]\n"
@@ -103,7 +104,8 @@ enum {
 	OPT_JOURNAL,
 	OPT_SECONDS,
 	OPT_CHECK,
-	OPT_NO_FLAT
+	OPT_NO_FLAT,
+	OPT_DUMP
 };
 
 static const struct option longs[] = {
@@ -126,6 +128,7 @@ static const struct option longs[] = {
 	{"seconds", required_argument, NULL, OPT_SECONDS},
 	{"check", no_argument, NULL, OPT_CHECK},
 	{"no-flat", no_argument, NULL, OPT_NO_FLAT},
+	{"dump", no_argument, NULL, OPT_DUMP},
 	{"json", no_argument, NULL, 'j'},
 	{"help", no_argument, NULL, 'h'},
 	{0},
@@ -191,6 +194,8 @@ static int parse_opts(int argc, char **argv, struct bench_opts *opts)
 			opts->json = true;
 		} else if (c == OPT_NO_FLAT) {
 			opts->no_flat = true;
+		} else if (c == OPT_DUMP) {
+			opts->dump = true;
 		} else if (c == OPT_CHECK) {
 			opts->check = true;
 		} else if (c >= OPT_FIRST) {
@@ -207,8 +212,15 @@ static int parse_opts(int argc, char **argv, struct bench_opts *opts)
 static int run(const struct command *command, const struct bench_opts *opts)
 {
 	struct err err = {0};
-	json_t *figures = command->run(opts, &err);
+	json_t *figures;
 
+	if (opts->dump && command->run == bench_compile) {
+		if (bench_dump(opts->file, &err) == 0)
+			return 0;
+		fprintf(stderr, "pane-bench: %s: %s\n", command->name, err.msg);
+		return 1;
+	}
+	figures = command->run(opts, &err);
 	if (figures == NULL) {
 		fprintf(stderr, "pane-bench: %s: %s\n", command->name, err.msg);
 		return 1;
