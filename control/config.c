@@ -88,6 +88,7 @@ static const cyaml_schema_field_t config_fields[] = {
 	TEXT_OPT("tcp_listen", struct config, tcp_listen),
 	CYAML_FIELD_MAPPING("tls", CYAML_FLAG_OPTIONAL, struct config, tls, tls_fields),
 	TEXT_OPT("openflow_listen", struct config, openflow_listen),
+	TEXT_OPT("openflow_ovsdb", struct config, openflow_ovsdb),
 	TEXT_OPT("metrics_listen", struct config, metrics_listen),
 	CYAML_FIELD_MAPPING("openflow_tls", CYAML_FLAG_OPTIONAL, struct config, openflow_tls, tls_fields),
 	TEXT_OPT("control_user", struct config, control_user),

@@ -13,6 +13,7 @@
 #include "auth.h"
 #include "cmd_parse.h"
 #include "log.h"
+#include "ovsdb_link.h"
 #include "speaker.h"
 #include "tls.h"
 
@@ -258,6 +259,8 @@ int config_check(struct config *c, const struct yaml_index *index, const char *f
 		return bad(&k, "state_dir", "expected an absolute path, got \"%.100s\"", c->state_dir);
 	if (c->tcp_listen != NULL && auth_listen_parse(c->tcp_listen, &addr, &addr_len, &why) < 0)
 		return bad(&k, "tcp_listen", "%.256s", why.msg);
+	if (c->openflow_ovsdb != NULL && ovsdb_links_check(c->openflow_ovsdb, &why) < 0)
+		return bad(&k, "openflow_ovsdb", "%.256s", why.msg);
 	if (c->openflow_listen != NULL && auth_address_parse(c->openflow_listen, &addr, &addr_len, &why) < 0)
 		return bad(&k, "openflow_listen", "%.256s", why.msg);
 	if (check_tls(&k, "tls", &c->tls) < 0 || check_tls(&k, "openflow_tls", &c->openflow_tls) < 0)

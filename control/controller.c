@@ -24,6 +24,7 @@
 #include "metrics_server.h"
 #include "nib.h"
 #include "of_server.h"
+#include "ovsdb_link.h"
 #include "realize.h"
 #include "recovery.h"
 #include "rundir.h"
@@ -48,6 +49,8 @@ struct controller {
 	struct dp_link *link;
 	struct realize *realize;
 	struct of_server *openflow;     // NULL: not asked for
+	struct ovsdb_links *ovsdb;      // NULL: not asked for
+	uint64_t queues_gen;            // as told last
 	struct metrics_server *metrics; // NULL: not asked for
 
 	int64_t now_ns; // of this turn
@@ -379,13 +382,28 @@ static int openflow_up(struct controller *c, struct err *err)
 		return -EIO;
 	of_server_on_kept(c->openflow, on_kept, c);
 	engine_ask_network(c->engine, of_server_fit, c->openflow);
-	return 0;
+	if (c->conf->config->openflow_ovsdb == NULL)
+		return 0;
+	c->ovsdb = ovsdb_links_create(loop_base(c->loop), c->conf->config->openflow_ovsdb, err);
+	return c->ovsdb != NULL ? 0 : -EINVAL;
+}
+
+static void tell_queues(struct controller *c)
+{
+	struct ovsdb_queue *queues;
+	int n = c->ovsdb == NULL ? -EAGAIN : of_net_queues(of_server_net(c->openflow), &c->queues_gen, &queues);
+
+	if (n < 0)
+		return;
+	ovsdb_links_want(c->ovsdb, queues, (uint32_t)n);
+	free(queues);
 }
 
 static void openflow_down(struct controller *c)
 {
 	if (c->engine != NULL)
 		engine_ask_network(c->engine, NULL, NULL);
+	ovsdb_links_destroy(c->ovsdb);
 	of_server_destroy(c->openflow);
 }
 
@@ -568,8 +586,10 @@ static int64_t turn(void *ctx, int64_t now_ns)
 	tell_ready(c);
 	realize(c);
 	tell_network(c);
-	if (c->openflow != NULL)
+	if (c->openflow != NULL) {
 		switches_ns = of_server_turn(c->openflow, c->engine, now_ns);
+		tell_queues(c);
+	}
 	next_ns = engine_next_ns(c->engine);
 	return more ? now_ns : switches_ns < next_ns ? switches_ns : next_ns;
 }

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // The circuits of the network: placed anew with every plan, near to what they were and to what switches have.
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "of_net_priv.h"
 #include "of_plan.h"
+#include "ovsdb.h"
 
 struct hints {
 	const struct of_net *net;
@@ -165,6 +167,8 @@ void of_circuits_place(struct of_net *net, int64_t wall_ns)
 		return;
 	}
 	net->placed = true;
+	net->place_gen++;
+	net->place_wall_ns = wall_ns;
 	net->read_anew = false;
 	circuits_live(&net->circuits, &net->policy, wall_ns);
 	tell_failures(net, &before);
@@ -180,4 +184,30 @@ int of_net_fit(struct of_net *net, const struct demand *probe, int64_t wall_ns, 
 	if (net->policy_gen != net->planned_policy)
 		of_circuits_place(net, wall_ns);
 	return circuits_fit(&net->circuits, &in, probe, err);
+}
+
+int of_net_queues(const struct of_net *net, uint64_t *gen, struct ovsdb_queue **out)
+{
+	const struct circuits *c = &net->circuits;
+	int n = 0;
+
+	if (!net->placed || *gen == net->place_gen)
+		return -EAGAIN;
+	*out = malloc((c->n_holds + 1U) * sizeof(**out));
+	if (*out == NULL)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < c->n_holds; i++) {
+		const struct circuit_hold *h = &c->holds[i];
+		const struct topo_port *port = topo_port(&net->topo, h->sw, h->port);
+
+		if (h->start_ns <= net->place_wall_ns && h->end_ns > net->place_wall_ns && port != NULL)
+			(*out)[n++] = (struct ovsdb_queue){.dpid = net->topo.switches[h->sw].dpid,
+							   .request = h->id,
+							   .min_bps = h->rate_bps,
+							   .port_bps = port->speed_bps,
+							   .port = h->port,
+							   .queue = circuit_queue(h->id)};
+	}
+	*gen = net->place_gen;
+	return n;
 }

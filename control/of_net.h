@@ -68,6 +68,11 @@ void of_net_read_end(struct of_net *net); // frees it
 // Whether the network could keep one more request. 0; -EBUSY with the reason; -ENOMEM.
 int of_net_fit(struct of_net *net, const struct demand *probe, int64_t wall_ns, struct err *err);
 
+// The queues that reservations in force need (ovsdb.h); malloc'ed. *gen changes when they may have. Their number;
+// -EAGAIN: not known yet, or as *gen says the same as before; -ENOMEM.
+struct ovsdb_queue;
+int of_net_queues(const struct of_net *net, uint64_t *gen, struct ovsdb_queue **out);
+
 const struct topo *of_net_topo(const struct of_net *net);
 const struct addrs *of_net_addrs(const struct of_net *net); // also of hosts that are gone
 void of_net_stats(const struct of_net *net, struct of_net_stats *out);

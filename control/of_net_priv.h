@@ -47,10 +47,12 @@ struct of_net {
 	int64_t now_ns, probe_ns, slow_ns, boundary_ns; // next ones; boundary: wall clock
 	int64_t probed_ns;                              // the last round
 	int64_t wall_minus_now_ns;
-	int64_t first_up_ns; // INT64_MAX: no switch yet
-	int64_t place_ns;    // circuits are placed from then on
-	bool placed;         // they were since
-	bool read_anew;      // some switch was read since: its circuits are hints
+	int64_t first_up_ns;   // INT64_MAX: no switch yet
+	int64_t place_ns;      // circuits are placed from then on
+	bool placed;           // they were since
+	uint64_t place_gen;    // counts placings
+	int64_t place_wall_ns; // of the last one
+	bool read_anew;        // some switch was read since: its circuits are hints
 	struct of_net_stats stats;
 };
 

@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ovsdb.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ovsdb_priv.h"
+
+#define TEXT_MAX (64 << 20) // of one message
+#define RETRY_NS 2000000000LL
+
+enum message_id { ID_MONITOR = 1, ID_TRANSACT };
+
+struct ovsdb {
+	struct ovsdb_ops ops;
+	bool connected, known, wanted, pending;
+	int64_t retry_ns; // not before, after a failure
+	json_t *tables;   // name -> uuid -> row
+	struct ovsdb_queue *queues;
+	uint32_t n_queues;
+	char *in;
+	size_t n_in, cap_in, seen; // seen: how much of it was looked at for the end of a message
+	int depth;
+	bool quoted, escaped;
+	struct ovsdb_stats stats;
+};
+
+struct ovsdb *ovsdb_create(const struct ovsdb_ops *ops)
+{
+	struct ovsdb *o = calloc(1, sizeof(*o));
+
+	if (o == NULL)
+		return NULL;
+	o->ops = *ops;
+	o->retry_ns = INT64_MIN;
+	return o;
+}
+
+void ovsdb_destroy(struct ovsdb *o)
+{
+	if (o == NULL)
+		return;
+	json_decref(o->tables);
+	free(o->queues);
+	free(o->in);
+	free(o);
+}
+
+static void note(struct ovsdb *o, const char *what, const char *text)
+{
+	char line[256];
+
+	snprintf(line, sizeof(line), "%s%s", what, text);
+	if (o->ops.note != NULL)
+		o->ops.note(o->ops.ctx, line);
+}
+
+static void send_json(struct ovsdb *o, json_t *message) // a reference is taken
+{
+	char *text = json_dumps(message, JSON_COMPACT);
+
+	if (text != NULL)
+		o->ops.send(o->ops.ctx, text, strlen(text));
+	free(text);
+	json_decref(message);
+}
+
+void ovsdb_gone(struct ovsdb *o)
+{
+	json_decref(o->tables);
+	o->tables = NULL;
+	o->connected = o->known = o->pending = o->quoted = o->escaped = false;
+	o->n_in = o->seen = 0;
+	o->depth = 0;
+}
+
+void ovsdb_connected(struct ovsdb *o)
+{
+	ovsdb_gone(o);
+	o->connected = true;
+	o->tables = json_object();
+	send_json(o,
+		  json_pack("{s:s, s:i, s:[s, n, {s:{s:[s,s]}, s:{s:[s,s,s]}, s:{s:[s]}, s:{s:[s,s,s]}, s:{s:[s,s]}}]}",
+			    "method", "monitor", "id", ID_MONITOR, "params", "Open_vSwitch", "Bridge", "columns",
+			    "datapath_id", "ports", "Port", "columns", "name", "interfaces", "qos", "Interface",
+			    "columns", "ofport", "QoS", "columns", "queues", "external_ids", "other_config", "Queue",
+			    "columns", "external_ids", "other_config"));
+}
+
+// Sends what is missing, unless a transaction is on its way.
+static void reconcile(struct ovsdb *o, int64_t now_ns)
+{
+	char why[200] = "";
+	json_t *ops;
+
+	if (!o->connected || !o->known || !o->wanted || o->pending || now_ns < o->retry_ns)
+		return;
+	ops = ovsdb_difference(o->tables, o->queues, o->n_queues, why, sizeof(why));
+	if (why[0] != '\0')
+		note(o, "", why);
+	if (ops == NULL || json_array_size(ops) == 0) {
+		json_decref(ops);
+		return;
+	}
+	json_array_insert_new(ops, 0, json_string("Open_vSwitch"));
+	o->pending = true;
+	o->stats.transactions++;
+	send_json(o, json_pack("{s:s, s:i, s:o}", "method", "transact", "id", ID_TRANSACT, "params", ops));
+}
+
+int ovsdb_want(struct ovsdb *o, const struct ovsdb_queue *queues, uint32_t n, int64_t now_ns)
+{
+	struct ovsdb_queue *copy = malloc((n + 1U) * sizeof(*copy));
+
+	if (copy == NULL)
+		return -ENOMEM;
+	if (n > 0)
+		memcpy(copy, queues, n * sizeof(*copy));
+	free(o->queues);
+	o->queues = copy;
+	o->n_queues = n;
+	o->wanted = true;
+	reconcile(o, now_ns);
+	return 0;
+}
+
+// --- messages
+
+// {table: {uuid: {"new": row}}}; without "new" the row is gone.
+static void take_updates(struct ovsdb *o, const json_t *updates)
+{
+	const char *table, *uuid;
+	json_t *rows, *change;
+
+	json_object_foreach((json_t *)updates, table, rows)
+	{
+		json_t *known = json_object_get(o->tables, table);
+
+		if (known == NULL) {
+			known = json_object();
+			json_object_set_new(o->tables, table, known);
+		}
+		json_object_foreach(rows, uuid, change)
+		{
+			json_t *now = json_object_get(change, "new");
+
+			if (now == NULL)
+				json_object_del(known, uuid);
+			else
+				json_object_set(known, uuid, now);
+		}
+	}
+	o->stats.n_queues = ovsdb_count_ours(o->tables, "Queue");
+}
+
+// A transaction's result has an error for an operation that failed; then nothing was done.
+static void take_result(struct ovsdb *o, const json_t *message, int64_t now_ns)
+{
+	const json_t *result = json_object_get(message, "result"), *error = json_object_get(message, "error");
+	bool failed = json_is_object(error);
+	size_t i;
+	json_t *one;
+
+	o->pending = false;
+	json_array_foreach(result, i, one)
+	{
+		if (!failed && json_object_get(one, "error") != NULL) {
+			failed = true;
+			error = one;
+		}
+	}
+	if (failed) {
+		char *text = json_dumps(error, JSON_COMPACT);
+
+		o->stats.failures++;
+		o->retry_ns = now_ns + RETRY_NS;
+		note(o, "a change of queues is refused: ", text == NULL ? "?" : text);
+		free(text);
+	}
+}
+
+static int take_message(struct ovsdb *o, const json_t *message, int64_t now_ns, struct err *err)
+{
+	const char *method = json_string_value(json_object_get(message, "method"));
+	const json_t *id = json_object_get(message, "id");
+
+	if (method != NULL && strcmp(method, "echo") == 0) {
+		send_json(o, json_pack("{s:O, s:n, s:O}", "result", json_object_get(message, "params"), "error", "id",
+				       id == NULL ? json_null() : id));
+	} else if (method != NULL && strcmp(method, "update") == 0) {
+		take_updates(o, json_array_get(json_object_get(message, "params"), 1));
+	} else if (method == NULL && json_integer_value(id) == ID_MONITOR) {
+		if (!json_is_object(json_object_get(message, "result")))
+			return err_set(err, EPROTO, "the database refuses to tell of its tables");
+		take_updates(o, json_object_get(message, "result"));
+		o->known = true;
+	} else if (method == NULL && json_integer_value(id) == ID_TRANSACT) {
+		take_result(o, message, now_ns);
+	}
+	reconcile(o, now_ns);
+	return 0;
+}
+
+// The length of the first whole message, 0: there is none yet. Messages are objects one behind the other.
+static size_t whole(struct ovsdb *o)
+{
+	for (; o->seen < o->n_in; o->seen++) {
+		char c = o->in[o->seen];
+
+		if (o->quoted) {
+			o->quoted = o->escaped || c != '"';
+			o->escaped = !o->escaped && c == '\\';
+			continue;
+		}
+		if (c == '"')
+			o->quoted = true;
+		else if (c == '{')
+			o->depth++;
+		else if (c == '}' && --o->depth == 0)
+			return ++o->seen;
+	}
+	return 0;
+}
+
+int ovsdb_input(struct ovsdb *o, const char *text, size_t len, int64_t now_ns, struct err *err)
+{
+	size_t n;
+	int rc = 0;
+
+	if (o->n_in + len > TEXT_MAX)
+		return err_set(err, E2BIG, "a message of the database is over %d bytes", TEXT_MAX);
+	if (o->n_in + len > o->cap_in) {
+		size_t cap = (o->n_in + len) * 2;
+		char *in = realloc(o->in, cap);
+
+		if (in == NULL)
+			return err_set(err, ENOMEM, "no memory for a message of the database");
+		o->in = in;
+		o->cap_in = cap;
+	}
+	if (len > 0)
+		memcpy(o->in + o->n_in, text, len);
+	o->n_in += len;
+	while (rc == 0 && (n = whole(o)) > 0) {
+		json_error_t error;
+		json_t *message = json_loadb(o->in, n, 0, &error);
+
+		if (message == NULL)
+			return err_set(err, EPROTO, "the database sends no JSON: %s", error.text);
+		rc = take_message(o, message, now_ns, err);
+		json_decref(message);
+		memmove(o->in, o->in + n, o->n_in - n);
+		o->n_in -= n;
+		o->seen = 0;
+	}
+	if (rc == 0 && (o->depth < 0 || (o->depth == 0 && o->n_in > 0 && o->in[0] > ' ')))
+		return err_set(err, EPROTO, "the database sends no JSON object");
+	return rc;
+}
+
+void ovsdb_stats(const struct ovsdb *o, struct ovsdb_stats *out)
+{
+	*out = o->stats;
+}

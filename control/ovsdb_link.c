@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ovsdb_link.h"
+
+#include <errno.h>
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/event.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/un.h>
+
+#include "log.h"
+#include "loop.h"
+
+#define LINKS_MAX 64
+#define RETRY_S 1
+
+struct link {
+	struct event_base *base;
+	struct sockaddr_storage addr;
+	int addr_len;
+	char name[120];
+	struct bufferevent *bev; // NULL: waits to try again
+	struct event *retry;
+	struct ovsdb *db;
+	bool told; // that it cannot be reached
+};
+
+struct ovsdb_links {
+	struct link all[LINKS_MAX];
+	unsigned int n;
+};
+
+static int parse(const char *text, struct sockaddr_storage *addr, int *len)
+{
+	struct sockaddr_un *un = (struct sockaddr_un *)addr;
+
+	memset(addr, 0, sizeof(*addr));
+	*len = sizeof(*addr);
+	if (strncmp(text, "tcp:", 4) == 0)
+		return evutil_parse_sockaddr_port(text + 4, (struct sockaddr *)addr, len);
+	if (strncmp(text, "unix:", 5) != 0 || text[5] != '/' || strlen(text + 5) >= sizeof(un->sun_path))
+		return -1;
+	un->sun_family = AF_UNIX;
+	memcpy(un->sun_path, text + 5, strlen(text + 5) + 1);
+	*len = sizeof(*un);
+	return 0;
+}
+
+// Calls fn for each target. 0, or -EINVAL with err.
+static int each_target(const char *targets, int (*fn)(void *ctx, const char *text), void *ctx, struct err *err)
+{
+	struct sockaddr_storage addr;
+	char one[128];
+	int len;
+
+	for (const char *at = targets; *at != '\0';) {
+		size_t n = strcspn(at, ",");
+
+		snprintf(one, sizeof(one), "%.*s", (int)(n < sizeof(one) ? n : 0), at);
+		if (parse(one, &addr, &len) < 0)
+			return err_set(err, EINVAL, "'%.*s' is neither unix:/PATH nor tcp:ADDRESS:PORT",
+				       (int)(n < 200 ? n : 200), at);
+		if (fn != NULL && fn(ctx, one) < 0)
+			return err_set(err, EINVAL, "over %d databases, or out of memory", LINKS_MAX);
+		at += n + (at[n] == ',');
+	}
+	return 0;
+}
+
+int ovsdb_links_check(const char *targets, struct err *err)
+{
+	return each_target(targets, NULL, NULL, err);
+}
+
+static void db_send(void *ctx, const char *text, size_t len)
+{
+	struct link *l = ctx;
+
+	if (l->bev != NULL)
+		bufferevent_write(l->bev, text, len);
+}
+
+static void db_note(void *ctx, const char *text)
+{
+	const struct link *l = ctx;
+
+	log_warning("openflow: database %s: %s", l->name, text);
+}
+
+static void give_up(struct link *l, const char *why)
+{
+	const struct timeval later = {.tv_sec = RETRY_S};
+
+	if (!l->told)
+		log_warning("openflow: database %s: %s; tries again", l->name, why);
+	l->told = true;
+	bufferevent_free(l->bev);
+	l->bev = NULL;
+	ovsdb_gone(l->db);
+	event_add(l->retry, &later);
+}
+
+static void on_read(struct bufferevent *bev, void *ctx)
+{
+	struct evbuffer *in = bufferevent_get_input(bev);
+	size_t len = evbuffer_get_length(in);
+	struct link *l = ctx;
+	struct err err;
+	int rc = ovsdb_input(l->db, (const char *)evbuffer_pullup(in, -1), len, loop_uptime_ns(), &err);
+
+	evbuffer_drain(in, len);
+	if (rc < 0)
+		give_up(l, err.msg);
+}
+
+static void on_event(struct bufferevent *bev, short what, void *ctx)
+{
+	struct link *l = ctx;
+
+	if (what & BEV_EVENT_CONNECTED) {
+		log_info("openflow: database %s is there", l->name);
+		l->told = false;
+		ovsdb_connected(l->db);
+	} else if (what & (BEV_EVENT_EOF | BEV_EVENT_ERROR)) {
+		give_up(l, what & BEV_EVENT_EOF ? "is gone" : "cannot be reached");
+	}
+	(void)bev;
+}
+
+static void try_to_connect(evutil_socket_t fd, short what, void *ctx)
+{
+	struct link *l = ctx;
+
+	l->bev = bufferevent_socket_new(l->base, -1, BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS);
+	if (l->bev == NULL)
+		return;
+	bufferevent_setcb(l->bev, on_read, NULL, on_event, l);
+	bufferevent_enable(l->bev, EV_READ | EV_WRITE);
+	if (bufferevent_socket_connect(l->bev, (struct sockaddr *)&l->addr, l->addr_len) < 0)
+		give_up(l, "cannot be reached");
+	(void)fd;
+	(void)what;
+}
+
+struct adding {
+	struct ovsdb_links *links;
+	struct event_base *base;
+};
+
+static int add_link(void *ctx, const char *text)
+{
+	struct adding *a = ctx;
+	struct link *l = &a->links->all[a->links->n];
+	const struct ovsdb_ops ops = {db_send, db_note, l};
+
+	if (a->links->n == LINKS_MAX)
+		return -1;
+	snprintf(l->name, sizeof(l->name), "%.*s", (int)sizeof(l->name) - 1, text);
+	parse(text, &l->addr, &l->addr_len);
+	l->base = a->base;
+	l->db = ovsdb_create(&ops);
+	l->retry = evtimer_new(a->base, try_to_connect, l);
+	a->links->n++; // destroyed with the others
+	if (l->db == NULL || l->retry == NULL)
+		return -1;
+	try_to_connect(-1, 0, l);
+	return 0;
+}
+
+struct ovsdb_links *ovsdb_links_create(struct event_base *base, const char *targets, struct err *err)
+{
+	struct adding a = {calloc(1, sizeof(*a.links)), base};
+
+	if (a.links == NULL) {
+		err_set(err, ENOMEM, "out of memory");
+		return NULL;
+	}
+	if (each_target(targets, add_link, &a, err) < 0) {
+		ovsdb_links_destroy(a.links);
+		return NULL;
+	}
+	return a.links;
+}
+
+void ovsdb_links_destroy(struct ovsdb_links *l)
+{
+	for (unsigned int i = 0; l != NULL && i < l->n; i++) {
+		if (l->all[i].bev != NULL)
+			bufferevent_free(l->all[i].bev);
+		if (l->all[i].retry != NULL)
+			event_free(l->all[i].retry);
+		ovsdb_destroy(l->all[i].db);
+	}
+	free(l);
+}
+
+void ovsdb_links_want(struct ovsdb_links *l, const struct ovsdb_queue *queues, uint32_t n)
+{
+	for (unsigned int i = 0; i < l->n; i++) {
+		if (ovsdb_want(l->all[i].db, queues, n, loop_uptime_ns()) < 0)
+			log_error("openflow: no memory for the queues of %s", l->all[i].name);
+	}
+}
