@@ -87,8 +87,10 @@ static void random_request(struct dice *d, const char *share, char *text, size_t
 	unsigned int verb = (unsigned int)dice_roll(d, 4);
 	unsigned int low = strcmp(share, "second") == 0 ? 60 : 1, port = low + (unsigned int)dice_roll(d, 20);
 
-	snprintf(text, size, "%s(transport=TCP, srcHost=10.0.0.%d, dstPort=%u)%s partial on %s to +%dmin.",
-		 verbs[verb][0], (int)dice_roll(d, 3), port, verbs[verb][1], share, 1 + (int)dice_roll(d, 90));
+	snprintf(text, size,
+		 "%s(transport=TCP, srcHost=10.0.0.%d, dstHost=10.0.0.%d, dstPort=%u)%s partial on %s to +%dmin.",
+		 verbs[verb][0], (int)dice_roll(d, 3), (int)dice_roll(d, 3), port, verbs[verb][1], share,
+		 1 + (int)dice_roll(d, 90));
 }
 
 // A request of a share that alice sees is the same in both worlds; of another one it has the same number only.
@@ -213,6 +215,7 @@ static void ask_everything(struct world *w, struct dice *d)
 		"traffic(dstPort=1-99) on mid.",
 		"TrafficBetween 10.0.0.1 10.0.0.2.",
 		"TrafficBetween 10.0.0.0 10.0.0.1.",
+		"TrafficBetween 10.0.0.0 10.0.0.2.",
 		"ports.",
 		"links.",
 		"hosts.",
@@ -232,8 +235,9 @@ static void ask_everything(struct world *w, struct dice *d)
 		char text[160];
 
 		snprintf(text, sizeof(text),
-			 "explain(transport=TCP, srcHost=10.0.0.%d, dstHost=10.0.0.9, dstPort=%d)%s.",
-			 (int)dice_roll(d, 3), 1 + (int)dice_roll(d, 99), dice_roll(d, 3) == 0 ? " at +20min" : "");
+			 "explain(transport=TCP, srcHost=10.0.0.%d, dstHost=10.0.0.%d, dstPort=%d)%s.",
+			 (int)dice_roll(d, 3), (int)dice_roll(d, 3), 1 + (int)dice_roll(d, 99),
+			 dice_roll(d, 3) == 0 ? " at +20min" : "");
 		ask(w, text);
 	}
 }
