@@ -172,6 +172,9 @@ static void on_message(void *ctx, struct of_conn *conn, const struct of_msg *m)
 	case OF_PACKET_IN:
 		of_discover_packet(sw, &m->packet_in);
 		break;
+	case OF_BARRIER_REPLY:
+		sw->net->stats.barriers_answered++;
+		break;
 	case OF_PORT_STATUS:
 		on_port_status(sw, &m->port_status);
 		break;

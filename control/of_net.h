@@ -34,7 +34,7 @@ struct of_net_conf {
 struct of_net_stats {
 	uint32_t n_switches, n_links, n_hosts; // up; directed links that are verified both ways
 	uint32_t n_synced;                     // switches that have what they should have
-	uint64_t flow_mods, meter_mods, barriers, packet_ins, bad_probes, errors;
+	uint64_t flow_mods, meter_mods, barriers, barriers_answered, packet_ins, bad_probes, errors;
 	uint64_t contests; // an address was claimed by a second host while the first one still says it has it
 	uint64_t moves;    // hosts came up elsewhere
 	uint32_t rows_unsayable;

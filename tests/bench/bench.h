@@ -76,4 +76,8 @@ json_t *bench_compile(const struct bench_opts *opts, struct err *err);
 int bench_dump(const char *path, struct err *err); // the flat table of a script, clock at 0, to stdout
 json_t *bench_classify(const struct bench_opts *opts, struct err *err);
 json_t *bench_verify(const struct bench_opts *opts, struct err *err);
+json_t *bench_openflow(const struct bench_opts *opts, struct err *err);
 json_t *bench_forward(const struct bench_opts *opts, struct err *err);
+
+// A part of openflow: into out. 0, or -errno with err.
+int bench_flow_mods(const struct bench_opts *opts, json_t *out, struct err *err);

@@ -19,6 +19,10 @@ static const struct command {
 	 bench_classify},
 	{"compile", "policy tree of the script to rows by parts, and to the flat network flow table", bench_compile},
 	{"verify", "proof that the table by parts is the policy: one change, the whole table", bench_verify},
+	{"openflow",
+	 "200 played switches that send packet-ins; a request on a line of 20; inside the testbed: flow mods to a "
+	 "bridge",
+	 bench_openflow, true},
 	{"forward", "packets through the real worker", bench_forward, true},
 };
 
@@ -56,7 +60,7 @@ static const char options_help[] =
 static int usage(FILE *out, int status)
 {
 	fprintf(out, "usage: pane-bench COMMAND FILE [OPTION...]\n"
-		     "       pane-bench stand|forward [OPTION...]\n\ncommands:\n");
+		     "       pane-bench stand|forward|openflow [OPTION...]\n\ncommands:\n");
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
 		fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].help);
 	fputs(options_help, out);
