@@ -205,6 +205,10 @@ static int row_add(struct part_book *b, const struct part_row *asked, uint64_t k
 	struct part_row row = *asked;
 	int rc;
 
+	// A deny that nothing overrides is told as such: the dataplane may drop its packets before it looks any
+	// further.
+	if (row.access == ACCESS_DENY)
+		row.access_category = PARTS_FINAL_CATEGORY;
 	// What the dataplane holds from an earlier life stays as it is.
 	link_state_categories(b->want, key, &row.access_category, &row.meter_category);
 	rc = parts_add(b->parts, &row, &row, err);

@@ -16,6 +16,7 @@
 #include <rte_rcu_qsbr.h>
 
 #include "dp_figures.h"
+#include "dp_filter.h"
 #include "dp_log.h"
 #include "dp_priv.h"
 #include "sched.h"
@@ -147,6 +148,34 @@ static void policy_down(struct dp *dp)
 	rte_free(dp->slot.rcu);
 }
 
+// Ports that are a kernel interface with our XDP program drop by themselves what is denied outright.
+static int filters_up(struct dp *dp, struct err *err)
+{
+	static const char prefix[] = "af_xdp:";
+	char interface[64], why[PORT_ERR_MAX];
+
+	for (uint16_t i = 0; i < dp->conf->n_ports; i++) {
+		const char *device = dp->conf->ports[i].device, *name = device + sizeof(prefix) - 1;
+		struct xdp_filter *filter;
+
+		if (strncmp(device, prefix, sizeof(prefix) - 1) != 0)
+			continue;
+		snprintf(interface, sizeof(interface), "%.*s", (int)strcspn(name, ","), name);
+		if (xdp_filter_open(interface, &filter, why) < 0)
+			dp_notice("port %s: what is denied is dropped by the worker alone: %s", dp->conf->ports[i].name,
+				  why);
+		else if (dp_filter_port_add(dp_policy_filter(dp->policy), i, filter) < 0)
+			xdp_filter_close(filter);
+	}
+	return 0;
+}
+
+static void filters_down(struct dp *dp)
+{
+	for (uint16_t i = 0; i < dp->conf->n_ports && dp->policy != NULL; i++)
+		dp_filter_port_del(dp_policy_filter(dp->policy), i);
+}
+
 static int worker_up(struct dp *dp, struct err *err)
 {
 	struct worker_conf conf = {
@@ -219,6 +248,7 @@ static int tell_up(struct dp *dp, struct err *err)
 				    .names = dp_policy_names(dp->policy),
 				    .worker = dp->worker,
 				    .dp = dp,
+				    .filter = dp_policy_filter(dp->policy),
 				    .n_ports = (uint16_t)dp->conf->n_ports,
 				    .host_ageing_s = dp->conf->mac_ageing_s};
 
@@ -236,13 +266,8 @@ static const struct {
 	int (*up)(struct dp *dp, struct err *err);
 	void (*down)(struct dp *dp);
 } steps[] = {
-	{eal_up, eal_down},
-	{dp_pool_up, dp_pool_down},
-	{ports_up, ports_down},
-	{scheds_up, scheds_down},
-	{policy_up, policy_down},
-	{worker_up, worker_down},
-	{telemetry_up, telemetry_down},
+	{eal_up, eal_down},       {dp_pool_up, dp_pool_down}, {ports_up, ports_down},   {scheds_up, scheds_down},
+	{policy_up, policy_down}, {filters_up, filters_down}, {worker_up, worker_down}, {telemetry_up, telemetry_down},
 	{link_up, link_down}, // who can connect finds all of the above running
 	{tell_up, tell_down},
 };

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "combine.h"
+#include "dp_filter.h"
 #include "dp_follow.h"
 #include "dp_log.h"
 
@@ -18,6 +19,7 @@ struct dp_policy {
 	struct table *table;
 	struct snapshot_slot *slot;
 	struct dp_follow *follow;
+	struct dp_filter *filter;
 	struct combine *combine;     // for questions
 	uint32_t simd_max_bits, gen; // gen: last one given out
 	int64_t now_ns, commit_ns;   // last instant seen; last commit
@@ -58,7 +60,10 @@ struct dp_policy *dp_policy_create(struct table *table, struct snapshot_slot *sl
 	p->boundary_ns = INT64_MAX;
 	p->prepare_ns = INT64_MAX;
 	p->follow = dp_follow_create(table, log, err);
-	if (p->follow != NULL)
+	p->filter = dp_filter_create();
+	if (p->filter == NULL)
+		err_set(err, ENOMEM, "no memory for the policy");
+	else if (p->follow != NULL)
 		p->combine = combine_create(names_nodes(dp_follow_names(p->follow)), NULL, err);
 	if (p->combine == NULL || warm_up(p, err) < 0) {
 		dp_policy_destroy(p);
@@ -73,6 +78,7 @@ void dp_policy_destroy(struct dp_policy *p)
 		return;
 	snapshot_destroy(p->ready);
 	combine_destroy(p->combine);
+	dp_filter_destroy(p->filter);
 	dp_follow_destroy(p->follow);
 	free(p);
 }
@@ -80,6 +86,11 @@ void dp_policy_destroy(struct dp_policy *p)
 struct names *dp_policy_names(const struct dp_policy *p)
 {
 	return dp_follow_names(p->follow);
+}
+
+struct dp_filter *dp_policy_filter(const struct dp_policy *p)
+{
+	return p->filter;
 }
 
 static struct snapshot *build_at(struct dp_policy *p, int64_t at_ns, struct err *err)
@@ -135,7 +146,9 @@ uint32_t dp_policy_commit(struct dp_policy *p, int64_t now_ns, struct err *err)
 		dp_follow_undo(p->follow, before, p->now_ns);
 		return 0;
 	}
+	dp_filter_leave(p->filter, p->table);
 	snapshot_publish(p->slot, next);
+	dp_filter_enter(p->filter, p->table, p->now_ns);
 	p->commit_ns = p->now_ns;
 	look_ahead(p);
 	return next->gen;
@@ -145,6 +158,7 @@ static void row_expired(void *ctx, uint64_t key, const struct part_row *row)
 {
 	struct dp_policy *p = ctx;
 
+	dp_filter_expired(p->filter, key);
 	dp_follow_expired(p->follow, row, p->gen, p->now_ns);
 }
 
@@ -164,6 +178,7 @@ static void cross_boundary(struct dp_policy *p)
 	if (next != NULL)
 		snapshot_publish(p->slot, next);
 	table_expire(p->table, p->now_ns, row_expired, p);
+	dp_filter_turn(p->filter, p->now_ns);
 	if (next == NULL) {
 		dp_error("rows that start or end now are not in force, trying again: %s", err.msg);
 		p->boundary_ns = p->now_ns + RETRY_NS;

@@ -9,6 +9,7 @@
 #include "snapshot.h"
 #include "table.h"
 
+struct dp_filter;
 struct dp_policy;
 
 // table, slot and log are borrowed; slot->rcu is set. NULL with err: -ENOMEM. Warms rte_acl up.
@@ -16,6 +17,7 @@ struct dp_policy *dp_policy_create(struct table *table, struct snapshot_slot *sl
 				   uint32_t simd_max_bits, struct err *err);
 void dp_policy_destroy(struct dp_policy *p); // accepts NULL; what was published stays with slot
 struct names *dp_policy_names(const struct dp_policy *p);
+struct dp_filter *dp_policy_filter(const struct dp_policy *p); // what ports drop by themselves
 
 // The table has changed (its commits are not settled): builds it for now_ns and publishes. Its snapshot's gen, or 0
 // with err: the live one stays, and the table is to be undone.

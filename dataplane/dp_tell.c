@@ -9,6 +9,7 @@
 #include "combine.h"
 #include "counters.h"
 #include "dp_figures.h"
+#include "dp_filter.h"
 #include "hosts.h"
 #include "link.h"
 #include "names.h"
@@ -73,6 +74,12 @@ static void tell_ports(struct dp_tell *t)
 		struct proto_msg msg = {.type = PROTO_COUNTERS, .counters = {.port = i, .n = COUNTER_N}};
 
 		worker_counters_get(t->conf.worker, i, msg.counters.value);
+		if (t->conf.filter != NULL) {
+			struct xdp_count dropped;
+
+			dp_filter_dropped(t->conf.filter, i, &dropped);
+			msg.counters.value[COUNTER_dev_denied] = dropped.packets;
+		}
 		link_tell(t->conf.link, &msg);
 	}
 }
@@ -89,8 +96,8 @@ static void tell_counts(struct dp_tell *t)
 static void look_at(struct dp_tell *t, struct names_count *c)
 {
 	const struct row_count *now = &worker_row_counts(t->conf.worker)[c->slot];
-	uint64_t packets = atomic_load_explicit(&now->packets, memory_order_relaxed);
-	uint64_t bytes = atomic_load_explicit(&now->bytes, memory_order_relaxed);
+	uint64_t packets = atomic_load_explicit(&now->packets, memory_order_relaxed) + c->dropped_packets;
+	uint64_t bytes = atomic_load_explicit(&now->bytes, memory_order_relaxed) + c->dropped_bytes;
 	bool changed = packets != c->seen_packets || bytes != c->seen_bytes;
 
 	c->seen_packets = packets;
@@ -103,10 +110,17 @@ static void look_at(struct dp_tell *t, struct names_count *c)
 		tell_counts(t);
 }
 
+static void count_dropped(void *ctx, uint64_t id, const struct xdp_count *more)
+{
+	names_counter_dropped(ctx, id, more->packets, more->bytes);
+}
+
 static void tell_requests(struct dp_tell *t, int64_t mono_ns)
 {
 	uint32_t end = names_counters_end(t->conf.names), n = 0;
 
+	if (t->conf.filter != NULL)
+		dp_filter_counts(t->conf.filter, count_dropped, t->conf.names);
 	for (; t->next_slot < end && n < ROUND_SLOTS; n++, t->next_slot++) {
 		struct names_count *count = names_counter_at(t->conf.names, t->next_slot);
 

@@ -9,6 +9,7 @@
 #include "hft/err.h"
 
 struct dp;
+struct dp_filter;
 struct dp_tell;
 struct link;
 struct names;
@@ -18,7 +19,8 @@ struct dp_tell_conf { // all borrowed
 	struct link *link;
 	struct names *names;
 	struct worker *worker;
-	const struct dp *dp; // for its figures
+	const struct dp *dp;      // for its figures
+	struct dp_filter *filter; // NULL: none
 	uint16_t n_ports;
 	uint32_t host_ageing_s;
 };

@@ -187,8 +187,12 @@ int64_t names_counter_take(struct names *n, uint64_t id, struct err *err)
 	}
 	e->n_rows = 1;
 	n->counter_at[slot] = e;
-	e->count = (struct names_count){
-		id, slot, n->base[slot].packets, n->base[slot].bytes, n->base[slot].packets, n->base[slot].bytes};
+	e->count = (struct names_count){.id = id,
+					.slot = slot,
+					.base_packets = n->base[slot].packets,
+					.base_bytes = n->base[slot].bytes,
+					.seen_packets = n->base[slot].packets,
+					.seen_bytes = n->base[slot].bytes};
 	return slot;
 }
 
@@ -205,6 +209,19 @@ void names_counter_drop(struct names *n, uint64_t id, uint32_t last_gen, int64_t
 		return;
 	e->resting = true;
 	STAILQ_INSERT_TAIL(&n->counters_resting, e, link);
+}
+
+void names_counter_dropped(struct names *n, uint64_t id, uint64_t packets, uint64_t bytes)
+{
+	struct counter_entry *e = id_map_find(&n->by_request, id);
+
+	if (e == NULL)
+		return;
+	e->count.dropped_packets += packets;
+	e->count.dropped_bytes += bytes;
+	// what rests is not looked at again for sure
+	e->count.seen_packets += e->resting ? packets : 0;
+	e->count.seen_bytes += e->resting ? bytes : 0;
 }
 
 // --- rest
@@ -225,7 +242,8 @@ void names_reap(struct names *n, uint32_t oldest_gen, int64_t now_ns)
 		c->resting = false;
 		if (c->n_rows > 0)
 			continue;
-		n->base[c->count.slot] = (struct base){c->count.seen_packets, c->count.seen_bytes};
+		n->base[c->count.slot] = (struct base){c->count.seen_packets - c->count.dropped_packets,
+						       c->count.seen_bytes - c->count.dropped_bytes};
 		n->counter_at[c->count.slot] = NULL;
 		pool_give(&n->counter_pool, c->count.slot);
 		free(id_map_take(&n->by_request, c->count.id));

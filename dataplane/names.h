@@ -58,7 +58,11 @@ struct names_count {
 	uint32_t slot;
 	uint64_t base_packets, base_bytes;
 	uint64_t seen_packets, seen_bytes;
+	uint64_t dropped_packets, dropped_bytes; // before a worker could count them; in what was seen
 };
+
+// Of a request that has a counter, more packets that no worker saw.
+void names_counter_dropped(struct names *names, uint64_t id, uint64_t packets, uint64_t bytes);
 
 // Slots whose last snapshot is older than oldest_gen may be given out again, counters also not before they have rested
 // so long that workers have counted all they had.

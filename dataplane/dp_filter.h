@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the policy denies whatever else it says is dropped by the XDP programs of the ports, too (decision 0016).
+// The worker denies the same, so whatever finds no room there is only not saved.
+// Owner and only thread: the link thread. Time: ns since the epoch, an argument.
+#pragma once
+#include <stdint.h>
+
+#include "nic-config/xdp_filter.h"
+#include "table.h"
+
+struct dp_filter;
+
+struct dp_filter_stats {
+	uint32_t n_rows;   // denied rows in the drivers, in force now
+	uint32_t n_missed; // not there for lack of room
+};
+
+struct dp_filter *dp_filter_create(void);    // NULL: out of memory
+void dp_filter_destroy(struct dp_filter *f); // accepts NULL; closes the ports' filters
+// From now on; filter is f's. Rows that are there go into it. 0; -ENOSPC: too many ports.
+int dp_filter_port_add(struct dp_filter *f, uint16_t port, struct xdp_filter *filter);
+void dp_filter_port_del(struct dp_filter *f, uint16_t port); // nothing if it is not there
+
+// The table's commits that are not settled. Before they are published: what goes is no longer dropped.
+void dp_filter_leave(struct dp_filter *f, const struct table *table);
+// After they are published: what has come is.
+void dp_filter_enter(struct dp_filter *f, const struct table *table, int64_t now_ns);
+// The row is over: for table_expire.
+void dp_filter_expired(struct dp_filter *f, uint64_t key);
+// Rows whose start has come.
+void dp_filter_turn(struct dp_filter *f, int64_t now_ns);
+
+// Tells fn what was dropped for which request since the last time, a bounded number of rows a call, in turns.
+void dp_filter_counts(struct dp_filter *f, void (*fn)(void *ctx, uint64_t id, const struct xdp_count *more), void *ctx);
+void dp_filter_dropped(const struct dp_filter *f, uint16_t port, struct xdp_count *out); // all of a port
+void dp_filter_stats(const struct dp_filter *f, struct dp_filter_stats *out);
