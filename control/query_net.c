@@ -167,7 +167,7 @@ static uint64_t counter_of(const struct nib_port *port, const char *name)
 static void port_queues(const struct nib_port *port, struct reply *reply)
 {
 	uint64_t packets = counter_of(port, "tx_packets"), bytes = counter_of(port, "tx_bytes");
-	uint64_t lost = counter_of(port, "queue_full");
+	uint64_t lost = counter_of(port, "queue_full") + counter_of(port, "queue_dropped");
 	json_t *item = json_object();
 	char text[200];
 

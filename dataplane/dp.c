@@ -23,7 +23,8 @@
 
 #define WORKER_LCORE 1
 #define WORKER_QSBR_ID 0
-#define LOW_LIMIT_FRAMES 4 // more would be seconds of delay at 100 kb/s, and buffers that others need
+#define CLASSES_LEAST 4096U // of a port, however many ports there are
+#define LOW_LIMIT_FRAMES 4  // more would be seconds of delay at 100 kb/s, and buffers that others need
 
 static int eal_up(struct dp *dp, struct err *err)
 {
@@ -103,6 +104,7 @@ static int scheds_up(struct dp *dp, struct err *err)
 					  .mtu_bytes = dp->port[i].caps.max_frame_bytes,
 					  .queue_bytes_min = LOW_LIMIT_FRAMES * dp->port[i].caps.max_frame_bytes,
 					  .packets_max = dp->queued_max,
+					  .classes_max = RTE_MAX(SCHED_CLASSES_MAX / dp->conf->n_ports, CLASSES_LEAST),
 					  .socket_id = SOCKET_ID_ANY};
 
 		dp->port[i].sched = sched_create(&conf, dp->limits, err);

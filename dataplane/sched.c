@@ -4,7 +4,7 @@
 #include <assert.h>
 #include <errno.h>
 
-#include <rte_malloc.h>
+#include <sys/mman.h>
 
 #include "sched_live.h"
 
@@ -13,68 +13,107 @@
 #define CLASS_PACKETS_MAX 16384
 #define LINE_BURST_PER_S 5000 // 200 us: the worker may wake that late and still fill the line
 #define LAG_PER_S 100         // 10 ms
-#define BEST_EFFORT_PACKETS_MIN 64
+#define RETRY_PER_S 20000     // 50 us, before a device that took nothing is asked again
+#define WIDE_PART 4           // of the classes one in so many may have more than one reservation or limit
+#define PIECE_ALIGN 64
 
-static void init_best_effort(struct sched *s);
-static bool has_room(const struct sched *s, const struct sched_queue *q, uint32_t len_bytes);
-static bool police(struct sched *s, uint32_t len_bytes, uint64_t now_tsc);
-static uint32_t node_get(struct sched *s, struct rte_mbuf *m, uint32_t len_bytes);
-static struct sched_sent *send_one(struct sched *s, uint16_t slot, uint16_t res, uint64_t now);
-static void put_back(struct sched *s, uint16_t slot, struct rte_mbuf *m, uint32_t len_bytes);
+static bool map_memory(struct sched *s);
+static void init(struct sched *s, const struct sched_conf *conf);
+static uint32_t packet_get(struct sched *s, struct rte_mbuf *m, uint32_t len_bytes, uint32_t time);
+static bool police(struct sched *s, uint32_t len_bytes, uint64_t now);
+static uint32_t send_one(struct sched *s, uint32_t slot, uint32_t res, bool is_paid, uint64_t now);
+static uint16_t give_returned(struct sched *s, struct rte_mbuf **out, uint16_t max);
 
 struct sched *sched_create(const struct sched_conf *conf, struct sched_limits *limits, struct err *err)
 {
-	uint32_t n = conf->packets_max != 0 ? conf->packets_max : PACKETS_DEFAULT;
-	size_t size = sizeof(struct sched) + ((size_t)n + SCHED_BURST_MAX) * sizeof(struct sched_node);
-	struct sched *s = rte_zmalloc_socket("sched", size, 64, conf->socket_id);
-	struct bucket *line;
+	struct sched *s = NULL, head = {.limits = limits};
 
-	if (s == NULL) {
-		err_set(err, ENOMEM, "scheduler: no memory for a queue of %u packets (%zu bytes)", n, size);
+	head.packets_max = conf->packets_max != 0 ? conf->packets_max : PACKETS_DEFAULT;
+	head.classes_max = conf->classes_max != 0 ? conf->classes_max : SCHED_CLASSES_MAX;
+	head.classes_max = RTE_MIN(head.classes_max, (uint32_t)SCHED_CLASSES_MAX);
+	if (!map_memory(&head)) {
+		err_set(err, ENOMEM, "scheduler: no memory for a queue of %u packets and %u classes", head.packets_max,
+			head.classes_max);
 		return NULL;
 	}
-	s->limits = limits;
-	s->tsc_hz = conf->tsc_hz;
-	s->virtual_now = SCHED_START_TSC;
-	s->last_now = limits->now;
-	s->lag_ticks = conf->tsc_hz / LAG_PER_S;
-	s->mtu_bytes = conf->mtu_bytes;
-	s->packets_max = n;
-	s->queue_bytes_min = conf->queue_bytes_min != 0 ? conf->queue_bytes_min : QUEUE_BYTES_MIN;
-	line = &s->line;
-	bucket_init(line, conf->rate_bps, conf->tsc_hz, limits->now);
-	line->burst_ticks = RTE_MAX(2 * bucket_cost(line, conf->mtu_bytes), conf->tsc_hz / LINE_BURST_PER_S);
-	for (s->n_free = 0; s->n_free < n + SCHED_BURST_MAX; s->n_free++)
-		s->node[s->n_free].next = s->n_free + 1;
-	s->ring = SCHED_NONE;
-	for (uint32_t i = 0; i < SCHED_METERS_MAX; i++)
-		bucket_init(&s->res[i].bucket, 0, conf->tsc_hz, s->virtual_now);
-	for (uint32_t i = 0; i < SCHED_METERS_MAX; i++)
-		s->res[i].ring = s->waiting[i] = s->res_pos[i] = s->limit_pos[i] = s->claim[i].by = SCHED_NONE;
-	for (uint32_t i = 0; i < SCHED_CLASSES_MAX; i++)
-		s->due_pos[i] = SCHED_NONE;
-	s->due = (struct heap){.entry = s->due_entry, .pos = s->due_pos};
-	s->ready = (struct heap){.entry = s->ready_entry, .pos = s->res_pos};
-	s->future = (struct heap){.entry = s->future_entry, .pos = s->res_pos};
-	s->opening = (struct heap){.entry = s->opening_entry, .pos = s->limit_pos};
-	sched_class_init(s);
-	init_best_effort(s);
+	s = head.base;
+	*s = head;
+	init(s, conf);
 	s->next_queue = limits->queues;
 	limits->queues = s;
 	return s;
 }
 
-// Short on purpose: everything without a promise shares one queue, and a ping waits for all of it.
-static void init_best_effort(struct sched *s)
+// Gives a piece of the mapping, or counts what it will take while there is none.
+static void *piece(char *base, size_t *used, size_t size)
 {
-	struct sched_queue *q = &s->queue[SCHED_BEST_EFFORT];
-	uint32_t room = sched_queue_bytes(s, q);
+	void *at = base == NULL ? NULL : base + *used;
 
-	q->used = true;
-	q->head = q->tail = SCHED_NO_NODE;
-	q->quantum = (int32_t)s->mtu_bytes;
-	q->min_packets = BEST_EFFORT_PACKETS_MIN;
-	q->max_bytes = s->line.rate_bps == 0 ? room : RTE_MIN((uint64_t)room, s->line.rate_bps / 8 * 30 / 1000);
+	*used += (size + PIECE_ALIGN - 1) & ~(size_t)(PIECE_ALIGN - 1);
+	return at;
+}
+
+static size_t lay_out(struct sched *s, char *base)
+{
+	size_t used = sizeof(*s);
+
+	s->queue = piece(base, &used, s->classes_max * sizeof(s->queue[0]));
+	s->wide = piece(base, &used, (s->n_wide_max + 1) * sizeof(s->wide[0]));
+	s->chain = piece(base, &used, (s->chain_mask + 1) * sizeof(s->chain[0]));
+	s->stats.bytes_per_class = (used - sizeof(*s)) / s->classes_max;
+	s->n_users = piece(base, &used, SCHED_METERS_MAX * sizeof(s->n_users[0]));
+	s->res = piece(base, &used, SCHED_METERS_MAX * sizeof(s->res[0]));
+	s->gate = piece(base, &used, SCHED_METERS_MAX * sizeof(s->gate[0]));
+	s->tree = piece(base, &used, SCHED_TREE_NODES * sizeof(s->tree[0]));
+	s->kid = piece(base, &used, 2 * SCHED_TREE_NODES * sizeof(s->kid[0]));
+	s->calendar = piece(base, &used, (size_t)SCHED_TREE_NODES * SCHED_WEIGHT_GROUPS * sizeof(s->calendar[0]));
+	s->flow = piece(base, &used, SCHED_FLOWS * sizeof(s->flow[0]));
+	s->flow_lists = piece(base, &used, SCHED_NODES_MAX * sizeof(s->flow_lists[0]));
+	s->packet = piece(base, &used, ((size_t)s->packets_max + 1) * sizeof(s->packet[0]));
+	return used;
+}
+
+// From the kernel, not from the EAL's heap: it costs memory only where it has been used, and zeroed is empty.
+static bool map_memory(struct sched *s)
+{
+	void *base;
+
+	s->n_wide_max = s->classes_max / WIDE_PART;
+	s->chain_mask = 1;
+	while (s->chain_mask < s->classes_max)
+		s->chain_mask = s->chain_mask << 1 | 1;
+	s->n_bytes_mapped = lay_out(s, NULL);
+	base = mmap(NULL, s->n_bytes_mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
+		    0);
+	if (base == MAP_FAILED)
+		return false;
+	lay_out(s, base);
+	s->base = base;
+	return true;
+}
+
+static void init(struct sched *s, const struct sched_conf *conf)
+{
+	struct bucket *line = &s->line;
+
+	s->tsc_hz = conf->tsc_hz;
+	s->virtual_now = SCHED_START_TSC;
+	s->last_now = s->limits->now;
+	s->lag_ticks = conf->tsc_hz / LAG_PER_S;
+	s->mtu_bytes = conf->mtu_bytes;
+	s->queue_bytes_min = conf->queue_bytes_min != 0 ? conf->queue_bytes_min : QUEUE_BYTES_MIN;
+	bucket_init(line, conf->rate_bps, conf->tsc_hz, s->limits->now);
+	line->burst_ticks = RTE_MAX(2 * bucket_cost(line, conf->mtu_bytes), conf->tsc_hz / LINE_BURST_PER_S);
+	s->n_free = s->packets_max;
+	s->free_packet = SCHED_NO_PACKET;
+	wheel_init(&s->ready, s->res, sizeof(s->res[0]), s->virtual_now);
+	wheel_init(&s->future, s->res, sizeof(s->res[0]), s->virtual_now);
+	wheel_init(&s->opening, s->gate, sizeof(s->gate[0]), s->limits->now);
+	s->stats.n_classes_max = s->classes_max;
+	s->stats.bytes_per_meter = sizeof(s->res[0]) + sizeof(s->gate[0]) + sizeof(s->n_users[0]);
+	sched_flow_init(s);
+	sched_excess_init(s);
+	sched_class_init(s);
 }
 
 void sched_destroy(struct sched *s)
@@ -88,188 +127,290 @@ void sched_destroy(struct sched *s)
 			break;
 		}
 	}
-	for (uint32_t slot = 0; slot < SCHED_CLASSES_MAX; slot++) {
-		for (uint32_t n = s->queue[slot].head; s->queue[slot].n_packets > 0; s->queue[slot].n_packets--) {
-			rte_pktmbuf_free(s->node[n].m);
-			n = s->node[n].next;
-		}
+	for (uint32_t i = 0; i < s->n_fresh; i++) {
+		if (s->packet[i].len_bytes != 0)
+			rte_pktmbuf_free(sched_mbuf(&s->packet[i]));
 	}
-	rte_free(s);
+	rte_pktmbuf_free_bulk(s->returned + s->first_returned, s->n_returned);
+	munmap(s, s->n_bytes_mapped);
 }
 
-static uint16_t slot_of(const struct sched *s, uint32_t class)
+static uint32_t slot_of(const struct sched *s, uint32_t class)
 {
 	return sched_class_is_live(s, class) ? class & ((1U << SCHED_SLOT_BITS) - 1) : SCHED_BEST_EFFORT;
 }
 
+// Buffers are shared: a class may hold as many as are still free, so some always are for a class that held none.
+static bool has_buffers(const struct sched *s, const struct sched_queue *q)
+{
+	return s->n_free > 0 && q->n_packets <= s->n_free && q->n_packets < CLASS_PACKETS_MAX;
+}
+
+static bool refuse(struct sched_queue *q, uint32_t len_bytes, enum sched_drop why)
+{
+	q->dropped[why]++;
+	q->dropped_bytes += len_bytes;
+	return false;
+}
+
 bool sched_enqueue(struct sched *s, struct rte_mbuf *m, uint32_t class, uint32_t flow_hash, uint64_t now_tsc)
 {
-	uint16_t slot = slot_of(s, class);
+	uint32_t slot = slot_of(s, class), len_bytes = rte_pktmbuf_pkt_len(m), id;
 	struct sched_queue *q = &s->queue[slot];
-	uint32_t len_bytes = rte_pktmbuf_pkt_len(m), n;
+	uint64_t now = sched_clock(s->limits, now_tsc);
 
 	q->touched = true;
-	if (!has_room(s, q, len_bytes) || (class == SCHED_POLICED && !police(s, len_bytes, now_tsc))) {
-		q->dropped_packets++;
-		q->dropped_bytes += len_bytes;
-		return false;
-	}
-	n = node_get(s, m, len_bytes);
-	s->node[n].next = SCHED_NO_NODE;
-	if (q->head == SCHED_NO_NODE)
-		q->head = n;
-	else
-		s->node[q->tail].next = n;
-	q->tail = n;
-	if (q->state == SCHED_QUEUE_IDLE) {
-		sched_virtual_clock(s, sched_clock(s->limits, now_tsc));
-		sched_activate(s, slot);
+	if (!has_buffers(s, q))
+		return refuse(q, len_bytes, SCHED_DROP_BUFFERS);
+	if (!q->has_flows && (q->n_bytes + len_bytes) >> SCHED_ROOM_SHIFT > q->room)
+		return refuse(q, len_bytes, SCHED_DROP_FULL);
+	if (class == SCHED_POLICED && !police(s, len_bytes, now))
+		return refuse(q, len_bytes, SCHED_DROP_POLICED);
+	id = packet_get(s, m, len_bytes, (uint32_t)(now >> SCHED_TIME_SHIFT));
+	if (q->has_flows) {
+		if (!sched_flow_enqueue(s, slot, id, flow_hash)) {
+			sched_packet_free(s, id);
+			return refuse(q, len_bytes, SCHED_DROP_FULL);
+		}
+	} else if (q->head == SCHED_NO_PACKET) {
+		q->head = id;
+		q->tail = id;
+	} else {
+		s->packet[q->tail].next = id;
+		q->tail = id;
 	}
 	q->n_packets++;
 	q->n_bytes += len_bytes;
 	s->n_packets++;
+	if (q->state == SCHED_QUEUE_IDLE) {
+		sched_virtual_clock(s, now);
+		sched_activate(s, slot);
+	}
 	return true;
-}
-
-// Nodes are shared: a class may hold as many as are still free, so some always are for a class that held none.
-static bool has_room(const struct sched *s, const struct sched_queue *q, uint32_t len_bytes)
-{
-	if (s->n_free <= SCHED_BURST_MAX || q->n_packets > s->n_free - SCHED_BURST_MAX)
-		return false;
-	if (q->n_packets < q->min_packets)
-		return true;
-	return q->n_bytes + len_bytes <= q->max_bytes && q->n_packets < CLASS_PACKETS_MAX;
 }
 
 // A packet that has no class takes its limits' tokens at once, or has to go.
-static bool police(struct sched *s, uint32_t len_bytes, uint64_t now_tsc)
+static bool police(struct sched *s, uint32_t len_bytes, uint64_t now)
 {
-	uint64_t now = sched_clock(s->limits, now_tsc);
-	struct sched_queue q = {.n_limits = s->policed.n_limits};
-
-	for (unsigned int i = 0; i < q.n_limits; i++) {
-		q.limit[i] = (uint16_t)s->policed.limit[i];
-		if (sched_limit_opens_at(s, q.limit[i], false) > now)
+	for (unsigned int i = 0; i < s->policed.n_limits; i++) {
+		if (sched_limit_opens_at(s, s->policed.limit[i], false) > now)
 			return false;
 	}
-	sched_limits_take(s, &q, len_bytes, now);
+	for (unsigned int i = 0; i < s->policed.n_limits; i++)
+		sched_limit_take(s, s->policed.limit[i], len_bytes, now);
 	return true;
 }
 
-static uint32_t node_get(struct sched *s, struct rte_mbuf *m, uint32_t len_bytes)
+static uint32_t packet_get(struct sched *s, struct rte_mbuf *m, uint32_t len_bytes, uint32_t time)
 {
-	uint32_t n = s->free_node;
+	uint32_t id = s->free_packet;
+	struct sched_packet *p;
 
-	assert(s->n_free > 0);
-	s->free_node = s->node[n].next;
+	assert(s->n_free > 0 && len_bytes <= UINT16_MAX);
+	if (id == SCHED_NO_PACKET)
+		id = s->n_fresh++;
+	else
+		s->free_packet = s->packet[id].next;
+	p = &s->packet[id];
 	s->n_free--;
-	s->node[n].m = m;
-	s->node[n].len_bytes = len_bytes;
-	return n;
+	p->m = (uintptr_t)m & 0xffffffffffff;
+	p->len_bytes = len_bytes & 0xffff;
+	p->next = SCHED_NO_PACKET;
+	p->time = time;
+	return id;
+}
+
+uint32_t sched_packet_free(struct sched *s, uint32_t packet)
+{
+	uint32_t next = s->packet[packet].next;
+
+	s->packet[packet].next = s->free_packet;
+	s->packet[packet].len_bytes = 0;
+	s->free_packet = packet;
+	s->n_free++;
+	return next;
+}
+
+// A queued packet; its buffer is still to be freed by the caller (sched_packet_free).
+void sched_drop(struct sched *s, struct sched_queue *q, uint32_t packet, enum sched_drop why)
+{
+	const struct sched_packet *p = &s->packet[packet];
+
+	q->n_packets--;
+	q->n_bytes -= p->len_bytes;
+	q->dropped[why]++;
+	q->dropped_bytes += p->len_bytes;
+	s->n_packets--;
+	s->stats.dropped_inside++;
+	s->stats.dropped_inside_bytes += p->len_bytes;
+	rte_pktmbuf_free(sched_mbuf(p));
 }
 
 uint16_t sched_dequeue(struct sched *s, struct rte_mbuf **out, uint16_t max, uint64_t now_tsc)
 {
 	uint64_t now = sched_clock(s->limits, now_tsc);
-	uint16_t slot, res;
+	uint32_t slot, res = 0;
+	uint16_t n;
 
+	max = RTE_MIN(max, (uint16_t)SCHED_BURST_MAX);
+	n = give_returned(s, out, max);
 	sched_virtual_clock(s, now);
 	sched_wake(s, now);
 	sched_class_sweep(s, now);
-	s->n_sent = 0;
-	if (max > SCHED_BURST_MAX)
-		max = SCHED_BURST_MAX;
-	while (s->n_sent < max && (s->line.rate_bps == 0 || bucket_opens_at(&s->line) <= now) &&
-	       sched_pick(s, now, &slot, &res)) {
-		const struct sched_sent *sent = send_one(s, slot, res, now);
+	while (n < max && (s->line.rate_bps == 0 || bucket_opens_at(&s->line) <= now)) {
+		bool is_paid = sched_res_pick(s, now, &slot, &res);
+		uint32_t id;
 
-		out[s->n_sent - 1] = sent->m;
+		if (!is_paid && !sched_excess_pick(s, now, &slot))
+			break;
+		id = send_one(s, slot, res, is_paid, now);
+		if (id == SCHED_NO_PACKET)
+			continue; // CoDel dropped the last it had
+		out[n++] = sched_mbuf(&s->packet[id]);
+		sched_packet_free(s, id);
 	}
-	return (uint16_t)s->n_sent;
+	return n;
 }
 
-static struct sched_sent *send_one(struct sched *s, uint16_t slot, uint16_t res, uint64_t now)
+static uint16_t give_returned(struct sched *s, struct rte_mbuf **out, uint16_t max)
+{
+	uint16_t n = (uint16_t)RTE_MIN(s->n_returned, (uint32_t)max);
+
+	if (likely(n == 0))
+		return 0;
+	memcpy(out, s->returned + s->first_returned, n * sizeof(out[0]));
+	s->first_returned += n;
+	s->n_returned -= n;
+	return n;
+}
+
+static unsigned int delay_step(const struct sched *s, uint32_t time)
+{
+	uint64_t us = time * s->us_per_time >> 32;
+	unsigned int log;
+
+	if (us < 8)
+		return 0;
+	log = (unsigned int)(63 - __builtin_clzll(us));
+	log = 2 * (log - 3) + 1 + (us >> (log - 1) & 1);
+	return RTE_MIN(log, SCHED_DELAY_STEPS - 1U);
+}
+
+static void record(const struct sched *s, struct sched_queue *q, const struct sched_packet *p, uint64_t now)
+{
+	unsigned int step = delay_step(s, (uint32_t)(now >> SCHED_TIME_SHIFT) - p->time);
+
+	q->sent_packets++;
+	q->sent_bytes += p->len_bytes;
+	if (unlikely(++q->delay[step] == UINT16_MAX)) {
+		for (unsigned int i = 0; i < SCHED_DELAY_STEPS; i++)
+			q->delay[i] /= 2;
+	}
+}
+
+static uint32_t send_one(struct sched *s, uint32_t slot, uint32_t res, bool is_paid, uint64_t now)
 {
 	struct sched_queue *q = &s->queue[slot];
-	struct sched_sent *sent = &s->sent[s->n_sent++];
-	uint32_t n = q->head;
+	uint32_t id = q->head, len_bytes = 0;
+	const uint32_t *limit = sched_limit_slots(s, q);
 
-	*sent = (struct sched_sent){s->node[n].m, s->node[n].len_bytes, slot, res};
-	q->head = s->node[n].next;
-	s->node[n].next = s->free_node;
-	s->free_node = n;
-	s->n_free++;
-	s->n_packets--;
-	q->n_packets--;
-	q->n_bytes -= sent->len_bytes;
-	q->sent_packets++;
-	q->sent_bytes += sent->len_bytes;
-	bucket_settle(&s->line, now);
-	bucket_take(&s->line, sent->len_bytes);
-	sched_limits_take(s, q, sent->len_bytes, now);
-	sched_charge(s, slot, res, sent->len_bytes);
-	return sent;
+	if (q->has_flows)
+		id = sched_flow_dequeue(s, slot, (uint32_t)(now >> SCHED_TIME_SHIFT));
+	else
+		q->head = s->packet[id].next;
+	if (likely(id != SCHED_NO_PACKET)) {
+		len_bytes = s->packet[id].len_bytes;
+		q->n_packets--;
+		q->n_bytes -= len_bytes;
+		s->n_packets--;
+		record(s, q, &s->packet[id], now);
+		bucket_settle(&s->line, now);
+		bucket_take(&s->line, len_bytes);
+		for (unsigned int i = 0; i < q->n_limits; i++)
+			sched_limit_take(s, limit[i], len_bytes, now);
+	}
+	if (is_paid) {
+		sched_release_limits(s, slot);
+		sched_res_charge(s, res, len_bytes);
+	} else {
+		sched_excess_charge(s, slot, len_bytes);
+	}
+	if (q->n_packets == 0)
+		sched_deactivate(s, slot);
+	if (is_paid)
+		sched_res_place(s, res);
+	return id;
 }
 
 void sched_unsend(struct sched *s, struct rte_mbuf **m, uint16_t n)
 {
-	while (n-- > 0) {
-		struct sched_sent sent = {.m = m[n], .len_bytes = rte_pktmbuf_pkt_len(m[n]), .res = SCHED_NONE};
-		struct sched_queue *q;
-
-		if (s->n_sent > 0 && s->sent[s->n_sent - 1].m == m[n])
-			sent = s->sent[--s->n_sent];
-		q = &s->queue[sent.slot];
-		put_back(s, sent.slot, m[n], sent.len_bytes);
-		q->sent_packets--;
-		q->sent_bytes -= sent.len_bytes;
-		bucket_give(&s->line, sent.len_bytes);
-		sched_refund(s, sent.slot, sent.res, sent.len_bytes);
+	assert(s->n_returned + n <= SCHED_BURST_MAX);
+	if (s->first_returned < n) {
+		memmove(s->returned + n, s->returned + s->first_returned, s->n_returned * sizeof(m[0]));
+		s->first_returned = n;
 	}
-}
-
-static void put_back(struct sched *s, uint16_t slot, struct rte_mbuf *m, uint32_t len_bytes)
-{
-	struct sched_queue *q = &s->queue[slot];
-	uint32_t n = node_get(s, m, len_bytes);
-
-	s->node[n].next = q->head;
-	if (q->head == SCHED_NO_NODE)
-		q->tail = n;
-	q->head = n;
-	q->n_packets++;
-	q->n_bytes += len_bytes;
-	s->n_packets++;
+	s->first_returned -= n;
+	memcpy(s->returned + s->first_returned, m, n * sizeof(m[0]));
+	s->n_returned += n;
+	s->retry_at = s->limits->now + s->tsc_hz / RETRY_PER_S;
 }
 
 bool sched_may_bypass(const struct sched *s, uint32_t class)
 {
 	const struct sched_queue *q = &s->queue[slot_of(s, class)];
 
-	if (s->line.rate_bps != 0 || s->queue[SCHED_BEST_EFFORT].n_packets != 0 || class == SCHED_POLICED)
+	if (s->line.rate_bps != 0 || s->queue[SCHED_BEST_EFFORT].n_packets != 0 || s->n_returned != 0 ||
+	    class == SCHED_POLICED)
 		return false;
 	return q->n_limits == 0 && q->n_packets == 0;
 }
 
+void sched_count_bypass(struct sched *s, uint32_t class, uint32_t len_bytes)
+{
+	struct sched_queue *q = &s->queue[slot_of(s, class)];
+
+	q->touched = true;
+	q->sent_packets++;
+	q->sent_bytes += len_bytes;
+}
+
 uint32_t sched_backlog_packets(const struct sched *s)
 {
-	return s->n_packets;
+	return s->n_packets + s->n_returned;
 }
 
 uint64_t sched_next_tsc(const struct sched *s, uint64_t now_tsc)
 {
 	uint64_t now = s->limits->now, at;
 
-	if (s->n_packets == 0)
+	if (s->n_packets + s->n_returned == 0)
 		return UINT64_MAX;
 	if (now_tsc > s->limits->last_tsc)
 		now += now_tsc - s->limits->last_tsc;
-	at = s->ring != SCHED_NONE || s->due.n > 0 ? now : s->opening.entry[0].key;
-	if (at == BUCKET_NEVER)
+	at = sched_excess_has_any(s) ? now : wheel_next(&s->opening);
+	if (s->n_returned != 0)
+		at = s->retry_at;
+	if (at == UINT64_MAX)
 		return UINT64_MAX;
 	if (s->line.rate_bps != 0)
 		at = RTE_MAX(at, bucket_opens_at(&s->line));
 	return at > now ? at - now : 0;
+}
+
+void sched_prefetch(const struct sched *s, const uint32_t *class, uint16_t n)
+{
+	const uint32_t mask = (1U << SCHED_SLOT_BITS) - 1;
+
+	for (uint16_t i = 0; i < n; i++)
+		rte_prefetch0(&s->queue[class[i] & mask]);
+	for (uint16_t i = 0; i < n; i++) {
+		const struct sched_queue *q = &s->queue[class[i] & mask];
+
+		if (q->n_packets != 0)
+			rte_prefetch0(&s->packet[q->tail]);
+		else if (q->n_reservations != 0)
+			rte_prefetch0(&s->res[q->reservation]);
+	}
 }
 
 void sched_class_stats(const struct sched *s, uint32_t class, struct sched_class_stats *out)
@@ -282,15 +423,41 @@ void sched_class_stats(const struct sched *s, uint32_t class, struct sched_class
 	*out = (struct sched_class_stats){
 		.packets = q->sent_packets,
 		.bytes = q->sent_bytes,
-		.dropped_packets = q->dropped_packets,
 		.dropped_bytes = q->dropped_bytes,
+		.marked = q->marked,
 		.backlog_packets = q->n_packets,
 		.backlog_bytes = q->n_bytes,
 	};
+	for (unsigned int i = 0; i < SCHED_N_DROPS; i++)
+		out->dropped[i] = q->dropped[i];
+	memcpy(out->delay, q->delay, sizeof(out->delay));
 }
 
 void sched_stats(const struct sched *s, struct sched_stats *out)
 {
-	*out = (struct sched_stats){
-		.n_classes = s->n_classes, .n_classes_max = SCHED_CLASSES_MAX, .pool_full = s->pool_full};
+	*out = s->stats;
+	out->n_classes = s->n_classes;
+	out->held_back_us = (uint64_t)((unsigned __int128)s->held_back_ticks * 1000000 / s->tsc_hz);
+}
+
+uint64_t sched_new_drops(struct sched *s)
+{
+	uint64_t n = s->stats.dropped_inside - s->drops_told;
+
+	s->drops_told += n;
+	return n;
+}
+
+uint64_t sched_delay_us(const struct sched_class_stats *stats, unsigned int permille)
+{
+	uint64_t all = 0, below = 0;
+
+	for (unsigned int i = 0; i < SCHED_DELAY_STEPS; i++)
+		all += stats->delay[i];
+	for (unsigned int i = 0; i < SCHED_DELAY_STEPS && all > 0; i++) {
+		below += stats->delay[i];
+		if (below * 1000 >= all * permille) // the end of step i: 8, 12, 16, 24, 32, ... us
+			return i % 2 == 0 ? 8ULL << i / 2 : 12ULL << i / 2;
+	}
+	return 0;
 }

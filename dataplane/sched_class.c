@@ -6,65 +6,106 @@
 #include "sched_live.h"
 
 #define SWEEPS_PER_S 1000 // a whole look through the pool takes a second
-#define SWEEP_SLOTS (SCHED_CLASSES_MAX / SWEEPS_PER_S + 1)
-#define SWEEP_URGENT 64 // slots to look at when the pool is empty
+#define SWEEP_URGENT 64   // slots to look at when the pool is empty
+#define ROOM_PER_S 10     // 100 ms of its rate
+#define ROOM_MAX (UINT16_MAX << SCHED_ROOM_SHIFT)
 
-static uint32_t name_of(const struct sched *s, uint16_t slot)
+static uint32_t name_of(const struct sched *s, uint32_t slot)
 {
 	return (uint32_t)s->queue[slot].life << SCHED_SLOT_BITS | slot;
 }
 
-static uint16_t *chain_of(struct sched *s, uint32_t hash)
+static uint32_t *chain_of(struct sched *s, uint32_t hash)
 {
-	return &s->chain[hash % SCHED_CHAINS];
+	return &s->chain[hash & s->chain_mask];
+}
+
+// 100 ms at the slowest rate that is known: more is delay that nobody wants, and buffers that others need.
+void sched_class_refresh(struct sched *s, uint32_t slot)
+{
+	struct sched_queue *q = &s->queue[slot];
+	const uint32_t *limit = sched_limit_slots(s, q);
+	uint64_t rate_bps = s->line.rate_bps != 0 ? s->line.rate_bps : UINT64_MAX, bytes;
+
+	for (unsigned int i = 0; i < q->n_limits; i++) {
+		const struct sched_limit *l = &s->limits->limit[limit[i]];
+
+		if (l->id != 0)
+			rate_bps = RTE_MIN(rate_bps, l->bucket.rate_bps);
+	}
+	bytes = RTE_MAX(rate_bps / (8 * ROOM_PER_S), (uint64_t)s->queue_bytes_min);
+	q->room = (uint16_t)(RTE_MIN(bytes, (uint64_t)ROOM_MAX) >> SCHED_ROOM_SHIFT);
 }
 
 void sched_class_init(struct sched *s)
 {
-	for (uint32_t i = 0; i < SCHED_CHAINS; i++)
-		s->chain[i] = SCHED_NONE;
-	for (uint32_t i = SCHED_BEST_EFFORT + 1; i < SCHED_CLASSES_MAX; i++)
-		s->queue[i].next = i + 1 < SCHED_CLASSES_MAX ? (uint16_t)(i + 1) : SCHED_NONE;
-	s->free_class = SCHED_BEST_EFFORT + 1;
-	s->n_classes = 1;
+	struct sched_queue *q = &s->queue[SCHED_BEST_EFFORT];
+
+	s->n_classes = s->n_fresh_classes = 1;
 	s->sweep_slot = SCHED_BEST_EFFORT + 1;
-	s->tree[SCHED_NODE_ROOT].weight = 1;
+	q->used = true;
+	q->has_flows = true;
+	q->head = q->tail = SCHED_NO_PACKET;
+	sched_flow_begin(s, SCHED_BEST_EFFORT);
+	sched_class_refresh(s, SCHED_BEST_EFFORT);
 }
 
-static bool is_set_of(const struct sched_queue *q, const struct sched_set *set)
-{
-	if (q->hash != set->hash || q->node != set->node || q->n_reservations != set->n_reservations ||
-	    q->n_limits != set->n_limits)
-		return false;
-	for (unsigned int i = 0; i < set->n_reservations; i++) {
-		if (q->reservation[i] != set->reservation[i])
-			return false;
-	}
-	for (unsigned int i = 0; i < set->n_limits; i++) {
-		if (q->limit[i] != set->limit[i])
-			return false;
-	}
-	return true;
-}
-
-static void unchain(struct sched *s, uint16_t slot)
-{
-	uint16_t *at = chain_of(s, s->queue[slot].hash);
-
-	while (*at != slot)
-		at = &s->queue[*at].next;
-	*at = s->queue[slot].next;
-}
-
-static void free_class(struct sched *s, uint16_t slot)
+void sched_activate(struct sched *s, uint32_t slot)
 {
 	struct sched_queue *q = &s->queue[slot];
 
-	unchain(s, slot);
+	sched_class_refresh(s, slot);
+	q->state = SCHED_QUEUE_ACTIVE;
+	sched_excess_enter(s, slot, false);
+	sched_res_join(s, slot);
+}
+
+void sched_deactivate(struct sched *s, uint32_t slot)
+{
+	struct sched_queue *q = &s->queue[slot];
+
+	sched_excess_leave(s, slot);
+	sched_res_leave(s, slot);
+	sched_res_part(s, slot);
+	sched_release_limits(s, slot);
+	q->state = SCHED_QUEUE_IDLE;
+	if (q->has_flows)
+		sched_flow_forget(s, slot);
+}
+
+static bool is_set_of(const struct sched *s, const struct sched_queue *q, const struct sched_set *set)
+{
+	const uint32_t *reservation = sched_reservations(s, q), *limit = sched_limit_slots(s, q);
+
+	return q->hash == set->hash && q->set_node == set->node && q->n_reservations == set->n_reservations &&
+	       q->n_limits == set->n_limits &&
+	       memcmp(reservation, set->reservation, set->n_reservations * sizeof(reservation[0])) == 0 &&
+	       memcmp(limit, set->limit, set->n_limits * sizeof(limit[0])) == 0;
+}
+
+static void count_users(struct sched *s, const struct sched_queue *q, uint32_t one)
+{
+	const uint32_t *reservation = sched_reservations(s, q), *limit = sched_limit_slots(s, q);
+
 	for (unsigned int i = 0; i < q->n_reservations; i++)
-		s->n_users[q->reservation[i]]--;
+		s->n_users[reservation[i]] += one;
 	for (unsigned int i = 0; i < q->n_limits; i++)
-		s->n_users[q->limit[i]]--;
+		s->n_users[limit[i]] += one;
+}
+
+static void free_class(struct sched *s, uint32_t slot)
+{
+	struct sched_queue *q = &s->queue[slot];
+	uint32_t *at = chain_of(s, q->hash);
+
+	while (*at != slot)
+		at = &s->queue[*at].next;
+	*at = q->next;
+	count_users(s, q, UINT32_MAX);
+	if (q->is_wide) {
+		s->wide[q->reservation].class = s->free_wide;
+		s->free_wide = q->reservation;
+	}
 	*q = (struct sched_queue){.life = (uint16_t)(q->life + 1), .next = s->free_class};
 	s->free_class = slot;
 	s->n_classes--;
@@ -72,11 +113,11 @@ static void free_class(struct sched *s, uint16_t slot)
 
 static bool sweep_one(struct sched *s, bool urgent)
 {
-	uint16_t slot = s->sweep_slot;
+	uint32_t slot = s->sweep_slot;
 	struct sched_queue *q = &s->queue[slot];
 	bool idle = q->used && q->state == SCHED_QUEUE_IDLE && (urgent || !q->touched);
 
-	s->sweep_slot = slot + 1 < SCHED_CLASSES_MAX ? slot + 1 : SCHED_BEST_EFFORT + 1;
+	s->sweep_slot = slot + 1 < s->n_fresh_classes ? slot + 1 : SCHED_BEST_EFFORT + 1;
 	q->touched = false;
 	if (idle)
 		free_class(s, slot);
@@ -85,81 +126,127 @@ static bool sweep_one(struct sched *s, bool urgent)
 
 void sched_class_sweep(struct sched *s, uint64_t now)
 {
-	if (now < s->sweep_at)
+	if (now < s->sweep_at || s->n_fresh_classes == 1)
 		return;
 	s->sweep_at = now + s->tsc_hz / SWEEPS_PER_S;
-	for (unsigned int i = 0; i < SWEEP_SLOTS; i++)
+	for (unsigned int i = 0; i < s->n_fresh_classes / SWEEPS_PER_S + 1; i++)
 		sweep_one(s, false);
 }
 
 // What is empty now goes first when there is no room.
 static void make_room(struct sched *s)
 {
-	s->n_sent = 0; // nothing comes back to a class that goes
 	for (unsigned int i = 0; i < SWEEP_URGENT && !sweep_one(s, true); i++)
 		;
 }
 
-void sched_class_refresh(struct sched *s, uint16_t slot)
+// SCHED_NONE: none is left.
+static uint32_t take_class(struct sched *s)
 {
-	struct sched_queue *q = &s->queue[slot];
+	uint32_t slot = s->free_class;
 
-	if (slot == SCHED_BEST_EFFORT)
-		return;
-	q->quantum = (int32_t)(RTE_MAX(s->tree[q->node].weight, 1U) * s->mtu_bytes);
-	q->max_bytes = sched_queue_bytes(s, q);
-}
-
-static uint16_t class_add(struct sched *s, const struct sched_set *set)
-{
-	uint16_t slot, *chain = chain_of(s, set->hash);
-	struct sched_queue *q;
-
-	if (s->free_class == SCHED_NONE)
+	if (slot == SCHED_NONE && s->n_fresh_classes < s->classes_max)
+		return s->n_fresh_classes++;
+	if (slot == SCHED_NONE)
 		make_room(s);
 	slot = s->free_class;
+	if (slot != SCHED_NONE)
+		s->free_class = s->queue[slot].next;
+	return slot;
+}
+
+static bool take_wide(struct sched *s, uint32_t *wide)
+{
+	if (s->free_wide == SCHED_NONE && s->n_fresh_wide == s->n_wide_max)
+		make_room(s);
+	if (s->free_wide != SCHED_NONE) {
+		*wide = s->free_wide;
+		s->free_wide = s->wide[*wide].class;
+	} else if (s->n_fresh_wide < s->n_wide_max) {
+		*wide = ++s->n_fresh_wide;
+	} else {
+		return false;
+	}
+	return true;
+}
+
+static void name_meters(struct sched *s, struct sched_queue *q, uint32_t slot, const struct sched_set *set,
+			uint32_t wide)
+{
+	q->n_reservations = set->n_reservations & 0xf;
+	q->n_limits = set->n_limits & 0xf;
+	q->is_wide = wide != SCHED_NONE;
+	if (q->is_wide) {
+		struct sched_wide *w = &s->wide[wide];
+
+		q->reservation = wide;
+		w->class = slot;
+		memcpy(w->reservation, set->reservation, sizeof(w->reservation));
+		memcpy(w->limit, set->limit, sizeof(w->limit));
+	} else {
+		q->reservation = set->reservation[0];
+		q->limit = set->limit[0];
+	}
+	count_users(s, q, 1);
+}
+
+static bool is_sound(const struct sched_set *set)
+{
+	bool sound =
+		set->node < SCHED_NODES_MAX && set->n_reservations <= ACTION_SET_MAX && set->n_limits <= ACTION_SET_MAX;
+
+	for (unsigned int i = 0; sound && i < set->n_reservations; i++)
+		sound = set->reservation[i] < SCHED_METERS_MAX;
+	for (unsigned int i = 0; sound && i < set->n_limits; i++)
+		sound = set->limit[i] < SCHED_METERS_MAX;
+	return sound;
+}
+
+static uint32_t class_add(struct sched *s, const struct sched_set *set)
+{
+	uint32_t slot = take_class(s), wide = SCHED_NONE, *chain;
+	struct sched_queue *q = &s->queue[slot];
+
+	assert(is_sound(set));
 	if (slot == SCHED_NONE)
 		return SCHED_NONE;
-	q = &s->queue[slot];
-	assert(set->node < SCHED_NODES_MAX);
-	s->free_class = q->next;
-	s->n_classes++;
+	if ((set->n_reservations > 1 || set->n_limits > 1) && !take_wide(s, &wide)) {
+		q->next = s->free_class;
+		s->free_class = slot;
+		return SCHED_NONE;
+	}
+	chain = chain_of(s, set->hash);
 	*q = (struct sched_queue){.life = q->life,
 				  .used = true,
 				  .touched = true,
-				  .head = SCHED_NO_NODE,
-				  .tail = SCHED_NO_NODE,
-				  .node = (uint16_t)set->node,
+				  .has_flows = set->n_reservations + set->n_limits == 0,
+				  .head = SCHED_NO_PACKET,
+				  .tail = SCHED_NO_PACKET,
+				  .set_node = (uint16_t)set->node,
 				  .hash = set->hash,
 				  .next = *chain};
 	*chain = slot;
-	for (; q->n_reservations < set->n_reservations; q->n_reservations++) {
-		assert(set->reservation[q->n_reservations] < SCHED_METERS_MAX);
-		q->reservation[q->n_reservations] = (uint16_t)set->reservation[q->n_reservations];
-		s->n_users[q->reservation[q->n_reservations]]++;
-	}
-	for (; q->n_limits < set->n_limits; q->n_limits++) {
-		assert(set->limit[q->n_limits] < SCHED_METERS_MAX);
-		q->limit[q->n_limits] = (uint16_t)set->limit[q->n_limits];
-		s->n_users[q->limit[q->n_limits]]++;
-	}
+	s->n_classes++;
+	name_meters(s, q, slot, set, wide);
+	if (q->has_flows)
+		sched_flow_begin(s, slot);
 	sched_class_refresh(s, slot);
 	return slot;
 }
 
 uint32_t sched_class(struct sched *s, const struct sched_set *set, uint64_t now_tsc)
 {
-	uint16_t slot = *chain_of(s, set->hash);
+	uint32_t slot = *chain_of(s, set->hash);
 
 	if (set->node == SCHED_NODE_ROOT && set->n_reservations + set->n_limits == 0)
 		return SCHED_BEST_EFFORT;
-	while (slot != SCHED_NONE && !is_set_of(&s->queue[slot], set))
+	while (slot != SCHED_NONE && !is_set_of(s, &s->queue[slot], set))
 		slot = s->queue[slot].next;
 	if (slot == SCHED_NONE)
 		slot = class_add(s, set);
 	if (slot != SCHED_NONE)
 		return name_of(s, slot);
-	s->pool_full++;
+	s->stats.pool_full++;
 	s->policed = *set;
 	return SCHED_POLICED;
 }
@@ -168,42 +255,51 @@ bool sched_class_is_live(const struct sched *s, uint32_t class)
 {
 	uint32_t slot = class & ((1U << SCHED_SLOT_BITS) - 1);
 
-	return slot < SCHED_CLASSES_MAX && s->queue[slot].used && name_of(s, (uint16_t)slot) == class;
+	return slot < s->classes_max && s->queue[slot].used && name_of(s, slot) == class;
 }
 
-static void become_best_effort(struct sched *s, uint16_t slot)
+// Keeps its packets and what else it has; only the name of its set is gone.
+static void disown(struct sched *s, uint32_t slot, uint32_t meter)
 {
-	struct sched_queue *q = &s->queue[slot], *to = &s->queue[SCHED_BEST_EFFORT];
+	struct sched_queue *q = &s->queue[slot];
+	struct sched_set set = {.node = q->set_node};
+	uint32_t *at = chain_of(s, q->hash);
+	bool active = q->state == SCHED_QUEUE_ACTIVE;
 
-	if (q->n_packets == 0)
-		return;
-	sched_deactivate(s, slot);
-	if (to->head == SCHED_NO_NODE)
-		to->head = q->head;
-	else
-		s->node[to->tail].next = q->head;
-	to->tail = q->tail;
-	to->n_packets += q->n_packets;
-	to->n_bytes += q->n_bytes;
-	if (to->state == SCHED_QUEUE_IDLE)
-		sched_activate(s, SCHED_BEST_EFFORT);
+	if (active)
+		sched_deactivate(s, slot);
+	while (*at != slot)
+		at = &s->queue[*at].next;
+	*at = q->next;
+	count_users(s, q, UINT32_MAX);
+	for (unsigned int i = 0; i < q->n_reservations; i++) {
+		if (sched_reservations(s, q)[i] != meter)
+			set.reservation[set.n_reservations++] = sched_reservations(s, q)[i];
+	}
+	for (unsigned int i = 0; i < q->n_limits; i++) {
+		if (sched_limit_slots(s, q)[i] != meter)
+			set.limit[set.n_limits++] = sched_limit_slots(s, q)[i];
+	}
+	q->hash = ~q->hash; // found by nobody
+	q->next = *chain_of(s, q->hash);
+	*chain_of(s, q->hash) = slot;
+	name_meters(s, q, slot, &set, q->is_wide ? q->reservation : SCHED_NONE);
+	if (active)
+		sched_activate(s, slot);
 }
 
-void sched_class_disown(struct sched *s, uint16_t meter, bool is_limit)
+void sched_class_disown(struct sched *s, uint32_t meter)
 {
 	sched_wake_all(s);
-	s->n_sent = 0;
-	for (uint16_t slot = SCHED_BEST_EFFORT + 1; slot < SCHED_CLASSES_MAX; slot++) {
+	for (uint32_t slot = SCHED_BEST_EFFORT + 1; slot < s->n_fresh_classes; slot++) {
 		const struct sched_queue *q = &s->queue[slot];
 		bool names = false;
 
 		for (unsigned int i = 0; q->used && i < q->n_limits; i++)
-			names |= q->limit[i] == meter;
+			names |= sched_limit_slots(s, q)[i] == meter;
 		for (unsigned int i = 0; q->used && i < q->n_reservations; i++)
-			names |= q->reservation[i] == meter;
-		if (!names)
-			continue;
-		become_best_effort(s, slot);
-		free_class(s, slot);
+			names |= sched_reservations(s, q)[i] == meter;
+		if (names)
+			disown(s, slot, meter);
 	}
 }

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <rte_common.h>
+
 #include "sched_set.h"
 
 // Two tables of one kind: numbers in hash chains, free slots in a queue.
@@ -179,6 +181,29 @@ static bool is_below(const struct table *t, uint32_t slot, uint32_t top)
 	return slot == top;
 }
 
+static unsigned int depth_of(const struct table *t, uint32_t slot)
+{
+	unsigned int depth = 0;
+
+	for (; slot != SCHED_NODE_ROOT; slot = t->entry[slot].parent_slot)
+		depth++;
+	return depth;
+}
+
+// Nodes one above another from this one down, itself included. Only a node that moves can have some below it.
+static unsigned int height_of(const struct table *t, uint32_t slot)
+{
+	unsigned int most = 1;
+
+	if (slot == SCHED_NO_SLOT || t->entry[slot].n_childs == 0)
+		return 1;
+	for (uint32_t i = SCHED_NODE_ROOT + 1; i < t->n_slots; i++) {
+		if (t->entry[i].used && is_below(t, i, slot))
+			most = RTE_MAX(most, depth_of(t, i) - depth_of(t, slot) + 1);
+	}
+	return most;
+}
+
 static int vet_node(const struct sched_slots *s, uint64_t share, uint32_t slot, uint64_t parent, uint32_t weight,
 		    struct err *err)
 {
@@ -187,13 +212,16 @@ static int vet_node(const struct sched_slots *s, uint64_t share, uint32_t slot, 
 
 	if (share == 0)
 		return err_set(err, EINVAL, "scheduler: the root node is always there");
-	if (weight == 0 || weight > SCHED_WEIGHT_MAX)
-		return err_set(err, EINVAL, "scheduler: share %" PRIu64 " has weight %u, not 1 to %d", share, weight,
-			       SCHED_WEIGHT_MAX);
+	if (weight > SCHED_WEIGHT_MAX || (weight == SCHED_WEIGHT_BACKGROUND && parent != 0))
+		return err_set(err, EINVAL, "scheduler: share %" PRIu64 " has weight %u, not 1 to %d%s", share, weight,
+			       SCHED_WEIGHT_MAX, weight == 0 ? ", and is not in the root, for background" : "");
 	if (parent_slot == SCHED_NO_SLOT)
 		return err_set(err, ENOENT, "scheduler: share %" PRIu64 " has no parent node %" PRIu64, share, parent);
 	if (slot != SCHED_NO_SLOT && is_below(t, parent_slot, slot))
 		return err_set(err, ELOOP, "scheduler: share %" PRIu64 " cannot be below itself", share);
+	if (depth_of(t, parent_slot) + height_of(t, slot) > SCHED_NODE_DEPTH_MAX)
+		return err_set(err, E2BIG, "scheduler: share %" PRIu64 " would be deeper than %d shares with weights",
+			       share, SCHED_NODE_DEPTH_MAX);
 	if (slot == SCHED_NO_SLOT && t->free_first == SCHED_NO_SLOT)
 		return err_set(err, ENOSPC, "scheduler: more than %d shares with weights", SCHED_NODES_MAX - 1);
 	return 0;

@@ -9,10 +9,12 @@
 #include "hft/err.h"
 #include "sched_log.h"
 
-#define SCHED_METERS_MAX 4096
+#define SCHED_METERS_MAX 65536
 #define SCHED_NODES_MAX 4096 // SCHED_NODE_ROOT is one of them
 #define SCHED_NO_SLOT UINT32_MAX
 #define SCHED_WEIGHT_MAX 1000
+#define SCHED_WEIGHT_BACKGROUND 0 // only what nobody else wants
+#define SCHED_NODE_DEPTH_MAX 32   // nodes above one another
 
 struct sched_slots;
 
@@ -32,7 +34,9 @@ int64_t sched_slots_meter_del(struct sched_slots *slots, uint64_t id, struct err
 uint32_t sched_slots_meter(const struct sched_slots *slots, uint64_t id); // SCHED_NO_SLOT: no such meter
 
 // A node by share number. parent: share number, 0: the root, which is always there as slot SCHED_NODE_ROOT and cannot
-// be set or deleted (-EINVAL). weight: 1..SCHED_WEIGHT_MAX. -ENOENT: no such parent; -ELOOP: the parent is below it.
+// be set or deleted (-EINVAL). weight: 1..SCHED_WEIGHT_MAX, or SCHED_WEIGHT_BACKGROUND, then the parent must be the
+// root. -ENOENT: no such parent; -ELOOP: the parent is below it; -E2BIG: more than SCHED_NODE_DEPTH_MAX above one
+// another.
 int64_t sched_slots_node_set(struct sched_slots *slots, uint64_t share, uint64_t parent, uint32_t weight,
 			     struct err *err);
 // -ENOENT: no such node; -EBUSY: it has children.

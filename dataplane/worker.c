@@ -288,6 +288,8 @@ static void output(struct port *p, struct rte_mbuf *m, const struct pkt *pkt, st
 	} else if (unlikely(rte_pktmbuf_pkt_len(m) > p->max_frame_bytes)) {
 		drop(p, COUNTER_tx_oversize, m);
 	} else if (answer->best_effort ? p->bypass : sched_may_bypass(p->sched, class)) {
+		if (!answer->best_effort) // that is what is left of the port's figures
+			sched_count_bypass(p->sched, class, rte_pktmbuf_pkt_len(m));
 		p->direct[p->n_direct++] = m;
 		if (p->n_direct == PKT_BURST)
 			flush_direct(p);
@@ -490,6 +492,7 @@ unsigned int worker_turn(struct worker *w, uint64_t now_tsc)
 			flush_direct(&w->port[i]);
 		if (sched_backlog_packets(w->port[i].sched) > 0)
 			n += send_scheduled(&w->port[i], now_tsc);
+		counters_add(&w->port[i].counters, COUNTER_queue_dropped, sched_new_drops(w->port[i].sched));
 	}
 	phase_end(w, WORKER_TX);
 	timing_end(w, now_tsc);

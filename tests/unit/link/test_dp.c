@@ -190,14 +190,22 @@ static void changes_without_commit_die_with_the_session(void **state)
 	assert_true(passes(free_ip));
 }
 
+static void set_node(uint32_t number, uint32_t parent, uint16_t depth, uint16_t weight)
+{
+	struct proto_msg msg = {.type = PROTO_NODE_SET, .node = {number, parent, depth, weight}};
+
+	put(&msg);
+}
+
 static void a_commit_that_cannot_be_built_leaves_all_as_it_was(void **state)
 {
 	struct proto_msg msg;
 	struct have have;
 
-	for (uint32_t i = 0; i < 4200; i++) { // more meters than the scheduler has
+	for (uint32_t i = 0; i < 100; i++) { // shares with weights below one another, deeper than the scheduler goes
 		struct part_row row = gen_limit_row(0x0b000000 + i, 1000 + i, 0, INT64_MAX);
 
+		set_node(100 + i, i == 0 ? 0 : 99 + i, (uint16_t)(1 + i), 2);
 		set_meter(1000 + i, 1000000, PROTO_METER_LIMIT);
 		add(&row);
 	}

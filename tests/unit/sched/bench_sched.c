@@ -54,7 +54,7 @@ static void build(struct plan *plan, uint32_t n, enum kind kind)
 		if (kind == LIMITED || kind == PLAIN)
 			c->limit[c->n_limits++] = i;
 		if (kind == MIXED)
-			c->limit[c->n_limits++] = SCHED_METERS_MAX - 1;
+			c->limit[c->n_limits++] = 4095;
 		sched_set_seal(c);
 		// all together: 90 % of the line reserved; limits a little above the fair share
 		plan->changes[plan->n_changes++] =
@@ -67,11 +67,8 @@ static void build(struct plan *plan, uint32_t n, enum kind kind)
 									    : 9000000000 / n};
 	}
 	if (kind == MIXED)
-		plan->changes[plan->n_changes++] = (struct sched_change){.kind = SCHED_METER_SET,
-									 .id = n + 1,
-									 .slot = SCHED_METERS_MAX - 1,
-									 .is_limit = true,
-									 .rate_bps = 9500000000};
+		plan->changes[plan->n_changes++] = (struct sched_change){
+			.kind = SCHED_METER_SET, .id = n + 1, .slot = 4095, .is_limit = true, .rate_bps = 9500000000};
 }
 
 static void measure(uint32_t n, enum kind kind, uint32_t backlog)

@@ -23,13 +23,18 @@ struct sim_meter {
 
 struct sim_class {
 	bool used;
-	uint32_t weight; // 1: directly in the root; else a node of its own
 	struct sched_set set;
+};
+
+struct sim_node {
+	bool used;
+	uint32_t parent, weight;
 };
 
 struct sim_plan {
 	struct sim_class classes[SIM_SLOTS];
 	struct sim_meter meters[SIM_SLOTS]; // uid 0: none
+	struct sim_node nodes[SIM_SLOTS];   // not the root, 0
 };
 
 struct sim_source { // keeps one class of one queue backlogged
@@ -48,11 +53,12 @@ struct sim {
 	uint64_t sent_bytes[SIM_QUEUES][SIM_SLOTS];
 	uint32_t bin[SIM_SLOTS][SIM_BINS]; // bytes sent by class and ms, all queues
 	uint32_t next_seq[SIM_QUEUES][SIM_SLOTS], seen_seq[SIM_QUEUES][SIM_SLOTS];
+	uint64_t lost[SIM_QUEUES]; // of the numbers that are missing
 	uint64_t turns;
 	struct sim_plan plan;               // adopted
 	struct sim_meter meters[SIM_SLOTS]; // as the scheduler knows them
 	bool is_limit[SIM_SLOTS];
-	uint32_t node_weight[SIM_SLOTS];
+	struct sim_node nodes[SIM_SLOTS];
 	uint32_t mbufs_before; // a failed test must not fail the next
 };
 
@@ -66,9 +72,14 @@ uint64_t sim_tsc(const struct sim *sim);
 
 void sim_plan_init(struct sim_plan *p);
 void sim_plan_meter(struct sim_plan *p, uint32_t slot, uint64_t uid, uint64_t rate_bps);
-// reservations and limits: meter slots, ended by -1; NULL: none. No meter may be both.
+// parent: below node, or 0.
+void sim_plan_node(struct sim_plan *p, uint32_t node, uint32_t parent, uint32_t weight);
+// reservations and limits: meter slots, ended by -1; NULL: none. No meter may be both. weight: 1: directly in the root;
+// else in a node of its own.
 struct sim_class *sim_plan_class(struct sim_plan *p, uint32_t slot, uint32_t weight, const int *reservations,
 				 const int *limits);
+// Into that node instead; its packets are then best effort of the node, if it has no meters and plain is true.
+void sim_plan_class_in(struct sim_plan *p, uint32_t slot, uint32_t node, bool plain);
 // The changes from the plan before.
 void sim_adopt(struct sim *sim, const struct sim_plan *p);
 uint32_t sim_class(struct sim *sim, unsigned int queue, uint32_t slot); // the scheduler's; best effort if not planned
@@ -78,6 +89,9 @@ struct rte_mbuf *sim_packet(struct sim *sim, unsigned int queue, uint32_t slot, 
 bool sim_send(struct sim *sim, unsigned int queue, uint32_t slot, uint32_t len_bytes); // false: dropped (and freed)
 void sim_backlog(struct sim *sim, unsigned int queue, uint32_t slot, uint32_t len_bytes);
 void sim_quiet(struct sim *sim, unsigned int queue, uint32_t slot);
+// Counts a packet as sent and fails if it overtook one of its class, or one is missing that was not dropped by CoDel.
+// Not if its number (m->hash.usr) is 0.
+void sim_judge(struct sim *sim, unsigned int queue, const struct rte_mbuf *m);
 // Takes what may leave now, checks the order in each class, records it. Number of packets.
 unsigned int sim_take(struct sim *sim, unsigned int queue);
 void sim_run(struct sim *sim, uint64_t ns); // on to now + ns as the worker would: take, sleep until something may leave

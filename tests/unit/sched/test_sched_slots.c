@@ -94,8 +94,12 @@ static void slot_given_back_is_the_last_to_be_given_again(void **state)
 	int64_t first = sched_slots_meter_set(f->slots, 1, true, 1, &f->err);
 
 	sched_slots_meter_del(f->slots, 1, &f->err);
-	for (uint64_t id = 2; id <= SCHED_METERS_MAX; id++)
+	for (uint64_t id = 2; id <= SCHED_METERS_MAX; id++) {
 		assert_true(sched_slots_meter_set(f->slots, id, true, 1, &f->err) != first);
+		next_change(f); // the ring has no room for all
+	}
+	next_change(f);
+	next_change(f);
 	assert_int_equal(sched_slots_meter_set(f->slots, 1, true, 1, &f->err), first);
 	assert_int_equal(sched_slots_meter_set(f->slots, 9999999, true, 1, &f->err), -ENOSPC);
 	assert_int_equal(sched_slots_n_meters(f->slots), SCHED_METERS_MAX);
@@ -131,7 +135,7 @@ static void nodes_form_a_tree(void **state)
 	assert_int_equal(sched_slots_node(f->slots, 0), SCHED_NODE_ROOT);
 	assert_int_equal(sched_slots_node(f->slots, 6), b);
 	assert_int_equal(sched_slots_node_set(f->slots, 0, 0, 1, &f->err), -EINVAL);
-	assert_int_equal(sched_slots_node_set(f->slots, 7, 0, 0, &f->err), -EINVAL);
+	assert_int_equal(sched_slots_node_set(f->slots, 7, 5, SCHED_WEIGHT_BACKGROUND, &f->err), -EINVAL);
 	assert_int_equal(sched_slots_node_set(f->slots, 7, 0, 1001, &f->err), -EINVAL);
 	assert_int_equal(sched_slots_node_set(f->slots, 7, 99, 1, &f->err), -ENOENT);
 	assert_int_equal(sched_slots_node_set(f->slots, 5, 6, 1, &f->err), -ELOOP);
@@ -144,6 +148,19 @@ static void nodes_form_a_tree(void **state)
 	assert_int_equal(next_change(f).parent_slot, a);
 	assert_int_equal(next_change(f).parent_slot, SCHED_NODE_ROOT);
 	assert_int_equal(next_change(f).kind, SCHED_NODE_DEL);
+}
+
+static void nodes_too_deep_are_refused(void **state)
+{
+	struct fixture *f = *state;
+
+	for (uint64_t share = 1; share <= SCHED_NODE_DEPTH_MAX; share++)
+		assert_true(sched_slots_node_set(f->slots, share, share - 1, 2, &f->err) > 0);
+	assert_int_equal(sched_slots_node_set(f->slots, 100, SCHED_NODE_DEPTH_MAX, 2, &f->err), -E2BIG);
+	assert_true(sched_slots_node_set(f->slots, 100, 0, 2, &f->err) > 0);
+	assert_int_equal(sched_slots_node_set(f->slots, 1, 100, 2, &f->err), -E2BIG); // with all below it
+	assert_true(sched_slots_node_set(f->slots, 2, 100, 2, &f->err) > 0);
+	assert_int_equal(sched_slots_n_nodes(f->slots), SCHED_NODE_DEPTH_MAX + 1);
 }
 
 static void random_changes_leave_both_sides_equal(void **state)
@@ -227,6 +244,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(slot_given_back_is_the_last_to_be_given_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(ring_that_is_full_refuses_and_changes_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(nodes_form_a_tree, setup, teardown),
+		cmocka_unit_test_setup_teardown(nodes_too_deep_are_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(random_changes_leave_both_sides_equal, setup, teardown),
 		cmocka_unit_test_setup_teardown(reader_in_another_thread_sees_all_in_order, setup, teardown),
 		cmocka_unit_test(equal_sets_in_another_order_are_one),
