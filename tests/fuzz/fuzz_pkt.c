@@ -77,6 +77,7 @@ static void check_segments(const uint8_t *data, size_t size, size_t cut, const s
 	uint8_t *first = malloc(cut + 1), *second = malloc(size - cut + 1);
 	struct pkt p;
 
+	memset(&p, 0, sizeof(p)); // a plain frame's key fills what its family has of the bytes
 	memset(&a, 0, sizeof(a));
 	memset(&b, 0, sizeof(b));
 	memcpy(first, data, cut);
