@@ -11,7 +11,7 @@ build="meson ninja-build python3 pkg-config gcc clang bpftool libc6-dev libdpdk-
 	libjansson-dev libcyaml-dev libyaml-dev libedit-dev libpcap-dev"
 run="dpdk iproute2 iputils-ping ethtool iperf3 tcpdump jq openssl procps util-linux"
 test="libcmocka-dev libclang-rt-14-dev clang-format clang-tidy codespell sqlite3 git
-	openvswitch-switch tshark"
+	openvswitch-switch python3-os-ken tshark"
 apps="sshguard openssh-server openssh-client sip-tester zookeeper default-jre-headless libzookeeper-mt-dev"
 
 missing() {
