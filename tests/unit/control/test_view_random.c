@@ -50,7 +50,7 @@ static struct share_view random_view(struct dice *d, char *text, size_t size)
 		if (v.sees[i])
 			len += (size_t)snprintf(text + len, size - len, "%s%s", n++ > 0 ? ", " : "", names[i]);
 	}
-	if (n == 0) { // a view is never empty
+	if (n == 0) { // an empty view is tested elsewhere
 		v.sees[TRAFFIC] = true;
 		len += (size_t)snprintf(text + len, size - len, "traffic");
 	}
