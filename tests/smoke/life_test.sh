@@ -73,11 +73,28 @@ dataplane=$!
 check "a dataplane alone forwards" wait_for 5 reaches
 check "a deny reaches it" as root 'deny(srcHost=h1, dstHost=h2) on net0 to +2.'
 check "and holds" wait_for 1 not reaches
+check "one that stays" as root 'deny(srcHost=h1, dstHost=h2, dstPort=9) on net0.'
 kill -TERM "$controller"
 wait "$controller"
 check "a controller alone stops cleanly" [ $? = 0 ]
 sleep 2
 check "and its dataplane ends the deny by itself" wait_for 3 reaches
+said=$(wc -l <"$RUN_DIR/log")
+since() {
+	tail -n "+$((said + 1))" "$RUN_DIR/log" | grep -Eq "$1"
+}
+"$(program pane-switchd)" --config "$RUN_DIR/config.yaml" --role=controller >>"$RUN_DIR/log" 2>&1 </dev/null &
+controller=$!
+check "it comes back" wait_for 5 switch_answers
+check "from its checkpoint alone" since 'journal .* requests; 0 statements read again'
+check "finds its dataplane" wait_for 5 since 'dataplane link up'
+check "with the row that it wants" since 'in session, [12] rows and 0 meters there'
+sleep 1
+check "and changes nothing" not since '\(([1-9][0-9]* rows added|[0-9]* rows added, [1-9])'
+check "traffic goes on" reaches
+kill -TERM "$controller"
+wait "$controller"
+check "and ends again" [ $? = 0 ]
 kill -TERM "$dataplane"
 wait "$dataplane"
 check "a dataplane alone stops cleanly" [ $? = 0 ]
