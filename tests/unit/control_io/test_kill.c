@@ -201,12 +201,15 @@ static int64_t uptime_ms(void)
 	return ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
-// Reads what comes for so long.
-static size_t hear_for(int fd, int64_t ms, char *buf, size_t size)
+// Reads what comes for so long; first_ms: so long for the first of it, before that.
+static size_t hear_for(int fd, int64_t first_ms, int64_t ms, char *buf, size_t size)
 {
-	int64_t until_ms = uptime_ms() + ms, left_ms;
+	struct pollfd first = {.fd = fd, .events = POLLIN};
+	int64_t until_ms, left_ms;
 	size_t n = 0;
 
+	poll(&first, 1, (int)first_ms);
+	until_ms = uptime_ms() + ms;
 	while ((left_ms = until_ms - uptime_ms()) > 0) {
 		struct pollfd p = {.fd = fd, .events = POLLIN};
 		ssize_t got = poll(&p, 1, (int)left_ms) == 1 ? read(fd, buf + n, size - n) : 0;
@@ -255,7 +258,7 @@ static void load_and_kill(struct fixture *f)
 	talker = fork();
 	if (talker == 0)
 		talk_on(f, fd);
-	n = hear_for(fd, roll(f, 100), heard, HEARD_MAX / 2);
+	n = hear_for(fd, roll(f, 8) == 0 ? 0 : 2000, roll(f, 100), heard, HEARD_MAX / 2);
 	usleep(roll(f, 2000));
 	end(f, SIGKILL);
 	n += hear_rest(fd, heard + n, HEARD_MAX - n); // what was sent before it died
