@@ -93,6 +93,7 @@ static const cyaml_schema_field_t config_fields[] = {
 	CYAML_FIELD_MAPPING("openflow_tls", CYAML_FLAG_OPTIONAL, struct config, openflow_tls, tls_fields),
 	TEXT_OPT("control_user", struct config, control_user),
 	TEXT_OPT("log_level", struct config, log_level),
+	TEXT_OPT("verify", struct config, verify),
 	LIST_OPT("ports", ports, n_ports, &port_entry),
 	LIST_OPT("hosts", hosts, n_hosts, &host_entry),
 	LIST_OPT("principals", principals, n_principals, &principal_entry),
@@ -345,7 +346,7 @@ static int set_defaults(struct config *c, const struct yaml_index *index)
 			*numbers[i].value = numbers[i].def;
 	}
 	if (default_text(&c->run_dir, "/run/pane") < 0 || default_text(&c->state_dir, "/var/lib/pane") < 0 ||
-	    default_text(&c->log_level, "info") < 0)
+	    default_text(&c->log_level, "info") < 0 || default_text(&c->verify, "sample") < 0)
 		return -ENOMEM;
 	return 0;
 }

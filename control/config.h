@@ -60,6 +60,7 @@ struct config {
 	char *openflow_ovsdb; // "unix:/PATH,tcp:ADDRESS:PORT": databases of the Open vSwitches, for queues; NULL: none
 	char *metrics_listen; // "127.0.0.1:9464": figures for Prometheus over HTTP; NULL: none
 	char *control_user;   // the controller runs as this OS user after start; NULL: unchanged
+	char *verify;         // always, sample, off: prove.h; default sample
 	char *log_level;      // error, warning, info, debug; default info
 	struct config_port *ports;
 	unsigned int n_ports;

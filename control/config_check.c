@@ -14,6 +14,7 @@
 #include "cmd_parse.h"
 #include "log.h"
 #include "ovsdb_link.h"
+#include "prove.h"
 #include "speaker.h"
 #include "tls.h"
 
@@ -249,6 +250,7 @@ int config_check(struct config *c, const struct yaml_index *index, const char *f
 	const struct check k = {index, file, err};
 	struct sockaddr_storage addr;
 	enum log_level level;
+	enum prove_mode verify;
 	socklen_t addr_len;
 	struct err why;
 
@@ -269,6 +271,8 @@ int config_check(struct config *c, const struct yaml_index *index, const char *f
 		return bad(&k, "control_user", "there is no OS user \"%.64s\"", c->control_user);
 	if (log_level_parse(c->log_level, &level) < 0)
 		return bad(&k, "log_level", "expected error, warning, info or debug, got \"%.64s\"", c->log_level);
+	if (prove_mode_parse(c->verify, &verify) < 0)
+		return bad(&k, "verify", "expected always, sample or off, got \"%.64s\"", c->verify);
 	if (check_lists(&k, c) < 0)
 		return -EINVAL;
 	return check_dataplane(&k, &c->dataplane);

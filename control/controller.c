@@ -335,7 +335,12 @@ static void link_down(struct controller *c)
 static int realize_up(struct controller *c, struct err *err)
 {
 	// The first turn sends the policy, also an empty one.
+	enum prove_mode verify = PROVE_OFF;
+
+	prove_mode_parse(c->conf->verify != NULL ? c->conf->verify : c->conf->config->verify, &verify);
 	c->realize = realize_create(c->engine, c->link, err);
+	if (c->realize != NULL)
+		realize_prove(c->realize, verify);
 	return c->realize != NULL ? 0 : -ENOMEM;
 }
 

@@ -10,6 +10,7 @@
 
 struct controller_conf {
 	const struct config *config;
+	const char *verify;        // always, sample or off instead of the configuration's; NULL: not told
 	int ready_fd;              // told with one byte, then closed, when statements are answered; -1: nobody
 	bool supervised;           // dies with its parent
 	uint64_t checkpoint_every; // entries of the journal at least; 0: as recovery.h says

@@ -17,6 +17,7 @@
 #include "dataplane/dp.h"
 #include "log.h"
 #include "loop.h"
+#include "prove.h"
 #include "rundir.h"
 #include "supervise.h"
 
@@ -24,12 +25,13 @@
 #define SUPERVISED_ENV "PANE_SUPERVISED" // in a child's environment
 
 struct options {
-	const char *config, *role, *log_level;
+	const char *config, *role, *log_level, *verify;
 	bool check_config;
 };
 
 static const char usage[] =
 	"usage: pane-switchd [--config FILE] [--role ROLE] [--check-config] [--log-level LEVEL]\n"
+	"                     [--verify=always|sample|off]\n"
 	"\n"
 	"A software switch with a built-in controller: hosts on its ports talk through it, users say on the command\n"
 	"socket (panectl) what the network shall do for them.\n"
@@ -39,6 +41,9 @@ static const char usage[] =
 	"                     [PANE_ROLE]\n"
 	"  --check-config     say whether the configuration is right, and end  [PANE_CHECK_CONFIG=1]\n"
 	"  --log-level LEVEL  error, warning, info or debug, instead of the configuration's  [PANE_LOG_LEVEL]\n"
+	"  --verify=WHAT      always, sample or off, instead of the configuration's: prove tables before they are "
+	"sent\n"
+	"                     [PANE_VERIFY]\n"
 	"  --version, --help\n"
 	"\n"
 	"The environment variable in brackets stands for the flag; the flag wins. SIGTERM and SIGINT stop everything.\n"
@@ -94,24 +99,24 @@ static const char *env_or(const char *name, const char *value)
 static int check_options(const struct options *o)
 {
 	enum log_level level;
+	enum prove_mode verify;
 
 	if (strcmp(o->role, "all") != 0 && strcmp(o->role, "controller") != 0 && strcmp(o->role, "dataplane") != 0)
 		return usage_error("--role: expected all, controller or dataplane, got \"%s\"", o->role);
 	if (o->log_level != NULL && log_level_parse(o->log_level, &level) < 0)
 		return usage_error("--log-level: expected error, warning, info or debug, got \"%s\"", o->log_level);
+	if (o->verify != NULL && prove_mode_parse(o->verify, &verify) < 0)
+		return usage_error("--verify: expected always, sample or off, got \"%s\"", o->verify);
 	return -1;
 }
 
 static int parse_options(int argc, char **argv, struct options *o)
 {
 	static const struct option flags[] = {
-		{"config", required_argument, NULL, 'c'},
-		{"role", required_argument, NULL, 'r'},
-		{"check-config", no_argument, NULL, 'k'},
-		{"log-level", required_argument, NULL, 'l'},
-		{"version", no_argument, NULL, 'V'},
-		{"help", no_argument, NULL, 'h'},
-		{0},
+		{"config", required_argument, NULL, 'c'}, {"role", required_argument, NULL, 'r'},
+		{"check-config", no_argument, NULL, 'k'}, {"log-level", required_argument, NULL, 'l'},
+		{"verify", required_argument, NULL, 'v'}, {"version", no_argument, NULL, 'V'},
+		{"help", no_argument, NULL, 'h'},         {0},
 	};
 	int flag;
 
@@ -119,6 +124,7 @@ static int parse_options(int argc, char **argv, struct options *o)
 		.config = env_or("PANE_CONFIG", "/etc/pane/pane.yaml"),
 		.role = env_or("PANE_ROLE", "all"),
 		.log_level = env_or("PANE_LOG_LEVEL", NULL),
+		.verify = env_or("PANE_VERIFY", NULL),
 		.check_config = strcmp(env_or("PANE_CHECK_CONFIG", "0"), "0") != 0,
 	};
 	opterr = 0;
@@ -135,6 +141,9 @@ static int parse_options(int argc, char **argv, struct options *o)
 			break;
 		case 'l':
 			o->log_level = optarg;
+			break;
+		case 'v':
+			o->verify = optarg;
 			break;
 		case 'V':
 			printf("pane-switchd %s\n", PANE_VERSION);
@@ -218,11 +227,12 @@ static int run_dataplane(const struct config *c, struct err *err)
 	return ret;
 }
 
-static int run_controller(const struct config *c, bool supervised)
+static int run_controller(const struct options *o, const struct config *c, bool supervised)
 {
 	const char *ready = getenv(SUPERVISE_READY_ENV);
 	struct controller_conf conf = {
 		.config = c,
+		.verify = o->verify,
 		.ready_fd = ready != NULL && supervised ? atoi(ready) : -1,
 		.supervised = supervised,
 	};
@@ -234,10 +244,11 @@ static int run_supervisor(const struct options *o, const struct config *c, const
 {
 	char link_path[RUNDIR_PATH_MAX], control_path[RUNDIR_PATH_MAX];
 	char *log_level = (char *)(o->log_level != NULL ? o->log_level : c->log_level);
+	char *verify = (char *)(o->verify != NULL ? o->verify : c->verify);
 	char *dataplane[] = {(char *)program, "--config",    (char *)o->config, "--role",
 			     "dataplane",     "--log-level", log_level,         NULL};
-	char *controller[] = {(char *)program, "--config",    (char *)o->config, "--role",
-			      "controller",    "--log-level", log_level,         NULL};
+	char *controller[] = {(char *)program, "--config", (char *)o->config, "--role", "controller",
+			      "--log-level",   log_level,  "--verify",        verify,   NULL};
 	struct supervise_child children[] = {
 		{.name = "dataplane", .path = "/proc/self/exe", .argv = dataplane, .ready_path = link_path},
 		{.name = "controller", .path = "/proc/self/exe", .argv = controller},
@@ -274,7 +285,7 @@ static int run_role(const struct options *o, const struct config *c, const char 
 		return 1;
 	}
 	if (strcmp(role, "controller") == 0)
-		return run_controller(c, supervised);
+		return run_controller(o, c, supervised);
 	status = strcmp(role, "dataplane") == 0 ? run_dataplane(c, &err) : run_supervisor(o, c, program, &err);
 	if (status < 0) {
 		log_error("%s", err.msg);

@@ -140,6 +140,12 @@ static void controller(FILE *f, const struct metrics_source *src)
 	one(f, "rows", "gauge", "rows that the policy comes to in the dataplane", realize.n_rows);
 	one(f, "categories", "gauge", "categories that the rows need", realize.n_categories);
 	one(f, "waiting", "gauge", "requests and shares that are not in force for want of room", realize.n_waiting);
+	one(f, "proofs_total", "counter", "changes of the table that were proven before they were sent",
+	    realize.proof.proven);
+	one(f, "proofs_undecided_total", "counter", "... that would have taken too long to prove",
+	    realize.proof.undecided);
+	one(f, "proof_faults_total", "counter", "... that were not what the policy says, and not sent",
+	    realize.proof.faults);
 	one(f, "link_up", "gauge", "1: the dataplane is connected, and what it has is known", link.connected);
 	one(f, "link_sessions_total", "counter", "sessions with the dataplane", link.sessions);
 	one(f, "link_commits_total", "counter", "policy changes sent to the dataplane", link.commits);

@@ -11,6 +11,7 @@ struct rows {
 	uint64_t *keys; // ascending, distinct
 	uint32_t n;
 	uint32_t node; // whose
+	uint8_t part;  // of all of them
 	bool metered;  // a meter goes with them
 };
 
@@ -28,14 +29,18 @@ struct part_book {
 	struct parts_nodes *parts_nodes;
 	struct id_map requests, shares; // of struct rows, by request and share number
 	struct id_map nodes;            // of struct node, by share number
+	struct prove *prove;            // NULL: nothing is proven
 	bool lacks_memory;              // a row that moved could not be told
 };
 
 // Says what the row is now; one without categories (an allow that decides nothing) is not sent.
 static int tell_row(struct part_book *b, const struct part_row *row)
 {
-	if (row->access_category != PARTS_NO_CATEGORY || row->meter_category != PARTS_NO_CATEGORY)
+	if (row->access_category != PARTS_NO_CATEGORY || row->meter_category != PARTS_NO_CATEGORY) {
+		prove_row(b->prove, row);
 		return link_state_want_row(b->want, row);
+	}
+	prove_unrow(b->prove, row);
 	link_state_drop_row(b->want, part_row_key(row));
 	return 0;
 }
@@ -89,9 +94,23 @@ void part_book_destroy(struct part_book *b)
 	id_map_fini(&b->requests);
 	id_map_fini(&b->shares);
 	id_map_fini(&b->nodes);
+	prove_destroy(b->prove);
 	parts_destroy(b->parts);
 	parts_nodes_destroy(b->parts_nodes);
 	free(b);
+}
+
+int part_book_prove(struct part_book *b, enum prove_mode mode)
+{
+	if (mode == PROVE_OFF)
+		return 0;
+	b->prove = prove_create(mode, b->parts_nodes);
+	return b->prove == NULL ? -ENOMEM : 0;
+}
+
+struct prove *part_book_proof(struct part_book *b)
+{
+	return b->prove;
 }
 
 // --- nodes
@@ -196,6 +215,10 @@ static int compare_keys(const void *a, const void *b)
 
 static void row_del(struct part_book *b, uint64_t key)
 {
+	const struct part_row *row = parts_get(b->parts, key);
+
+	if (row != NULL)
+		prove_unrow(b->prove, row);
 	parts_del(b->parts, key);
 	link_state_drop_row(b->want, key);
 }
@@ -213,7 +236,7 @@ static int row_add(struct part_book *b, const struct part_row *asked, uint64_t k
 	link_state_categories(b->want, key, &row.access_category, &row.meter_category);
 	rc = parts_add(b->parts, &row, &row, err);
 	if (rc == 0 && tell_row(b, &row) < 0) {
-		parts_del(b->parts, key);
+		row_del(b, key);
 		b->lacks_memory = true;
 	}
 	return b->lacks_memory ? err_set(err, ENOMEM, "no memory for a row") : rc;
@@ -298,6 +321,7 @@ static void rows_end(struct part_book *b, struct id_map *map, uint64_t id)
 		return;
 	for (uint32_t i = 0; i < rows->n; i++)
 		row_del(b, rows->keys[i]);
+	prove_ask(b->prove, rows->part, rows->part == PART_SHARE ? 0 : id, rows->node, ACCESS_NONE, NULL);
 	if (rows->metered)
 		link_state_drop_meter(b->want, id);
 	if (map == &b->shares)
@@ -344,8 +368,12 @@ static int rows_set(struct part_book *b, struct id_map *map, uint64_t id, const 
 	w->like.access_category = PARTS_NO_CATEGORY;
 	w->like.meter_category = PARTS_NO_CATEGORY;
 	rc = wish_keys(w) < 0 ? err_set(err, ENOMEM, "no memory for rows") : rows_become(b, rows, w, err);
-	if (rc < 0 || rows->n == 0)
+	if (rc < 0 || rows->n == 0) {
 		rows_end(b, map, id);
+	} else {
+		rows->part = w->like.part;
+		prove_ask(b->prove, rows->part, w->like.id, rows->node, w->like.access, w->match);
+	}
 	return rc;
 }
 

@@ -9,6 +9,7 @@
 #include "hft/err.h"
 #include "hft/parts.h"
 #include "link_state.h"
+#include "prove.h"
 #include "state.h"
 
 struct part_book;
@@ -16,6 +17,10 @@ struct part_book;
 // want is borrowed. NULL: out of memory.
 struct part_book *part_book_create(struct link_state *want);
 void part_book_destroy(struct part_book *b); // accepts NULL; want keeps what it was told
+
+// From now on each change is told to a struct prove as well, which the book owns. The book is empty. 0 or -ENOMEM.
+int part_book_prove(struct part_book *b, enum prove_mode mode);
+struct prove *part_book_proof(struct part_book *b); // NULL: not asked for
 
 // Compares the request, or the share's part by weight, as it is now with what was made of it, and makes up the
 // difference. What is over, unknown or matches no packet has no rows. 0; -E2BIG (it would need more categories than

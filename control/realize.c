@@ -23,7 +23,8 @@ struct realize {
 	struct dp_link *link;
 	struct part_book *book; // NULL: to be made anew
 	struct waiting requests, shares;
-	bool pushed;      // something was, also nothing at all
+	bool pushed; // something was, also nothing at all
+	enum prove_mode prove;
 	bool room;        // rows went since those that wait were tried
 	int64_t retry_ns; // when to try them anyway
 	struct err why;   // the last one waits
@@ -190,8 +191,10 @@ static void go_through_all(struct realize *r, int64_t now_ns)
 	r->stats.rebuilds++;
 	link_state_drop_all(dp_link_state(r->link));
 	r->book = part_book_create(dp_link_state(r->link));
-	if (r->book == NULL)
+	if (r->book == NULL || part_book_prove(r->book, r->prove) < 0) {
 		err_set(&r->why, ENOMEM, "no memory for the policy");
+		forget_all(r);
+	}
 	for (const struct share *share = root; share != NULL; share = share_next(root, share, true)) {
 		if (share_has_weight(share))
 			follow(r, true, share->number, now_ns);
@@ -210,6 +213,33 @@ static void retry_waiting(struct realize *r, int64_t now_ns)
 	retry(r, false, now_ns);
 	r->retry_ns = now_ns + RETRY_NS;
 	r->room = false;
+}
+
+void realize_prove(struct realize *r, enum prove_mode mode)
+{
+	r->prove = mode;
+}
+
+// What is to be sent is what the policy says; if not, the dataplane keeps what it has.
+static bool is_proven(struct realize *r, int64_t now_ns)
+{
+	struct prove *prove = part_book_proof(r->book);
+	struct prove_stats before, now;
+	int rc;
+
+	prove_stats(prove, &before);
+	rc = prove_run(prove, now_ns, &r->why);
+	prove_stats(prove, &now);
+	r->stats.proof.proven += now.proven - before.proven;
+	r->stats.proof.undecided += now.undecided - before.undecided;
+	r->stats.proof.faults += now.faults - before.faults;
+	if (rc == 0)
+		return true;
+	if (rc == -EPROTO)
+		log_error("%s; the table stays as it is", r->why.msg);
+	forget_all(r);
+	r->retry_ns = now_ns + RETRY_NS;
+	return false;
 }
 
 int realize_run(struct realize *r, int64_t now_ns, struct err *err)
@@ -235,7 +265,7 @@ int realize_run(struct realize *r, int64_t now_ns, struct err *err)
 		retry_waiting(r, now_ns);
 		changed = true;
 	}
-	if (r->book != NULL && (changed || !r->pushed)) {
+	if (r->book != NULL && (changed || !r->pushed) && is_proven(r, now_ns)) {
 		dp_link_push(r->link);
 		r->pushed = true;
 	}

@@ -42,10 +42,12 @@ int verify_unask(struct verify *v, enum part part, uint64_t id, uint32_t node); 
 int verify_row(struct verify *v, const struct part_row *row);
 int verify_unrow(struct verify *v, uint64_t key); // 0 or -ENOENT
 
-#define VERIFY_EFFORT 20000000u // regions looked at before giving up
+// What may be done before giving up, in steps of about 10 ns.
+#define VERIFY_EFFORT 1000000000u
+#define VERIFY_EFFORT_SHORT 60000u
 
 // Compares policy and table for all packets in region from from_ns on. 1: equal. 0: they differ, *fault (may be NULL)
-// says where. -E2BIG: not decided, over `effort` regions. -ENOMEM.
+// says where. -E2BIG: not decided, over `effort`. -ENOMEM.
 int verify_region(struct verify *v, const struct match *region, int64_t from_ns, uint32_t effort,
 		  struct verify_fault *fault);
 int verify_all(struct verify *v, int64_t from_ns, uint32_t effort, struct verify_fault *fault);

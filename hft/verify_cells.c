@@ -106,6 +106,8 @@ struct match_packet cell_packet(const struct cell_region *region)
 	return packet;
 }
 
+#define CROWD 768 // boxes up to which a look may take the square of their number
+
 struct work {
 	cell_look *look;
 	void *ctx;
@@ -202,12 +204,16 @@ static int check(struct work *w, const struct cell_region *region, size_t at, ui
 {
 	struct span128 whole;
 	unsigned int dim;
+	uint32_t cost;
 	u128 cut;
 	int ret = 1;
 
-	if (*w->effort == 0)
+	cost = n <= CROWD ? 1 + n + n * n / 8 : 16 * n; // pair by pair; to be divided
+	if (*w->effort < cost) {
+		*w->effort = 0;
 		return -E2BIG;
-	(*w->effort)--;
+	}
+	*w->effort -= cost;
 	switch (w->look(w->ctx, region, &w->stack[at], &n)) {
 	case CELL_EQUAL:
 		return 1;

@@ -42,7 +42,7 @@ bool cell_boxes_meet(const struct cell_region *region, const struct cell_box *a,
 bool cell_boxes_equal(const struct cell_region *region, const struct cell_box *a, const struct cell_box *b);
 struct match_packet cell_packet(const struct cell_region *region); // its first
 
-// Divides box, from from_ns on, until look finds every region equal: 1; a fault: 0; -E2BIG when *effort (regions looked
-// at) is used up; -ENOMEM.
+// Divides box, from from_ns on, until look finds every region equal: 1; a fault: 0; -E2BIG when *effort (verify.h)
+// is used up; -ENOMEM.
 int cells_check(const struct box *box, int64_t from_ns, const struct cell_box *const *boxes, uint32_t n_boxes,
 		cell_look *look, void *ctx, uint32_t *effort);

@@ -3,6 +3,7 @@
 // the policy tree means, and can be applied to a dataplane's table one transaction after another.
 #include "control/part_book.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -62,6 +63,7 @@ static int setup(void **state)
 	f->engine = engine_create(&conf, f->nib, f->now_ns);
 	link_state_init(&f->want);
 	f->book = part_book_create(&f->want);
+	part_book_prove(f->book, PROVE_ALWAYS);
 	f->table = table_create(&err);
 	say(f, "AddUser u1.");
 	say(f, "AddUser u2.");
@@ -223,6 +225,8 @@ static void follow(struct fixture *f)
 	for (size_t i = 0; i < delta.n_shares; i++)
 		assert_int_equal(part_book_share(f->book, s, delta.shares[i], &err), 0);
 	delta_fini(&delta);
+	if (prove_run(part_book_proof(f->book), f->now_ns, &err) < 0)
+		fail_msg("%s", err.msg);
 	link_state_diff(&f->want, f->now_ns, stage, f, &stats);
 	table_expire(f->table, f->now_ns, NULL, NULL);
 	if (table_commit(f->table, f->now_ns, &err) < 0)
@@ -411,9 +415,40 @@ static void what_nobody_needs_any_more_is_taken_back(void **state)
 	assert_int_equal(stats.unknown_dels, 0);
 }
 
+static void row_that_says_something_else_is_not_proven(void **state)
+{
+	struct fixture *f = *state;
+	struct prove *proof = part_book_proof(f->book);
+	struct part_row wrong = {.box = box_any(), .id = 1, .part = PART_ACCESS, .access = ACCESS_ALLOW};
+	struct prove_stats stats;
+	struct delta delta;
+
+	engine_changes(f->engine, &delta); // from now on
+	delta_fini(&delta);
+	assert_true(say(f, "deny(dstPort=80) on rootShare to +50.")); // 1
+	follow(f);
+	wrong.box.kinds = MATCH_KINDS_PORTS;
+	wrong.box.f[MATCH_DST_PORT] = (struct span){81, 81};
+	wrong.access = ACCESS_DENY;
+	wrong.access_category = 0;
+	wrong.meter_category = PARTS_NO_CATEGORY;
+	assert_true(box_normalize(&wrong.box));
+	prove_row(proof, &wrong);
+	assert_int_equal(prove_run(proof, f->now_ns, &err), -EPROTO);
+	assert_non_null(strstr(err.msg, "in access, for the packet"));
+	assert_non_null(strstr(err.msg, "dstPort=81"));
+	prove_unrow(proof, &wrong);
+	assert_int_equal(prove_run(proof, f->now_ns, &err), 0);
+	prove_stats(proof, &stats);
+	assert_int_equal(stats.faults, 1);
+	assert_int_equal(stats.undecided, 0);
+	assert_int_equal(stats.proven, 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(row_that_says_something_else_is_not_proven, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_nobody_needs_any_more_is_taken_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(rows_that_follow_changes_are_those_of_a_fresh_compilation, setup,
 						teardown),
