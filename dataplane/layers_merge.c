@@ -9,6 +9,7 @@
 //          core a bounded part of its time. At once when layers or places get scarce.
 // So lookups ask two rte_acl contexts, or three while the large one is built, and about a hundred rows in arrays.
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -88,7 +89,8 @@ static void *builder_main(void *arg)
 	struct builder *b = arg;
 	struct layers *l = b->l;
 
-	setpriority(PRIO_PROCESS, (id_t)gettid(), NICENESS); // refused: it works without
+	sched_setscheduler(0, SCHED_OTHER, &(struct sched_param){0}); // also where the link thread is a real-time one
+	setpriority(PRIO_PROCESS, (id_t)gettid(), NICENESS);          // refused: it works without
 	while (!atomic_load_explicit(&b->stop, memory_order_acquire)) {
 		while (sem_wait(&b->wake) < 0)
 			;

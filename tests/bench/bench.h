@@ -75,6 +75,7 @@ json_t *bench_stand(const struct bench_opts *opts, struct err *err);
 json_t *bench_compile(const struct bench_opts *opts, struct err *err);
 int bench_dump(const char *path, struct err *err); // the flat table of a script, clock at 0, to stdout
 json_t *bench_classify(const struct bench_opts *opts, struct err *err);
+json_t *bench_update(const struct bench_opts *opts, struct err *err);
 json_t *bench_verify(const struct bench_opts *opts, struct err *err);
 json_t *bench_openflow(const struct bench_opts *opts, struct err *err);
 json_t *bench_forward(const struct bench_opts *opts, struct err *err);

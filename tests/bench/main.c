@@ -18,6 +18,8 @@ static const struct command {
 	{"classify", "lookup through the layers, against plain rte_acl: merged, changing, with a dead row",
 	 bench_classify},
 	{"compile", "policy tree of the script to rows by parts, and to the flat network flow table", bench_compile},
+	{"update", "from a statement to the first packets that obey it, a worker classifying all the while",
+	 bench_update},
 	{"verify", "proof that the table by parts is the policy: one change, the whole table", bench_verify},
 	{"openflow",
 	 "200 played switches that send packet-ins; a request on a line of 20; inside the testbed: flow mods to a "
@@ -35,6 +37,9 @@ static const char options_help[] =
 	"  --journal PATH     admit, stand: of the log, on a disk that syncs; a commit for every 256 statements\n"
 	"                     [a file in $TMPDIR or /var/tmp, removed afterwards]\n"
 	"  --requests N       stand: how many, 2,000 at least [100000]\n"
+	"\nupdate (FILE.pane: what is in force before):\n"
+	"  --rate N           changes per second [1000]; then 10,000 as fast as they go\n"
+	"  --seconds S        [1]\n"
 	"\nclassify (FILE.rules in ClassBench's format, with FILE.trace if there is one; or FILE.pane):\n"
 	"  --rate N           changes per second [1000]\n"
 	"  --flows N          packets drawn where there is no trace [1000]\n"
