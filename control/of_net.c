@@ -38,7 +38,8 @@ struct of_net *of_net_create(const struct of_net_ops *ops, const struct of_net_c
 		return NULL;
 	net->ops = *ops;
 	net->conf = *conf;
-	net->probe_ns = net->boundary_ns = net->first_up_ns = net->place_ns = INT64_MAX;
+	net->probe_ns = net->boundary_ns = net->first_up_ns = net->place_ns = net->leave_ns = INT64_MAX;
+	net->ahead_ns = INT64_MIN;
 	topo_init(&net->topo, conf->hosts_max);
 	addrs_init(&net->addrs, conf->hosts_max);
 	of_policy_init(&net->policy);
@@ -174,6 +175,7 @@ static void on_message(void *ctx, struct of_conn *conn, const struct of_msg *m)
 		break;
 	case OF_BARRIER_REPLY:
 		sw->net->stats.barriers_answered++;
+		of_sync_barrier(sw, m->xid);
 		break;
 	case OF_PORT_STATUS:
 		on_port_status(sw, &m->port_status);
@@ -305,7 +307,9 @@ void of_net_turn(struct of_net *net, int64_t now_ns, int64_t wall_ns)
 	if (topo_age(&net->topo, now_ns))
 		of_net_note(net, "a link has not been heard of for %lld s: taken out", TOPO_LINK_AGE_NS / 1000000000);
 	end_holds(net);
-	if ((!net->placed && now_ns >= net->place_ns) || net->topo.gen != net->planned_gen ||
+	if (of_sync_awaits(net))
+		return;
+	if ((!net->placed && now_ns >= net->place_ns) || now_ns >= net->leave_ns || net->topo.gen != net->planned_gen ||
 	    net->policy_gen != net->planned_policy || some_dirty(net) || wall_ns >= net->boundary_ns)
 		of_sync_plan(net, wall_ns);
 }
@@ -323,6 +327,9 @@ int64_t of_net_next_ns(const struct of_net *net)
 	}
 	if (!net->placed && net->place_ns < at)
 		at = net->place_ns;
+	at = net->leave_ns < at ? net->leave_ns : at;
+	if (of_sync_awaits(net))
+		return net->ahead_ns < at ? net->ahead_ns : at;
 	if (net->boundary_ns != INT64_MAX && net->boundary_ns - net->wall_minus_now_ns < at)
 		at = net->boundary_ns - net->wall_minus_now_ns;
 	return at;

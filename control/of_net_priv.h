@@ -22,6 +22,7 @@ struct of_switch {
 	struct of_meters have_meters;
 	uint32_t meters_xid; // of the request for meters, 0: none
 	bool reading_entries, reading_meters;
+	uint32_t barrier_xid; // of what was laid ahead; 0: none is awaited
 	struct of_rules seen; // read by of_net_read
 	uint32_t seen_xid;    // its request, while an answer is owed; 0: none is
 	bool seen_whole;      // it was answered
@@ -50,6 +51,8 @@ struct of_net {
 	int64_t first_up_ns;   // INT64_MAX: no switch yet
 	int64_t place_ns;      // circuits are placed from then on
 	bool placed;           // they were since
+	int64_t ahead_ns;      // barriers are awaited until then; INT64_MIN: none
+	int64_t leave_ns;      // when entries may go; INT64_MAX: none
 	uint64_t place_gen;    // counts placings
 	int64_t place_wall_ns; // of the last one
 	bool read_anew;        // some switch was read since: its circuits are hints
@@ -64,6 +67,9 @@ void of_net_note(struct of_net *net, const char *fmt, ...) __attribute__((format
 void of_sync_read_back(struct of_switch *sw);
 void of_sync_stats(struct of_switch *sw, const struct of_msg *m); // the answer, or a part of it
 bool of_sync_refused(struct of_switch *sw, uint32_t xid); // an error answers our request for meters: it has none
+// A barrier is answered.
+void of_sync_barrier(struct of_switch *sw, uint32_t xid);
+bool of_sync_awaits(const struct of_net *net); // what was laid ahead is not all in place yet
 // Plans all switches that are known, and sends what they lack.
 void of_sync_plan(struct of_net *net, int64_t wall_ns);
 

@@ -20,6 +20,7 @@ struct of_rule *plan_blank(struct of_rule *r, unsigned int table, unsigned int p
 	r->table = (uint8_t)table;
 	r->priority = (uint16_t)priority;
 	r->cookie = OF_COOKIE;
+	r->ends_ns = INT64_MAX;
 	r->instructions.goto_table = OF_TABLE_ALL;
 	return r;
 }
@@ -302,6 +303,7 @@ static void add_limit_box(struct plan *p, const struct demand *d, const struct b
 		plan_blank(&r, OF_PLAN_LIMIT + colour, PRIORITY_LIMIT);
 		r.match = matches[i];
 		r.cookie |= (uint32_t)d->id;
+		r.ends_ns = d->end_ns;
 		r.instructions.meter = add_meter(p, d);
 		plan_goto(&r, OF_PLAN_LIMIT + colour + 1U);
 		plan_add(p, &r);
@@ -360,6 +362,7 @@ static void add_row_once(struct plan *p, const struct row *row, const struct of_
 
 	plan_blank(&r, OF_PLAN_POLICY, priority);
 	r.match = *match;
+	r.ends_ns = box_end_ns(&row->box);
 	if (row->action.access == ACCESS_DENY) {
 		plan_add(p, &r);
 		return;

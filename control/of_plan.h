@@ -50,3 +50,6 @@ struct of_plan_stats {
 // aggregate: a flow group has one meter at each of them, and OpenFlow has none for all.
 int of_plan(const struct of_plan_in *in, uint32_t sw, struct of_rules *out, struct of_meters *meters,
 	    struct of_plan_stats *stats);
+// An entry that frames of a circuit pass, or come back to from a middlebox: it must be there before the entry that puts
+// them on the circuit, and stay until nothing is on it any more.
+bool of_plan_is_ahead(const struct of_rule *rule);

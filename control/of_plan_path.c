@@ -88,6 +88,7 @@ static void add_starts(struct plan *p, const struct row *row, const struct circu
 
 			plan_blank(&r, sources && p->tables ? OF_PLAN_PATH : OF_PLAN_POLICY, priority);
 			r.match = matches[k];
+			r.ends_ns = box_end_ns(&row->box);
 			if (!sources)
 				plan_in_port(&r, hop->in_port);
 			start_actions(p, &r, c, hop);
@@ -176,4 +177,11 @@ void plan_row_circuits(struct plan *p, const struct row *row, unsigned int prior
 {
 	if (row->action.reservations.n > 0)
 		each_circuit(p, row, true, priority);
+}
+
+bool of_plan_is_ahead(const struct of_rule *rule)
+{
+	return rule->table == OF_PLAN_POLICY &&
+	       (rule->priority == PRIORITY_TAGGED ||
+		(rule->priority >= PRIORITY_RETURN && rule->priority <= PRIORITY_RETURN + RETURN_RANK_MAX));
 }

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define SECOND_NS 1000000000LL
+
 void of_rules_init(struct of_rules *r)
 {
 	*r = (struct of_rules){0};
@@ -93,6 +95,22 @@ static bool same_instructions(const struct of_instructions *x, const struct of_i
 	return true;
 }
 
+static bool same_end(int64_t x, int64_t y)
+{
+	if (x == INT64_MAX || y == INT64_MAX)
+		return x == y;
+	return x - y < OF_RULE_ENDS_TOLERANCE_NS && y - x < OF_RULE_ENDS_TOLERANCE_NS;
+}
+
+// Whole seconds, never too few; 0: for ever, or longer than can be said.
+static uint16_t seconds_left(int64_t ends_ns, int64_t now_ns)
+{
+	int64_t left_ns = ends_ns == INT64_MAX ? 0 : ends_ns > now_ns ? ends_ns - now_ns : 1;
+	int64_t s = left_ns / SECOND_NS + (left_ns % SECOND_NS != 0);
+
+	return s > UINT16_MAX ? 0 : (uint16_t)s;
+}
+
 typedef void change_fn(void *ctx, enum of_rules_change change, const struct of_rule *rule);
 
 static void tell_new(const struct of_rules *have, const struct of_rules *want, bool absent, change_fn *fn, void *ctx)
@@ -108,7 +126,8 @@ static void tell_new(const struct of_rules *have, const struct of_rules *want, b
 			if (absent)
 				fn(ctx, OF_RULE_ADD, &want->rules[w]);
 		} else if (!absent && (!same_instructions(&have->rules[h].instructions, &want->rules[w].instructions) ||
-				       have->rules[h].cookie != want->rules[w].cookie)) {
+				       have->rules[h].cookie != want->rules[w].cookie ||
+				       !same_end(have->rules[h].ends_ns, want->rules[w].ends_ns))) {
 			fn(ctx, OF_RULE_MODIFY, &want->rules[w]);
 		}
 	}
@@ -126,7 +145,7 @@ void of_rules_diff(const struct of_rules *have, const struct of_rules *want, cha
 	}
 }
 
-void of_rule_message(enum of_rules_change change, const struct of_rule *rule, struct of_msg *m)
+void of_rule_message(enum of_rules_change change, const struct of_rule *rule, int64_t now_ns, struct of_msg *m)
 {
 	struct of_flow_mod *f = &m->flow_mod;
 
@@ -136,7 +155,7 @@ void of_rule_message(enum of_rules_change change, const struct of_rule *rule, st
 	f->priority = rule->priority;
 	f->table = rule->table;
 	f->cookie = rule->cookie;
-	f->hard_s = rule->hard_s;
+	f->hard_s = seconds_left(rule->ends_ns, now_ns);
 	f->buffer_id = OF_NO_BUFFER;
 	f->out_port = OF_PORT_ANY;
 	f->out_group = OF_GROUP_ANY;

@@ -9,9 +9,13 @@ struct of_rule {
 	struct of_match match;
 	struct of_instructions instructions;
 	uint64_t cookie;
-	uint16_t priority, hard_s;
+	uint16_t priority;
 	uint8_t table;
+	int64_t ends_ns;  // since the epoch: the switch takes it out by itself, within some seconds; INT64_MAX: never
+	int64_t leave_ns; // of one that is no longer wanted: when it may go; 0: not said
 };
+
+#define OF_RULE_ENDS_TOLERANCE_NS 3000000000LL // switches count in seconds
 
 struct of_rules {
 	struct of_rule *rules; // sorted by name once of_rules_sort was called
@@ -31,8 +35,8 @@ enum of_rules_change { OF_RULE_ADD, OF_RULE_MODIFY, OF_RULE_DELETE };
 // lies under an entry to be deleted and is to be deleted too goes first.
 void of_rules_diff(const struct of_rules *have, const struct of_rules *want,
 		   void (*fn)(void *ctx, enum of_rules_change change, const struct of_rule *rule), void *ctx);
-// The flow mod of a change.
-void of_rule_message(enum of_rules_change change, const struct of_rule *rule, struct of_msg *m);
+// The flow mod of a change. now_ns: since the epoch, to say how long the entry lasts.
+void of_rule_message(enum of_rules_change change, const struct of_rule *rule, int64_t now_ns, struct of_msg *m);
 
 struct of_meter {
 	uint32_t id, rate_kbps, burst_kb; // kilobits

@@ -155,7 +155,7 @@ static void send_change(void *ctx, enum of_rules_change change, const struct of_
 	struct link *l = ctx;
 	struct of_msg m;
 
-	of_rule_message(change, rule, &m);
+	of_rule_message(change, rule, 0, &m);
 	of_conn_send(l->conn, &m, NULL);
 }
 

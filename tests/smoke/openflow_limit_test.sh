@@ -31,8 +31,10 @@ controller_start
 check "all pairs reach each other" all_pairs
 check "a limit of 5 Mb is accepted" panectl "ratelimit(srcHost=$TB_SUBNET.1, dstHost=$TB_SUBNET.3, dstPort=5001) = 5Mb on rootShare."
 check "a meter at the source" wait_for 5 eval '[ "$(meters)" = " 1 s1 " ]'
-check "UDP gets 5 Mb within 10 %" within "$(megabits 1 3 5001 20M)" 4.5 5.5
-check "TCP gets 5 Mb within 10 %" within "$(tcp_megabits 1 3 5001)" 4.5 5.5
+got=$(megabits 1 3 5001 20M)
+check "UDP gets 5 Mb within 10 % ($got)" within "$got" 4.5 5.5
+got=$(tcp_megabits 1 3 5001)
+check "TCP gets 5 Mb within 10 % ($got)" within "$got" 4.5 5.5
 check "others are not held back" within "$(megabits 1 3 5002 20M)" 18 21
 check "a second limit over the first is accepted" panectl "ratelimit(srcHost=$TB_SUBNET.1, dstHost=$TB_SUBNET.3) = 8Mb on rootShare."
 check "both count: the inner one" within "$(megabits 1 3 5001 20M)" 4.5 5.5

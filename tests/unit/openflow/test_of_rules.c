@@ -47,6 +47,7 @@ static void random_table(struct of_rules *r)
 		rule.match.ip4_src_mask = rnd(PACKETS);
 		rule.match.ip4_src = rnd(PACKETS) & rule.match.ip4_src_mask;
 		rule.instructions.goto_table = OF_TABLE_ALL;
+		rule.ends_ns = INT64_MAX;
 		rule.instructions.n_actions = 1;
 		rule.instructions.actions[0].port = rnd(6);
 		assert_int_equal(of_rules_add(r, &rule), 0);

@@ -1,0 +1,104 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Changes under traffic, over real Open vSwitch bridges in a ring: updates lose nothing, a cut link costs under a second,
+# reservations move or are suspended and their owners hear of it, a dead controller leaves no request for ever, and a deny
+# follows its host.
+set -u
+NETWORKS="4 4 ring OpenFlow13"
+. "$(dirname "$(readlink -f "$0")")/of_init.sh"
+
+addr() { echo "$TB_SUBNET.$1"; }
+link_port() { # of bridge $1 towards $2
+	awk -v a="${TB_PREFIX}s$1" -v b="${TB_PREFIX}s$2" '$1 == a && $3 == b { print $2 } $1 == b && $3 == a { print $4 }' "$TB_DIR/links" | head -1
+}
+cut_link() { # between $1 and $2: up or down
+	ovs-ofctl -O "$OF_PROTOCOL" mod-port "${TB_PREFIX}s$1" "$(link_port "$1" "$2")" "$3"
+}
+way_of() { # bridges with an entry that puts frames into the queue of request $1
+	entries | awk -v q="set_queue:$(($1 + 0))[, ]" '/^s[0-9]/ { s = $1 } $0 ~ q { print s }' | sort -u | tr '\n' ' '
+}
+goes() {
+	[ "$(way_of "$1")" = "$2" ]
+}
+heard() { # events of kind $1 about request $2
+	grep '"event":"'"$1"'"' "$dir/events" | grep -q '"id":'"$2"'[,}]'
+}
+listen() { # a session that stays, and hears events
+	python3 - "$dir/control.sock" >"$dir/events" 2>&1 <<'PY' &
+import socket, sys
+s = socket.socket(socket.AF_UNIX)
+s.connect(sys.argv[1])
+s.sendall(b"root.\nmode json.\n")
+while True:
+    got = s.recv(65536)
+    if not got:
+        break
+    sys.stdout.write(got.decode())
+    sys.stdout.flush()
+PY
+	listener=$!
+}
+lost() {
+	grep -oE '[0-9]+ packets transmitted, [0-9]+ received' "$dir/ping" | awk '{ print $1 - $4 }'
+}
+
+controller_start
+check "all pairs reach each other" all_pairs
+sleep 4
+listen
+
+host 1 ping -i 0.01 -c 900 -W1 "$(addr 3)" >"$dir/ping" &
+pinging=$!
+n=2
+for ((i = 0; i < 20; i++)); do # the pings' own circuit comes and goes
+	panectl "reserve(srcHost=$(addr 1), dstHost=$(addr 3)) = 1Gb on rootShare." >/dev/null
+	panectl "waypoint(srcHost=$(addr 2), dstHost=$(addr 4)) = {$(addr 1)} on rootShare." >/dev/null
+	sleep 0.1
+	panectl "cancel $((n - 1))." "cancel $n." >/dev/null
+	n=$((n + 2))
+	sleep 0.1
+done
+wait $pinging
+check "80 changes, 40 of its own way, lose no packet of a flow ($(lost) of 900)" [ "$(lost)" = 0 ]
+first=$((n - 1))
+
+check "a reservation is accepted" panectl "reserve(srcHost=$(addr 1), dstHost=$(addr 3)) = 6Gb on rootShare."
+check "it goes over s2" wait_for 10 goes $((first + 1)) "s1 s2 s3 "
+host 3 iperf3 -s -1 -p 5001 >/dev/null 2>&1 &
+sleep 0.3
+host 1 timeout 20 iperf3 -c "$(addr 3)" -p 5001 -t 6 -i 0.5 -J >"$dir/iperf" &
+flow=$!
+sleep 2
+cut_link 1 2 down
+check "cut, it goes over s4" wait_for 10 goes $((first + 1)) "s1 s3 s4 "
+wait $flow
+zeros=$(python3 -c 'import json, sys; print(sum(i["sum"]["bytes"] == 0 for i in json.load(open(sys.argv[1]))["intervals"]))' "$dir/iperf")
+check "TCP stands still for under a second ($zeros half seconds)" [ "$zeros" -le 1 ]
+cut_link 1 4 down
+check "without any way it is suspended, and its owner hears why" wait_for 10 heard suspended "$first"
+cut_link 1 4 up
+check "with one it is resumed" wait_for 10 heard resumed "$first"
+check "and in place" wait_for 10 goes $((first + 1)) "s1 s3 s4 "
+check "its flow passes" wait_for 10 reaches 1 3
+cut_link 1 2 up
+sleep 6
+check "it does not move back without need" goes $((first + 1)) "s1 s3 s4 "
+
+check "a deny is accepted" panectl "deny(srcHost=$(addr 2), dstHost=$(addr 3)) on rootShare to +25."
+check "and holds" wait_for 10 not reaches 2 3
+ip link set "${TB_PREFIX}h2-s" down
+ovs-vsctl del-port "${TB_PREFIX}h2-s" -- add-port "${TB_PREFIX}s4" "${TB_PREFIX}h2-s" -- set interface "${TB_PREFIX}h2-s" ofport_request=9
+ip link set "${TB_PREFIX}h2-s" up
+check "its host moves to another bridge" wait_for 15 reaches 2 1
+denies_at() {
+	[ "$(entries | awk -v e="nw_src=$(addr 2),nw_dst=$(addr 3) actions=drop" '/^s[0-9]/ { s = $1 } index($0, e) { print s }' | tr '\n' ' ')" = "$1" ]
+}
+check "the deny has moved with it" wait_for 10 denies_at "s4 "
+check "and holds" not reaches 2 3
+kill $listener
+controller_kill
+check "a dead controller's request ends by the switch's own timer" wait_for 100 reaches 2 3
+controller_start
+check "the controller is back" wait_for 10 panectl "ListRequests."
+sleep 5
+finish
