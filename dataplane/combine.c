@@ -6,12 +6,14 @@
 #include <string.h>
 
 #include "hft/parts.h"
+#include "layers.h"
 
 #define ENTRIES 2048 // power of two
 #define WAYS 2
 
 struct combine {
 	const struct names_node *nodes;
+	const struct layers *layers;
 	struct row_count *counts;
 	uint32_t next_flush;
 	struct combined nothing, large; // of packets that meet no row, or too many
@@ -24,7 +26,8 @@ struct met {
 	uint32_t row[CLS_CATEGORIES_MAX];
 };
 
-struct combine *combine_create(const struct names_node *nodes, struct row_count *counts, struct err *err)
+struct combine *combine_create(const struct names_node *nodes, const struct layers *layers, struct row_count *counts,
+			       struct err *err)
 {
 	struct combine *c = aligned_alloc(64, (sizeof(*c) + 63) / 64 * 64);
 
@@ -34,6 +37,7 @@ struct combine *combine_create(const struct names_node *nodes, struct row_count 
 	}
 	memset(c, 0, sizeof(*c));
 	c->nodes = nodes;
+	c->layers = layers;
 	c->counts = counts;
 	sched_set_seal(&c->nothing.set);
 	c->nothing.best_effort = true;
@@ -48,14 +52,14 @@ void combine_destroy(struct combine *c)
 // --- the rule
 
 // Only decides: the caller has left out nothing that matters.
-static bool is_denied(const struct combine *c, const struct cls *cls, const struct met *met)
+static bool is_denied(const struct combine *c, const struct met *met)
 {
 	for (uint32_t i = 0; i < met->n; i++) {
-		const struct cls_payload *deny = &cls_row(cls, met->row[i])->payload;
+		const struct cls_payload *deny = &layers_slot(c->layers, met->row[i])->payload;
 		bool spoken_for = deny->access != ACCESS_DENY;
 
 		for (uint32_t k = 0; k < met->n && !spoken_for; k++) {
-			const struct cls_payload *allow = &cls_row(cls, met->row[k])->payload;
+			const struct cls_payload *allow = &layers_slot(c->layers, met->row[k])->payload;
 
 			spoken_for = allow->access == ACCESS_ALLOW && names_below(c->nodes, allow->node, deny->node);
 		}
@@ -88,13 +92,13 @@ static void add_counter(struct combined *e, uint32_t counter)
 		e->counter[e->n_counters++] = counter;
 }
 
-static void work_out(const struct combine *c, const struct cls *cls, const struct met *met, struct combined *e)
+static void work_out(const struct combine *c, const struct met *met, struct combined *e)
 {
-	e->drop = is_denied(c, cls, met);
+	e->drop = is_denied(c, met);
 	e->n_counters = 0;
 	e->set = (struct sched_set){.node = SCHED_NODE_ROOT};
 	for (uint32_t i = 0; i < met->n; i++) {
-		const struct cls_payload *p = &cls_row(cls, met->row[i])->payload;
+		const struct cls_payload *p = &layers_slot(c->layers, met->row[i])->payload;
 
 		if (p->part == PART_RESERVE)
 			e->set.n_reservations = add_slot(e->set.reservation, e->set.n_reservations, p->meter);
@@ -177,15 +181,14 @@ static struct combined *victim(struct combined *set, uint64_t epoch)
 	return least;
 }
 
-static struct combined *large(struct combine *c, const struct cls *cls, const struct met *met)
+static struct combined *large(struct combine *c, const struct met *met)
 {
 	flush(c, &c->large);
-	work_out(c, cls, met, &c->large);
+	work_out(c, met, &c->large);
 	return &c->large;
 }
 
-struct combined *combine_get(struct combine *c, const struct cls *cls, uint64_t epoch, const uint32_t *rows,
-			     uint32_t n_categories)
+struct combined *combine_get(struct combine *c, uint64_t epoch, const uint32_t *rows, uint32_t n_categories)
 {
 	struct combined *set, *e;
 	struct met met;
@@ -199,13 +202,13 @@ struct combined *combine_get(struct combine *c, const struct cls *cls, uint64_t 
 			return &set[i];
 	}
 	if (met.n > COMBINE_ROWS_MAX)
-		return large(c, cls, &met);
+		return large(c, &met);
 	e = victim(set, epoch);
 	flush(c, e);
 	e->epoch = epoch;
 	e->n_rows = met.n;
 	memcpy(e->row, met.row, met.n * sizeof(met.row[0]));
-	work_out(c, cls, &met, e);
+	work_out(c, &met, e);
 	return e;
 }
 

@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "cls.h"
+#include "cls_row.h"
 #include "hft/err.h"
 #include "names.h"
 #include "sched_set.h"
@@ -37,15 +37,17 @@ struct combined {
 };
 
 struct combine;
+struct layers;
 
-// nodes: names_nodes; counts: by counter slot, NULL: nothing is counted; both borrowed. NULL with err: -ENOMEM.
-struct combine *combine_create(const struct names_node *nodes, struct row_count *counts, struct err *err);
+// nodes: names_nodes; layers: whose rows they are; counts: by counter slot, NULL: nothing is counted; all borrowed.
+// NULL with err: -ENOMEM.
+struct combine *combine_create(const struct names_node *nodes, const struct layers *layers, struct row_count *counts,
+			       struct err *err);
 void combine_destroy(struct combine *c); // accepts NULL
 
-// rows: a packet's results of cls_run. epoch: not 0; changes when slots may stand for other rows. The answer is valid
-// until the next call.
-struct combined *combine_get(struct combine *c, const struct cls *cls, uint64_t epoch, const uint32_t *rows,
-			     uint32_t n_categories);
+// rows: a packet's results of layers_run. epoch: not 0; changes when slots may stand for other rows. The answer is
+// valid until the next call.
+struct combined *combine_get(struct combine *c, uint64_t epoch, const uint32_t *rows, uint32_t n_categories);
 // The same arguments are about to be asked for.
 void combine_prefetch(const struct combine *c, const uint32_t *rows, uint32_t n_categories);
 static inline void combine_count(struct combined *answer, uint32_t n_packets, uint64_t n_bytes)

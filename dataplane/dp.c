@@ -19,6 +19,7 @@
 #include "dp_filter.h"
 #include "dp_log.h"
 #include "dp_priv.h"
+#include "names.h"
 #include "sched.h"
 
 #define WORKER_LCORE 1
@@ -36,7 +37,7 @@ static int eal_up(struct dp *dp, struct err *err)
 
 static void eal_down(struct dp *dp)
 {
-	if (dp->eal)
+	if (dp->eal && !dp->left)
 		rte_eal_cleanup();
 }
 
@@ -129,8 +130,7 @@ static int policy_up(struct dp *dp, struct err *err)
 {
 	size_t size = rte_rcu_qsbr_get_memsize(1);
 
-	STAILQ_INIT(&dp->slot.retired);
-	dp->slot.rcu = rte_zmalloc("pane_rcu", size, RTE_CACHE_LINE_SIZE);
+	snapshot_slot_init(&dp->slot, rte_zmalloc("pane_rcu", size, RTE_CACHE_LINE_SIZE));
 	if (dp->slot.rcu == NULL || rte_rcu_qsbr_init(dp->slot.rcu, 1) != 0)
 		return err_set(err, ENOMEM, "no memory for the RCU variable");
 	dp->table = table_create(err);
@@ -145,7 +145,9 @@ static void policy_down(struct dp *dp)
 	if (dp->slot.rcu == NULL)
 		return;
 	snapshot_slot_fini(&dp->slot);
-	dp_policy_destroy(dp->policy);
+	dp->left = !dp_policy_destroy(dp->policy, false);
+	if (dp->left)
+		dp_notice("a layer of the classifier is being built: its memory is left to the end of the process");
 	table_destroy(dp->table);
 	rte_free(dp->slot.rcu);
 }
@@ -188,6 +190,7 @@ static int worker_up(struct dp *dp, struct err *err)
 		.limits = dp->limits,
 		.log = dp->log,
 		.nodes = names_nodes(dp_policy_names(dp->policy)),
+		.layers = dp_policy_layers(dp->policy),
 		.slot = &dp->slot,
 		.qsbr_id = WORKER_QSBR_ID,
 		.poll_always = dp->conf->poll_always,

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The main lcore's loop. Whatever is due at an instant comes first, then the controller, then what can wait.
+#include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
@@ -12,6 +13,7 @@
 #define NS_PER_MS INT64_C(1000000)
 #define PORTS_NS (100 * NS_PER_MS)
 #define ADOPTION_POLL_NS 20000 // while commits wait for the worker
+#define BUILDING_POLL_NS NS_PER_MS
 #define ADOPTION_LATE_NS (100 * NS_PER_MS)
 #define REAP_STUCK_NS (1000 * NS_PER_MS)
 
@@ -21,6 +23,7 @@ struct loop {
 	int64_t awaited_ns;         // since when a commit waits for the worker
 	uint32_t awaited_gen;
 	bool late_logged, waiting; // waiting: for the first policy
+	bool building;             // a commit waits for the classifier
 };
 
 static int64_t clock_ns(clockid_t id)
@@ -74,15 +77,19 @@ void dp_loop_ports(struct dp *dp)
 
 // --- policy
 
+// Commits that wait for the classifier are tried again before the controller is listened to.
 static void serve_link(struct loop *l, const struct pollfd fds[LINK_POLLFDS], int64_t now_ns)
 {
 	struct dp *dp = l->dp;
 	struct err err;
 	uint32_t gen;
 
-	if (link_turn(dp->link, fds, now_ns) == 0)
+	if (!l->building && link_turn(dp->link, fds, now_ns) == 0)
 		return;
 	gen = dp_policy_commit(dp->policy, now_ns, &err);
+	l->building = gen == 0 && err.code == EAGAIN;
+	if (l->building)
+		return;
 	if (gen == 0) {
 		table_undo(dp->table);
 		link_failed(dp->link, err.msg);
@@ -139,9 +146,11 @@ static int64_t quiet_ns(const struct loop *l, int64_t now_ns, int64_t mono_ns)
 
 	if (next_ns != INT64_MAX)
 		quiet = min_ns(quiet, next_ns - now_ns);
-	if (l->waiting)
+	if (l->waiting && !l->building)
 		quiet = min_ns(quiet, l->start_ns + l->dp->conf->policy_wait_ms * NS_PER_MS - mono_ns);
-	if (link_awaits_gen(l->dp->link) != 0)
+	if (l->building)
+		quiet = min_ns(quiet, BUILDING_POLL_NS);
+	else if (link_awaits_gen(l->dp->link) != 0)
 		quiet = min_ns(quiet, l->late_logged ? NS_PER_MS : ADOPTION_POLL_NS);
 	return quiet < 0 ? 0 : quiet;
 }
@@ -151,17 +160,20 @@ static void turn(struct loop *l)
 	int64_t now_ns = clock_ns(CLOCK_REALTIME), mono_ns = clock_ns(CLOCK_MONOTONIC);
 	int64_t quiet = quiet_ns(l, now_ns, mono_ns);
 	struct timespec ts = {.tv_sec = quiet / 1000000000, .tv_nsec = quiet % 1000000000};
-	struct pollfd fds[LINK_POLLFDS];
+	struct pollfd fds[LINK_POLLFDS + 1];
 
 	link_poll(l->dp->link, fds);
-	if (ppoll(fds, LINK_POLLFDS, &ts, NULL) < 0)
+	for (int i = 0; i < LINK_POLLFDS && l->building; i++)
+		fds[i].fd = -1; // not heard meanwhile
+	fds[LINK_POLLFDS] = (struct pollfd){.fd = dp_policy_fd(l->dp->policy), .events = POLLIN};
+	if (ppoll(fds, LINK_POLLFDS + 1, &ts, NULL) < 0)
 		memset(fds, 0, sizeof(fds)); // a signal
 	now_ns = clock_ns(CLOCK_REALTIME);
 	mono_ns = clock_ns(CLOCK_MONOTONIC);
 	dp_policy_turn(l->dp->policy, now_ns);
 	serve_link(l, fds, now_ns);
 	follow_worker(l, mono_ns);
-	if (l->waiting && mono_ns >= l->start_ns + l->dp->conf->policy_wait_ms * NS_PER_MS)
+	if (l->waiting && !l->building && mono_ns >= l->start_ns + l->dp->conf->policy_wait_ms * NS_PER_MS)
 		end_waiting(l, now_ns);
 	snapshot_reap(&l->dp->slot);
 	if (mono_ns >= l->ports_ns) {

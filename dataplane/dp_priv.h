@@ -35,6 +35,7 @@ struct dp {
 	struct dp_policy *policy;
 	struct worker *worker;
 	bool launched; // the worker runs
+	bool left;     // a builder uses the EAL's memory still
 	struct link *link;
 	struct dp_tell *tell;
 };

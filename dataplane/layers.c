@@ -13,8 +13,6 @@
 
 #include "layers_priv.h"
 
-#define BATCH_ARRAY_ROWS 1024 // a batch of more gets a layer of its own
-
 int slot_list_add(struct slot_list *list, uint32_t slot)
 {
 	if (list->n == list->cap) {
@@ -49,6 +47,7 @@ struct layers *layers_create(const struct layers_conf *conf, struct err *err)
 	l->kernel = row_kernel_choose(conf->simd_max_bits);
 	l->retired_end = &l->retired;
 	l->n_fresh = 1;
+	l->epoch = 1;
 	l->slots.cap = (uint32_t)cap;
 	l->slots.slot = aligned_alloc(_Alignof(struct cls_slot), cap * sizeof(*l->slots.slot));
 	l->slots.box = malloc(cap * sizeof(*l->slots.box)); // touched as far as it is used
@@ -102,6 +101,21 @@ void layers_destroy(struct layers *l)
 	free(l->slots.mortal);
 	free(l->free_slot);
 	free(l);
+}
+
+bool layers_can_stop(struct layers *l)
+{
+	for (int i = 0; i < N_BUILDERS; i++) {
+		struct builder *b = &l->builder[i];
+
+		atomic_store_explicit(&b->stop, true, memory_order_release);
+		sem_post(&b->wake);
+	}
+	for (int i = 0; i < N_BUILDERS; i++) {
+		if (atomic_load_explicit(&l->builder[i].state, memory_order_acquire) == BUILD_ASKED)
+			return false;
+	}
+	return true;
 }
 
 // --- slots
@@ -218,6 +232,11 @@ static uint32_t room_in_arrays(const struct layers *l)
 	return room;
 }
 
+uint32_t layers_room(const struct layers *l)
+{
+	return room_in_arrays(l) + (LAYERS_ARRAYS_MAX - l->n_arrays) * ROW_ARRAY_MAX;
+}
+
 int layers_batch_prepare(struct layers_batch *b, struct err *err)
 {
 	struct layers *l = b->l;
@@ -228,8 +247,8 @@ int layers_batch_prepare(struct layers_batch *b, struct err *err)
 		b->failed = false; // asked again, it is tried again
 		return err_set(err, b->err.code, "%s", b->err.msg);
 	}
-	if (b->builder == NULL && b->add.n - b->n_cancelled <= BATCH_ARRAY_ROWS) {
-		if (room_in_arrays(l) + (LAYERS_ARRAYS_MAX - l->n_arrays) * ROW_ARRAY_MAX >= b->add.n - b->n_cancelled)
+	if (b->builder == NULL && b->add.n - b->n_cancelled <= LAYERS_ARRAY_ROWS) {
+		if (layers_room(l) >= b->add.n - b->n_cancelled)
 			return 0;
 		l->stats.refused++;
 		return -EAGAIN;

@@ -26,6 +26,7 @@
 #define LAYERS_MAX 6
 #define LAYERS_SLOTS (1u << 19)
 #define LAYERS_ERR_MAX 160
+#define LAYERS_ARRAY_ROWS 1024 // a batch of more gets a layer of its own
 
 struct rte_rcu_qsbr;
 struct layers;
@@ -42,7 +43,7 @@ struct layers_conf {
 // What a reader looks rows up in; a value, valid until the grace period after the next view is published.
 struct layers_view {
 	uint64_t gen;
-	uint64_t epoch;        // changes when slots may have been given to other rows: forget what was kept by slot
+	uint64_t epoch; // not 0; changes when slots may have been given to other rows: forget what was kept by slot
 	uint32_t n_categories; // results of a packet: 0, 1 or a multiple of four
 	bool any_dead;         // rows in layers may be dead
 	uint8_t n_arrays, n_layers;
@@ -66,6 +67,8 @@ struct layers_stats {
 
 // NULL with err: -ENOMEM.
 struct layers *layers_create(const struct layers_conf *conf, struct err *err);
+// Tells the builders to stop. Whether none is busy: then layers_destroy does not wait. A build cannot be cut short.
+bool layers_can_stop(struct layers *l);
 // No reader runs any more. Accepts NULL.
 void layers_destroy(struct layers *l);
 
@@ -82,6 +85,8 @@ void layers_batch_cancel(struct layers_batch *b, uint32_t slot);
 // Gets everything ready that takes long, so that layers_commit will not. 0: ready. -EAGAIN: being built, or no room at
 // the moment; poll and ask again. -ENOMEM, -E2BIG with err: it cannot be, now.
 int layers_batch_prepare(struct layers_batch *b, struct err *err);
+// How many rows batches without a layer of their own may add at the moment.
+uint32_t layers_room(const struct layers *l);
 // The batch becomes generation view->gen, and is destroyed; publish the view. As layers_batch_prepare if it is not
 // ready; nothing has changed then.
 int layers_commit(struct layers *l, struct layers_batch *b, struct layers_view *view, struct err *err);

@@ -319,6 +319,15 @@ const struct proto_meter *table_meter(const struct table *t, uint64_t id)
 	return e->kind != ENTRY_FREE && e->value.kind != ENTRY_FREE ? &e->value.meter : NULL;
 }
 
+void table_drop(struct table *t, uint64_t key)
+{
+	assert(t->n_undo == 0);
+	if (table_row(t, key) == NULL)
+		return;
+	free(row_out(t, key));
+	t->expired++;
+}
+
 uint32_t table_expire(struct table *t, int64_t now_ns, void (*fn)(void *ctx, uint64_t key, const struct part_row *row),
 		      void *ctx)
 {

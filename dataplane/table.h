@@ -58,6 +58,8 @@ const struct part_row *table_row(const struct table *t, uint64_t key);
 const struct proto_node *table_node(const struct table *t, uint32_t number);
 const struct proto_meter *table_meter(const struct table *t, uint64_t id);
 
+// Takes out a row that is over, if it is there. Only without unsettled commits.
+void table_drop(struct table *t, uint64_t key);
 // Drops rows whose end is at or before now_ns. Only without unsettled commits. Returns how many. fn (may be NULL) is
 // told each before.
 uint32_t table_expire(struct table *t, int64_t now_ns, void (*fn)(void *ctx, uint64_t key, const struct part_row *row),

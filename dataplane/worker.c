@@ -18,9 +18,9 @@
 #include <rte_random.h>
 #include <rte_rcu_qsbr.h>
 
-#include "cls.h"
 #include "combine.h"
 #include "fdb.h"
+#include "layers.h"
 #include "pkt.h"
 #include "sched.h"
 #include "sched_log.h"
@@ -68,6 +68,7 @@ struct worker {
 	struct rte_mempool *pool;
 	struct sched_limits *limits;
 	struct sched_log *log;
+	struct layers_reader *reader;
 	struct combine *combine;
 	struct row_count *counts; // by counter slot; written through combine
 	struct snapshot_slot *slot;
@@ -88,21 +89,22 @@ static int memory_up(struct worker *w, const struct worker_conf *conf, struct er
 	uint64_t ageing = conf->mac_ageing_s * conf->tsc_hz >> w->tick_shift;
 
 	w->fdb = fdb_create(FDB_ENTRIES, (uint32_t)RTE_MIN(ageing, UINT32_MAX), rte_rand(), err);
-	if (w->fdb == NULL)
-		return -err->code;
-	w->sights = sights_create((uint32_t)RTE_MIN(ageing / 4, UINT32_MAX), err);
+	if (w->fdb != NULL)
+		w->sights = sights_create((uint32_t)RTE_MIN(ageing / 4, UINT32_MAX), err);
 	if (w->sights == NULL)
 		return -err->code;
 	w->counts = calloc(NAMES_COUNTERS_MAX, sizeof(*w->counts));
-	if (w->counts == NULL)
-		return err_set(err, ENOMEM, "worker: no memory for counters");
-	w->combine = combine_create(conf->nodes, w->counts, err);
+	w->reader = layers_reader_create(conf->layers);
+	if (w->counts == NULL || w->reader == NULL)
+		return err_set(err, ENOMEM, "worker: no memory for lookups and counters");
+	w->combine = combine_create(conf->nodes, conf->layers, w->counts, err);
 	return w->combine == NULL ? -err->code : 0;
 }
 
 static void memory_down(struct worker *w)
 {
 	combine_destroy(w->combine);
+	layers_reader_destroy(w->reader);
 	free(w->counts);
 	sights_destroy(w->sights);
 	fdb_destroy(w->fdb);
@@ -375,17 +377,11 @@ static void forward(struct worker *w, struct port *in, struct rte_mbuf *m, const
 		output(&w->port[dst], m, pkt, answer, now_tsc);
 }
 
-static void discard(struct port *in, struct rte_mbuf **m, uint16_t n)
-{
-	counters_add(&in->counters, COUNTER_rx_down, n);
-	rte_pktmbuf_free_bulk(m, n);
-}
-
 static uint16_t receive(struct worker *w, struct port *in, const struct snapshot *s, uint64_t now_tsc)
 {
 	struct rte_mbuf *m[PKT_BURST];
 	struct pkt pkt[PKT_BURST];
-	uint32_t met[PKT_BURST * CLS_CATEGORIES_MAX], n_categories = cls_n_results(s->cls);
+	uint32_t met[PKT_BURST * CLS_CATEGORIES_MAX], n_categories = s->view.n_categories;
 	uint16_t n = rte_eth_rx_burst(in->port_id, 0, m, PKT_BURST);
 
 	if (n == 0)
@@ -394,7 +390,8 @@ static uint16_t receive(struct worker *w, struct port *in, const struct snapshot
 	counters_add(&in->counters, COUNTER_rx_bytes, bytes_of(m, n));
 	phase_end(w, WORKER_RX);
 	if (unlikely(!in->up)) {
-		discard(in, m, n);
+		counters_add(&in->counters, COUNTER_rx_down, n);
+		rte_pktmbuf_free_bulk(m, n);
 		return n;
 	}
 	for (uint16_t i = 0; i < n && i < PREFETCH_AHEAD; i++)
@@ -409,13 +406,13 @@ static uint16_t receive(struct worker *w, struct port *in, const struct snapshot
 	}
 	sights_note_burst(w->sights, pkt, n, (uint16_t)(in - w->port), w->tick);
 	phase_end(w, WORKER_PARSE);
-	cls_run(s->cls, pkt, n, met);
+	layers_run(&s->view, w->reader, pkt, n, met);
 	for (uint16_t i = 0; i < n && n_categories > 0; i++)
 		combine_prefetch(w->combine, &met[i * n_categories], n_categories);
 	phase_end(w, WORKER_CLASSIFY);
 	for (uint16_t i = 0; i < n; i++)
 		forward(w, in, m[i], &pkt[i],
-			combine_get(w->combine, s->cls, s->gen, &met[i * n_categories], n_categories), now_tsc);
+			combine_get(w->combine, s->view.epoch, &met[i * n_categories], n_categories), now_tsc);
 	phase_end(w, WORKER_ACT);
 	w->timing.n_packets += n;
 	return n;

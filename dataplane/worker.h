@@ -15,6 +15,7 @@
 struct rte_mempool;
 struct sched;
 struct sched_limits;
+struct layers;
 struct names_node;
 struct row_count;
 struct sight;
@@ -37,6 +38,7 @@ struct worker_conf {
 	struct sched_limits *limits;    // shared by the ports' schedulers; borrowed
 	struct sched_log *log;          // of changes for the schedulers, read as reader 0; borrowed
 	const struct names_node *nodes; // by slot; borrowed
+	const struct layers *layers;    // whose views are published; borrowed
 	struct snapshot_slot *slot;     // borrowed; slot->rcu has room for qsbr_id
 	unsigned int qsbr_id;           // of this worker in slot->rcu
 	bool poll_always;               // never sleep

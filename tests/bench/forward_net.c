@@ -7,31 +7,38 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <rte_cycles.h>
 #include <rte_launch.h>
 
 #include "bench.h"
 #include "dataplane/dp_priv.h"
+#include "dataplane/layers.h"
+#include "dataplane/names.h"
+#include "hft/parts.h"
 
 struct forward_net {
 	struct dp dp;
 	char worker_task[64]; // in /proc
 };
 
+static void keep_house(struct layers *layers)
+{
+	layers_poll(layers, (int64_t)bench_now_ns());
+	usleep(100);
+}
+
 // One category, rank by place: the first rule that covers a packet is the one that is found.
 static int publish(struct forward_net *net, const struct rules *rules, uint32_t deny_every, struct err *err)
 {
-	struct cls_row *rows = calloc(rules->n + 1, sizeof(*rows));
-	struct snapshot *s = calloc(1, sizeof(*s));
+	struct layers *layers = dp_policy_layers(net->dp.policy);
+	struct layers_batch *b = layers_batch_create(layers);
+	struct layers_view view;
+	int rc = b == NULL || snapshot_reserve(&net->dp.slot) < 0 ? err_set(err, ENOMEM, "no memory for rules") : 0;
 
-	if (rows == NULL || s == NULL) {
-		free(rows);
-		free(s);
-		return err_set(err, ENOMEM, "no memory for %u rules", rules->n);
-	}
-	for (uint32_t i = 0; i < rules->n; i++)
-		rows[i] = (struct cls_row){
+	for (uint32_t i = 0; i < rules->n && rc == 0; i++) {
+		struct cls_row row = {
 			.box = rule_box(&rules->rule[i]),
 			.rank = rules->n - i,
 			.meter_category = CLS_NO_CATEGORY,
@@ -41,14 +48,21 @@ static int publish(struct forward_net *net, const struct rules *rules, uint32_t 
 				    .part = PART_ACCESS,
 				    .access = deny_every != 0 && i % deny_every == 0 ? ACCESS_DENY : ACCESS_ALLOW},
 		};
-	s->gen = UINT32_MAX;
-	s->cls = cls_build(rows, rules->n, s->gen, 512, err);
-	free(rows);
-	if (s->cls == NULL) {
-		snapshot_destroy(s);
-		return -err->code;
+
+		rc = layers_batch_add(b, &row, err) == CLS_NO_ROW ? -err->code : 0;
 	}
-	snapshot_publish(&net->dp.slot, s);
+	while (rc == 0 && (rc = layers_commit(layers, b, &view, err)) == -EAGAIN) {
+		rc = 0;
+		keep_house(layers);
+	}
+	while (rc == 0 && layers_merge_all(layers))
+		keep_house(layers);
+	if (rc < 0) {
+		layers_batch_destroy(b);
+		return rc;
+	}
+	layers_view(layers, &view);
+	snapshot_publish(&net->dp.slot, 1, &view);
 	return 0;
 }
 

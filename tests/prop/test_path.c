@@ -114,45 +114,86 @@ static struct sched_set set_of(const struct action *a)
 	return set;
 }
 
+// A classifier for each SIMD width, the rows of policy after policy in it.
+static struct width {
+	struct layers *layers;
+	struct layers_reader *reader;
+	struct combine *combine;
+	uint32_t row[ROWS_MAX], n_rows;
+} widths[4];
+
+static void widths_open(void)
+{
+	static const uint32_t simd[] = {0, 128, 256, 512};
+	struct err err;
+
+	for (int i = 0; i < 4; i++) {
+		struct layers_conf conf = {.rcu = net.slot.rcu, .simd_max_bits = simd[i], .max_slots = 4096};
+
+		widths[i].layers = layers_create(&conf, &err);
+		net_check(widths[i].layers != NULL, err.msg);
+		widths[i].reader = layers_reader_create(widths[i].layers);
+		widths[i].combine = combine_create(names_nodes(net.names), widths[i].layers, NULL, &err);
+		assert_true(widths[i].reader != NULL && widths[i].combine != NULL);
+	}
+}
+
+static void widths_close(void)
+{
+	for (int i = 0; i < 4; i++) {
+		combine_destroy(widths[i].combine);
+		layers_reader_destroy(widths[i].reader);
+		layers_destroy(widths[i].layers);
+	}
+}
+
+static struct layers_view take_rows(struct width *w, const struct policy *p)
+{
+	struct layers_batch *b = layers_batch_create(w->layers);
+	struct layers_view view;
+	struct err err;
+	int rc;
+
+	for (uint32_t i = 0; i < w->n_rows; i++)
+		layers_batch_del(b, w->row[i], &err);
+	for (uint32_t i = 0; i < p->n_rows; i++) {
+		struct cls_row row;
+
+		net_check(cls_fill(&p->rows[i], net.slots, net.names, &row, &err) == 0, err.msg);
+		w->row[i] = layers_batch_add(b, &row, &err);
+		net_check(w->row[i] != CLS_NO_ROW, err.msg);
+	}
+	w->n_rows = p->n_rows;
+	while ((rc = layers_commit(w->layers, b, &view, &err)) == -EAGAIN) {
+		layers_poll(w->layers, ++net.poll_ns);
+		usleep(20);
+	}
+	net_check(rc == 0, err.msg);
+	return view;
+}
+
 // What the rows that the classifier finds come to, for every SIMD width.
 static void classifier_agrees(const struct policy *p, const struct pkt *pkts, uint32_t n)
 {
-	static const uint32_t simd[] = {0, 128, 256, 512};
-	const struct part_row *rows[ROWS_MAX];
 	uint32_t met[PKT_BURST * CLS_CATEGORIES_MAX];
 
-	for (uint32_t i = 0; i < p->n_rows; i++)
-		rows[i] = &p->rows[i];
 	for (int w = 0; w < 4; w++) {
-		struct snapshot_input in = {.rows = rows,
-					    .n_rows = p->n_rows,
-					    .gen = net_next_gen++,
-					    .simd_max_bits = simd[w],
-					    .slots = net.slots,
-					    .names = net.names};
-		struct err err;
-		struct snapshot *s = snapshot_build(&in, &err);
-		struct combine *combine = combine_create(names_nodes(net.names), NULL, &err);
-		uint32_t n_categories;
+		struct layers_view view = take_rows(&widths[w], p);
 
-		net_check(s != NULL && combine != NULL, err.msg);
-		n_categories = cls_n_results(s->cls);
 		for (uint32_t at = 0; at < n; at += PKT_BURST) {
 			uint32_t burst = RTE_MIN((uint32_t)PKT_BURST, n - at);
 
-			cls_run(s->cls, pkts + at, burst, met);
+			layers_run(&view, widths[w].reader, pkts + at, burst, met);
 			for (uint32_t i = 0; i < burst; i++) {
 				struct action want = eval_frame(p, &pkts[at + i]);
 				struct sched_set set = set_of(&want);
-				const struct combined *got =
-					combine_get(combine, s->cls, s->gen, &met[i * n_categories], n_categories);
+				const struct combined *got = combine_get(
+					widths[w].combine, view.epoch, &met[i * view.n_categories], view.n_categories);
 
 				assert_int_equal(got->drop, want.access == ACCESS_DENY);
 				assert_true(sched_set_equal(&got->set, &set));
 			}
 		}
-		combine_destroy(combine);
-		snapshot_destroy(s);
 	}
 }
 
@@ -218,6 +259,7 @@ static void worker_does_what_the_tree_says(void **state)
 
 	print_message("seeds %llu and up, %ld rounds\n", (unsigned long long)seed, rounds);
 	net_open(&net, 2, NET_HZ, 0, 63);
+	widths_open();
 	for (long i = 0; i < rounds; i++) {
 		struct rnd r = rnd_seed(seed + (uint64_t)i);
 
@@ -227,6 +269,7 @@ static void worker_does_what_the_tree_says(void **state)
 	failing_seed = 0;
 	assert_true(net_counter(&net, 0, COUNTER_denied) > 0 && net_counter(&net, 1, COUNTER_tx_packets) > 0);
 	net_expect_all_accounted_for(&net);
+	widths_close();
 	net_close(&net);
 }
 

@@ -8,17 +8,20 @@
 
 #include <cmocka.h>
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <rte_malloc.h>
 #include <rte_mbuf.h>
 #include <rte_rcu_qsbr.h>
 #include <rte_ring.h>
 
-#include "dataplane/cls.h"
+#include "dataplane/cls_fill.h"
 #include "dataplane/combine.h"
+#include "dataplane/layers.h"
 #include "dataplane/names.h"
 #include "dataplane/sched.h"
 #include "dataplane/snapshot.h"
@@ -32,6 +35,7 @@
 #define NET_MTU 1500
 #define NET_HZ UINT64_C(1000000000)
 #define NET_AGEING_S 300
+#define NET_ROWS_MAX 64
 
 struct net {
 	struct worker *w;
@@ -45,7 +49,9 @@ struct net {
 	struct names *names;
 	struct rte_mempool *pool, *copies;
 	struct snapshot_slot slot;
-	struct snapshot *snapshot; // live
+	struct layers *layers;
+	uint32_t row[NET_ROWS_MAX], n_rows; // slots of those published
+	int64_t poll_ns;
 	uint64_t now_tsc;
 };
 
@@ -82,35 +88,48 @@ static inline struct part_row net_meter_row(const struct box *box, uint64_t id, 
 				 .meter_category = 0};
 }
 
-// meters are those the rows name; their nodes are in net->names. The old snapshot is freed: the worker must have had a
-// turn. Meters stay until net_forget_meters.
+// Until there is room and what must be built is.
+static inline void net_commit(struct net *net, struct layers_batch *b)
+{
+	struct layers_view view;
+	struct err err = {0};
+	int rc;
+
+	while ((rc = layers_commit(net->layers, b, &view, &err)) == -EAGAIN) {
+		layers_poll(net->layers, ++net->poll_ns);
+		usleep(20);
+	}
+	net_check(rc == 0, err.msg);
+	net_check(snapshot_reserve(&net->slot) == 0, "no memory");
+	snapshot_publish(&net->slot, net_next_gen++, &view);
+	snapshot_reap(&net->slot);
+}
+
+// meters are those the rows name; their nodes are in net->names. They take the place of the rows before. Meters stay
+// until net_forget_meters.
 static inline void net_publish(struct net *net, const struct part_row *rows, uint32_t n_rows,
 			       const struct net_meter *meters, uint32_t n_meters)
 {
-	const struct part_row **ptr = calloc(n_rows + 1, sizeof(*ptr));
-	struct snapshot_input in = {.rows = ptr,
-				    .n_rows = n_rows,
-				    .gen = net_next_gen++,
-				    .simd_max_bits = 512,
-				    .slots = net->slots,
-				    .names = net->names};
-	struct snapshot *s, *old = net->snapshot;
+	struct layers_batch *b = layers_batch_create(net->layers);
+	struct cls_row row;
 	struct err err = {0};
 
-	for (uint32_t i = 0; i < n_rows; i++)
-		ptr[i] = &rows[i];
+	assert_true(n_rows <= NET_ROWS_MAX);
 	for (uint32_t i = 0; i < n_rows; i++)
 		net_check(names_counter_take(net->names, rows[i].id, &err) >= 0, err.msg);
 	for (uint32_t i = 0; i < n_meters; i++)
 		net_check(sched_slots_meter_set(net->slots, meters[i].id, meters[i].is_limit, meters[i].rate_bps,
 						&err) >= 0,
 			  err.msg);
-	s = snapshot_build(&in, &err);
-	net_check(s != NULL, err.msg);
-	atomic_store(&net->slot.live, s);
-	net->snapshot = s;
-	snapshot_destroy(old);
-	free(ptr);
+	for (uint32_t i = 0; i < net->n_rows; i++)
+		net_check(layers_batch_del(b, net->row[i], &err) == 0, err.msg);
+	for (uint32_t i = 0; i < n_rows; i++) {
+		net_check(cls_fill(&rows[i], net->slots, net->names, &row, &err) == 0, err.msg);
+		net->row[i] = layers_batch_add(b, &row, &err);
+		net_check(net->row[i] != CLS_NO_ROW, err.msg);
+	}
+	net->n_rows = n_rows;
+	net_commit(net, b);
 }
 
 // The live snapshot names none of them.
@@ -128,6 +147,7 @@ static inline void net_open_on(struct net *net, uint16_t n_ports, const char *co
 			       uint64_t rate_bps, unsigned int n_copies)
 {
 	struct worker_conf conf = {.n_ports = n_ports, .mac_ageing_s = NET_AGEING_S, .tsc_hz = tsc_hz};
+	struct layers_conf layers_conf = {.simd_max_bits = 512, .max_slots = 4096};
 	struct err err = {0};
 
 	memset(net, 0, sizeof(*net));
@@ -138,7 +158,10 @@ static inline void net_open_on(struct net *net, uint16_t n_ports, const char *co
 	net->slot.rcu = rte_zmalloc(NULL, rte_rcu_qsbr_get_memsize(1), RTE_CACHE_LINE_SIZE);
 	assert_true(net->pool != NULL && net->copies != NULL && net->slot.rcu != NULL);
 	rte_rcu_qsbr_init(net->slot.rcu, 1);
-	STAILQ_INIT(&net->slot.retired);
+	snapshot_slot_init(&net->slot, net->slot.rcu);
+	layers_conf.rcu = net->slot.rcu;
+	net->layers = layers_create(&layers_conf, &err);
+	net_check(net->layers != NULL, err.msg);
 	net->log = sched_log_create(1, &err);
 	net_check(net->log != NULL, err.msg);
 	net->slots = sched_slots_create(net->log, &err);
@@ -175,6 +198,7 @@ static inline void net_open_on(struct net *net, uint16_t n_ports, const char *co
 	conf.limits = net->limits;
 	conf.log = net->log;
 	conf.nodes = names_nodes(net->names);
+	conf.layers = net->layers;
 	conf.slot = &net->slot;
 	net->w = worker_create(&conf, &err);
 	net_check(net->w != NULL, err.msg);
@@ -208,7 +232,8 @@ static inline void net_close(struct net *net)
 		rte_ring_free(net->tx[i]);
 	}
 	sched_limits_destroy(net->limits);
-	snapshot_destroy(net->snapshot);
+	snapshot_slot_fini(&net->slot);
+	layers_destroy(net->layers);
 	sched_slots_destroy(net->slots);
 	names_destroy(net->names);
 	sched_log_destroy(net->log);

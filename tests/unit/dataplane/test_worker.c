@@ -157,7 +157,7 @@ static void unfit_frames_are_dropped_each_in_its_counter(void **state)
 static void nothing_is_received_without_a_snapshot(void **state)
 {
 	struct frame f = udp(H2, H1, IP(1), IP(2), 10);
-	struct snapshot *s = net.snapshot;
+	struct snapshot *s = atomic_load(&net.slot.live);
 
 	atomic_store(&net.slot.live, NULL);
 	send_from(0, &f);
@@ -355,7 +355,8 @@ static void random_frames_crash_nothing(void **state)
 
 static void senseless_configurations_are_refused(void **state)
 {
-	struct worker_conf conf = {.n_ports = 0, .tsc_hz = NET_HZ, .mac_ageing_s = 1, .slot = &net.slot};
+	struct worker_conf conf = {
+		.n_ports = 0, .tsc_hz = NET_HZ, .mac_ageing_s = 1, .slot = &net.slot, .layers = net.layers};
 	struct err err;
 
 	assert_null(worker_create(&conf, &err));

@@ -338,10 +338,33 @@ static void a_port_that_goes_down_is_told(void **state)
 	assert_int_equal(msg.port.up, 1);
 }
 
-static void it_stops_within_a_second(void **state)
+// Rows that take a classifier seconds to build.
+static void add_hard_rows(uint32_t n)
 {
-	int64_t before = clock_ns();
+	struct gen g = gen_init("hard rows");
 
+	for (uint32_t i = 0; i < n; i++) {
+		struct part_row row = gen_simple_row(0x0c000000 + i, 1000 + i, ACCESS_DENY, 0, INT64_MAX);
+
+		row.box.src = match_ip4_prefix((uint32_t)gen_u64(&g), 8 + (unsigned int)gen_below(&g, 25));
+		row.box.dst = match_ip4_prefix((uint32_t)gen_u64(&g), 8 + (unsigned int)gen_below(&g, 25));
+		row.box.f[MATCH_DST_PORT].lo = gen_below(&g, 1000);
+		row.box.f[MATCH_DST_PORT].hi = 1000 + gen_below(&g, 60000);
+		row.box.kinds = MATCH_IP4PORTS;
+		row.box.f[MATCH_PROTO] = (struct span){6, 6};
+		assert_true(box_normalize(&row.box));
+		add(&row);
+	}
+}
+
+static void it_stops_within_a_second_also_while_a_classifier_is_built(void **state)
+{
+	int64_t before;
+
+	add_hard_rows(20000);
+	send_commit();
+	usleep(1000000);
+	before = clock_ns();
 	stop = true;
 	assert_int_equal(pthread_join(thread, NULL), 0);
 	printf("stopped in %.1f ms\n", (double)(clock_ns() - before) / 1e6);
@@ -369,7 +392,7 @@ int main(void)
 		cmocka_unit_test(what_requests_meet_is_counted_exactly),
 		cmocka_unit_test(hosts_are_told_with_port_and_address),
 		cmocka_unit_test(a_port_that_goes_down_is_told),
-		cmocka_unit_test(it_stops_within_a_second),
+		cmocka_unit_test(it_stops_within_a_second_also_while_a_classifier_is_built),
 	};
 	int failed;
 

@@ -1,0 +1,367 @@
+// SPDX-License-Identifier: Apache-2.0
+// Random histories of commits and instants: what workers find in the live snapshot is, at every moment, exactly the
+// rows of the committed table whose time it is; while a commit is under way, of the table before it.
+#include "dataplane/dp_policy.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <rte_malloc.h>
+#include <rte_rcu_qsbr.h>
+
+#include "dataplane/dp_rows.h"
+#include "dataplane/layers.h"
+#include "dataplane/sched_log.h"
+#include "dataplane/sched_slots.h"
+#include "tests/unit/dataplane/eal.h"
+#include "tests/unit/dataplane/random_net.h"
+
+#define MS INT64_C(1000000)
+#define ROWS_MAX 8000
+#define MAX_FRAME 1522
+#define PACKETS 40
+
+struct rows {
+	struct part_row row[ROWS_MAX];
+	uint32_t n;
+};
+
+static struct fixture {
+	struct rnd r;
+	struct table *table;
+	struct snapshot_slot slot;
+	struct sched_log *log;
+	struct dp_policy *policy;
+	struct layers_reader *reader;
+	struct parts_nodes *nodes;
+	struct parts *parts; // chooses categories
+	struct rows wanted, settled;
+	int64_t now_ns;
+	uint64_t next_id;
+	bool pending;
+	unsigned int n_waited, n_late;
+} fx;
+
+static struct err err;
+
+static int open_fixture(void **state)
+{
+	memset(&fx, 0, sizeof(fx));
+	fx.now_ns = 1000 * MS;
+	fx.table = table_create(&err);
+	fx.log = sched_log_create(1, &err);
+	snapshot_slot_init(&fx.slot, rte_zmalloc(NULL, rte_rcu_qsbr_get_memsize(1), RTE_CACHE_LINE_SIZE));
+	rte_rcu_qsbr_init(fx.slot.rcu, 1);
+	rte_rcu_qsbr_thread_register(fx.slot.rcu, 0);
+	rte_rcu_qsbr_thread_online(fx.slot.rcu, 0);
+	fx.policy = dp_policy_create(fx.table, &fx.slot, fx.log, 512, &err);
+	assert_non_null(fx.policy);
+	fx.reader = layers_reader_create(dp_policy_layers(fx.policy));
+	fx.nodes = parts_nodes_create();
+	fx.parts = parts_create(fx.nodes);
+	return 0;
+}
+
+static int close_fixture(void **state)
+{
+	snapshot_slot_fini(&fx.slot);
+	layers_reader_destroy(fx.reader);
+	assert_true(dp_policy_destroy(fx.policy, true));
+	sched_log_destroy(fx.log);
+	table_destroy(fx.table);
+	parts_destroy(fx.parts);
+	parts_nodes_destroy(fx.nodes);
+	rte_free(fx.slot.rcu);
+	return 0;
+}
+
+// --- what is asked of the table
+
+static void stage(enum proto_type type, const struct part_row *row)
+{
+	struct proto_msg msg = {.type = type};
+
+	if (type == PROTO_ROW_ADD)
+		msg.row = *row;
+	else
+		msg.row_key = part_row_key(row);
+	assert_int_equal(table_stage(fx.table, &msg, &err), 0);
+}
+
+static void wanted_del(uint64_t key)
+{
+	for (uint32_t i = 0; i < fx.wanted.n; i++) {
+		if (part_row_key(&fx.wanted.row[i]) == key) {
+			fx.wanted.row[i] = fx.wanted.row[--fx.wanted.n];
+			return;
+		}
+	}
+}
+
+static void row_moved(void *ctx, const struct part_row *row)
+{
+	uint64_t key = part_row_key(row);
+
+	for (uint32_t i = 0; i < fx.wanted.n; i++) {
+		if (part_row_key(&fx.wanted.row[i]) != key)
+			continue;
+		stage(PROTO_ROW_DEL, row);
+		stage(PROTO_ROW_ADD, row);
+		fx.wanted.row[i] = *row;
+	}
+}
+
+static void add_row(const struct box *box, int64_t start_ns, int64_t end_ns)
+{
+	struct part_row row = {.box = *box, .id = ++fx.next_id, .part = PART_ACCESS};
+
+	row.access = rnd_below(&fx.r, 2) ? ACCESS_DENY : ACCESS_ALLOW;
+	box_set_time(&row.box, start_ns, end_ns);
+	if (fx.wanted.n == ROWS_MAX || parts_add(fx.parts, &row, &row, &err) < 0)
+		return;
+	fx.wanted.row[fx.wanted.n++] = row;
+	stage(PROTO_ROW_ADD, &row);
+}
+
+static int64_t some_ns(void)
+{
+	static const uint32_t ms[] = {1, 3, 10, 50, 1000};
+
+	return fx.now_ns / MS * MS + (1 + (int64_t)rnd_below(&fx.r, ms[rnd_below(&fx.r, 5)])) * MS;
+}
+
+static void add_random(void)
+{
+	struct box box = rnd_box(&fx.r, true);
+	int64_t start = rnd_below(&fx.r, 3) == 0 ? some_ns() : 0, end = some_ns();
+
+	if (end > start)
+		add_row(&box, start, rnd_below(&fx.r, 4) == 0 ? INT64_MAX : end);
+}
+
+// Rows of one host each.
+static void add_many(uint32_t n)
+{
+	int64_t start = rnd_below(&fx.r, 2) ? some_ns() : 0, end = start + some_ns();
+	uint32_t first = rnd_below(&fx.r, 1u << 20);
+
+	for (uint32_t i = 0; i < n; i++) {
+		struct box box = box_any();
+
+		box.kinds = MATCH_KINDS_V4;
+		box.src = match_ip4_prefix(0x0b000000 + first + i, 32);
+		add_row(&box, start, end);
+	}
+}
+
+static void del_random(void)
+{
+	struct part_row row;
+
+	if (fx.wanted.n == 0)
+		return;
+	row = fx.wanted.row[rnd_below(&fx.r, fx.wanted.n)];
+	parts_del(fx.parts, part_row_key(&row));
+	wanted_del(part_row_key(&row));
+	stage(PROTO_ROW_DEL, &row);
+}
+
+static void forget_over(struct rows *rows)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < rows->n; i++) {
+		if (box_end_ns(&rows->row[i].box) > fx.now_ns)
+			rows->row[n++] = rows->row[i];
+	}
+	rows->n = n;
+}
+
+// --- what workers find
+
+static struct cls_payload const *found(const uint32_t *out, uint32_t c)
+{
+	return out[c] == CLS_NO_ROW ? NULL : &layers_slot(dp_policy_layers(fx.policy), out[c])->payload;
+}
+
+static void packet_finds(const struct layers_view *view, const struct pkt *pkt)
+{
+	uint32_t out[CLS_CATEGORIES_MAX] = {0};
+	struct match_packet packet;
+	struct parts_visible want;
+
+	layers_run(view, fx.reader, pkt, 1, out);
+	pkt_to_match_packet(pkt, (uint64_t)fx.now_ns, &packet);
+	parts_find_among(fx.settled.row, fx.settled.n, &packet, &want);
+	for (uint32_t c = 0; c < PARTS_CATEGORIES_MAX; c++) {
+		const struct part_row *row = c < want.n ? want.row[c] : NULL;
+		const struct cls_payload *got = c < view->n_categories ? found(out, c) : NULL;
+
+		if ((row == NULL) != (got == NULL))
+			fail_msg("category %u: %s at %lld", c, row == NULL ? "a row too many" : "a row is missing",
+				 (long long)fx.now_ns);
+		if (row != NULL && got->key != part_row_key(row))
+			assert_int_equal(got->access, row->access); // of equal rank
+	}
+}
+
+static void workers_find_what_they_should(void)
+{
+	const struct snapshot *s = atomic_load(&fx.slot.live);
+	struct dp_rows_stats stats;
+
+	dp_policy_stats(fx.policy, &stats);
+	fx.n_late += stats.n_late > 0;
+	if (s == NULL || stats.n_late > 0)
+		return;
+	for (int i = 0; i < PACKETS; i++) {
+		struct frame f;
+		struct pkt pkt;
+
+		rnd_frame(&fx.r, &f);
+		assert_int_equal(pkt_parse_bytes(f.data, f.len, f.len, MAX_FRAME, &pkt), PKT_OK);
+		if (i % 2 == 0 && pkt.family == PKT_IP4) // one of the many hosts
+			pkt.ip4.src_be = htobe32(0x0b000000 + rnd_below(&fx.r, 1u << 20));
+		if (i % 4 == 0 && fx.settled.n > 0 && pkt.family == PKT_IP4)
+			pkt.ip4.src_be = htobe32((uint32_t)fx.settled.row[rnd_below(&fx.r, fx.settled.n)].box.src.lo);
+		packet_finds(&s->view, &pkt);
+	}
+	rte_rcu_qsbr_quiescent(fx.slot.rcu, 0);
+	snapshot_reap(&fx.slot);
+}
+
+// --- the link thread
+
+static void try_commit(void)
+{
+	uint32_t gen = dp_policy_commit(fx.policy, fx.now_ns, &err);
+
+	if (gen == 0 && err.code != EAGAIN)
+		fail_msg("%s", err.msg);
+	fx.n_waited += !fx.pending && gen == 0;
+	fx.pending = gen == 0;
+	if (fx.pending)
+		return;
+	table_settle(fx.table);
+	memcpy(&fx.settled, &fx.wanted, sizeof(fx.settled));
+}
+
+// The time of the test runs faster than the builders': they get theirs.
+static void await_builders(int64_t until_ns)
+{
+	struct dp_rows_stats stats;
+
+	for (dp_policy_stats(fx.policy, &stats); stats.building_ns <= until_ns; dp_policy_stats(fx.policy, &stats)) {
+		usleep(50);
+		dp_policy_turn(fx.policy, fx.now_ns);
+		rte_rcu_qsbr_quiescent(fx.slot.rcu, 0);
+	}
+}
+
+static void turn(int64_t ns)
+{
+	await_builders(fx.now_ns + ns);
+	fx.now_ns += ns;
+	forget_over(&fx.wanted);
+	forget_over(&fx.settled);
+	parts_expire(fx.parts, fx.now_ns, NULL, NULL);
+	dp_policy_turn(fx.policy, fx.now_ns);
+	if (fx.pending)
+		try_commit();
+	workers_find_what_they_should();
+}
+
+static void change(void)
+{
+	uint32_t what = rnd_below(&fx.r, 40);
+
+	if (what == 0)
+		add_many(200 + rnd_below(&fx.r, 200));
+	else if (what == 1)
+		add_many(1100 + rnd_below(&fx.r, 400));
+	for (uint32_t n = rnd_below(&fx.r, 4); n > 0; n--)
+		add_random();
+	for (uint32_t n = rnd_below(&fx.r, fx.wanted.n > 100 ? 6 : 3); n > 0; n--)
+		del_random();
+	assert_int_equal(table_commit(fx.table, fx.now_ns, &err), 0);
+	try_commit();
+	workers_find_what_they_should();
+}
+
+static void snapshots_are_what_the_table_says(void **state)
+{
+	uint64_t seed = rnd_first_seed(5);
+	long rounds = rnd_rounds(1500);
+
+	print_message("seed %llu, %ld rounds\n", (unsigned long long)seed, rounds);
+	fx.r = rnd_seed(seed);
+	parts_on_moved(fx.parts, row_moved, NULL);
+	for (long i = 0; i < rounds; i++) {
+		if (!fx.pending)
+			change();
+		turn((int64_t)rnd_below(&fx.r, 4) * MS / 2);
+		if (rnd_below(&fx.r, 8) == 0)
+			usleep(100); // builders
+	}
+	print_message("%u commits waited, rows were late %u times, %u rows at the end\n", fx.n_waited, fx.n_late,
+		      fx.settled.n);
+	assert_true(fx.n_waited > 0 && fx.n_late < rounds / 20);
+	for (int i = 0; i < 5000 && fx.pending; i++) {
+		usleep(1000);
+		turn(1);
+	}
+	assert_false(fx.pending);
+}
+
+static void a_commit_that_fails_leaves_all_as_it_was(void **state)
+{
+	struct proto_msg node = {.type = PROTO_NODE_SET, .node = {.weight = 2}};
+
+	fx.r = rnd_seed(1);
+	add_many(100);
+	table_commit(fx.table, fx.now_ns, &err);
+	try_commit();
+	for (uint32_t i = 1; i <= SCHED_NODE_DEPTH_MAX + 1; i++) { // deeper than the scheduler goes
+		node.node.number = i;
+		node.node.parent = i - 1;
+		node.node.depth = (uint16_t)i;
+		assert_int_equal(table_stage(fx.table, &node, &err), 0);
+	}
+	del_random();
+	assert_int_equal(table_commit(fx.table, fx.now_ns, &err), 0);
+	assert_int_equal(dp_policy_commit(fx.policy, fx.now_ns, &err), 0);
+	assert_int_not_equal(err.code, EAGAIN);
+	table_undo(fx.table);
+	for (int i = 0; i < 20; i++)
+		turn(3 * MS);
+}
+
+static int setup(void **state)
+{
+	test_eal_init();
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	return rte_eal_cleanup();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(snapshots_are_what_the_table_says, open_fixture, close_fixture),
+		cmocka_unit_test_setup_teardown(a_commit_that_fails_leaves_all_as_it_was, open_fixture, close_fixture),
+	};
+
+	return cmocka_run_group_tests_name("dp_policy", tests, setup, teardown);
+}
