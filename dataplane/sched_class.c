@@ -5,7 +5,7 @@
 
 #include "sched_live.h"
 
-#define SWEEPS_PER_S 1000 // a whole look through the pool takes a second
+#define SWEEPS_PER_S 1000 // a whole look through the pool takes a second, however few there are
 #define SWEEP_URGENT 64   // slots to look at when the pool is empty
 #define ROOM_PER_S 10     // 100 ms of its rate
 #define ROOM_MAX (UINT16_MAX << SCHED_ROOM_SHIFT)
@@ -43,6 +43,7 @@ void sched_class_init(struct sched *s)
 
 	s->n_classes = s->n_fresh_classes = 1;
 	s->sweep_slot = SCHED_BEST_EFFORT + 1;
+	s->sweep_ticks = s->tsc_hz / SWEEPS_PER_S;
 	q->used = true;
 	q->has_flows = true;
 	q->head = q->tail = SCHED_NO_PACKET;
@@ -128,9 +129,14 @@ void sched_class_sweep(struct sched *s, uint64_t now)
 {
 	if (now < s->sweep_at || s->n_fresh_classes == 1)
 		return;
-	s->sweep_at = now + s->tsc_hz / SWEEPS_PER_S;
-	for (unsigned int i = 0; i < s->n_fresh_classes / SWEEPS_PER_S + 1; i++)
+	s->sweep_at = now + s->sweep_ticks;
+	for (unsigned int i = 0; i < s->n_fresh_classes / SWEEPS_PER_S + 1; i++) {
 		sweep_one(s, false);
+		if (s->sweep_slot == SCHED_BEST_EFFORT + 1 && s->n_fresh_classes < SWEEPS_PER_S) {
+			s->sweep_at = now + s->tsc_hz;
+			return;
+		}
+	}
 }
 
 // What is empty now goes first when there is no room.

@@ -191,7 +191,7 @@ struct sched {
 	struct wheel ready, future, opening;
 	// classes
 	uint32_t free_class, n_classes, n_fresh_classes, chain_mask, sweep_slot, free_wide, n_fresh_wide, n_wide_max;
-	uint64_t sweep_at;
+	uint64_t sweep_at, sweep_ticks;
 	struct sched_set policed; // of the packet that comes next as SCHED_POLICED
 	struct sched_stats stats;
 	uint64_t drops_told;

@@ -21,7 +21,8 @@ struct bench_opts {
 	uint32_t rate; // classify: changes per second
 	// admit, stand: a new one is made there, on a disk that syncs; NULL: in a directory for such files
 	const char *journal;
-	uint32_t requests; // stand: how many
+	uint32_t requests;            // stand: how many
+	uint32_t classes, backlogged; // sched
 
 	// forward; NULL: none
 	const char *ports;   // devices (nic-config/port.h), separated by blanks; NULL: made from the flows
@@ -78,6 +79,7 @@ json_t *bench_classify(const struct bench_opts *opts, struct err *err);
 json_t *bench_update(const struct bench_opts *opts, struct err *err);
 json_t *bench_verify(const struct bench_opts *opts, struct err *err);
 json_t *bench_openflow(const struct bench_opts *opts, struct err *err);
+json_t *bench_sched(const struct bench_opts *opts, struct err *err);
 json_t *bench_forward(const struct bench_opts *opts, struct err *err);
 
 // A part of openflow: into out. 0, or -errno with err.

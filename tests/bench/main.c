@@ -26,6 +26,7 @@ static const struct command {
 	 "bridge",
 	 bench_openflow, true},
 	{"forward", "packets through the real worker", bench_forward, true},
+	{"sched", "packets in and out of the scheduler of one queue; a change adopted", bench_sched, true},
 };
 
 static const char options_help[] =
@@ -44,6 +45,10 @@ static const char options_help[] =
 	"  --rate N           changes per second [1000]\n"
 	"  --flows N          packets drawn where there is no trace [1000]\n"
 	"  --seconds S        of a run with changes; the others take a fifth [1]\n"
+	"\nsched:\n"
+	"  --classes N        beside best effort [65535]\n"
+	"  --backlogged M     of them all the time [0]\n"
+	"  --seconds S        of one run, about [1]\n"
 	"\nforward:\n"
 	"  --ports \"DEV...\"  devices as in the configuration, separated by blanks [two that invent the flows, "
 	"pcap:]\n"
@@ -65,7 +70,7 @@ static const char options_help[] =
 static int usage(FILE *out, int status)
 {
 	fprintf(out, "usage: pane-bench COMMAND FILE [OPTION...]\n"
-		     "       pane-bench stand|forward|openflow [OPTION...]\n\ncommands:\n");
+		     "       pane-bench stand|forward|openflow|sched [OPTION...]\n\ncommands:\n");
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
 		fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].help);
 	fputs(options_help, out);
@@ -103,6 +108,8 @@ enum {
 	OPT_REPEAT,
 	OPT_RATE,
 	OPT_REQUESTS,
+	OPT_CLASSES,
+	OPT_BACKLOGGED,
 	OPT_SEED,
 	OPT_PORTS,
 	OPT_RULES,
@@ -126,6 +133,8 @@ static const struct option longs[] = {
 	{"repeat", required_argument, NULL, OPT_REPEAT},
 	{"rate", required_argument, NULL, OPT_RATE},
 	{"requests", required_argument, NULL, OPT_REQUESTS},
+	{"classes", required_argument, NULL, OPT_CLASSES},
+	{"backlogged", required_argument, NULL, OPT_BACKLOGGED},
 	{"seed", required_argument, NULL, OPT_SEED},
 	{"ports", required_argument, NULL, OPT_PORTS},
 	{"rules", required_argument, NULL, OPT_RULES},
@@ -145,10 +154,11 @@ static const struct option longs[] = {
 
 static int parse_number(int option, struct bench_opts *o)
 {
-	static const uint32_t most[] = {10000000, 65536, 1518, 10000000, 1048576, 1000, 1000000, 10000000};
-	static const uint32_t least[] = {1, 1, 64, 0, 64, 1, 1, 2000};
-	uint32_t *const to[] = {&o->flows,     &o->hosts,  &o->frame_bytes, &o->deny_every,
-				&o->memory_mb, &o->repeat, &o->rate,        &o->requests};
+	static const uint32_t most[] = {10000000, 65536,   1518,     10000000, 1048576,
+					1000,     1000000, 10000000, 65535,    65535};
+	static const uint32_t least[] = {1, 1, 64, 0, 64, 1, 1, 2000, 1, 0};
+	uint32_t *const to[] = {&o->flows,  &o->hosts, &o->frame_bytes, &o->deny_every, &o->memory_mb,
+				&o->repeat, &o->rate,  &o->requests,    &o->classes,    &o->backlogged};
 	int i = option - OPT_FIRST;
 	char *end;
 	unsigned long v = strtoul(optarg, &end, 10);
@@ -195,6 +205,7 @@ static int parse_opts(int argc, char **argv, struct bench_opts *opts)
 				    .frame_bytes = 64,
 				    .rate = 1000,
 				    .requests = 100000,
+				    .classes = 65535,
 				    .seconds = 1,
 				    .memory_mb = 1024,
 				    .seed = 1};
