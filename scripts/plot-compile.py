@@ -58,7 +58,7 @@ def measure(bench):
                 print(family, figures["atoms"], figures["compile_ms"], figures["categories"], sep="\t", flush=True)
 
 
-WIDTH, HEIGHT, LEFT, TOP, PLOT_W, PLOT_H = 560, 360, 70, 20, 460, 280
+WIDTH, HEIGHT, LEFT, TOP, PLOT_W, PLOT_H = 640, 370, 90, 30, 460, 280
 
 
 def x_of(n):
@@ -84,16 +84,16 @@ def draw(path):
     for n in (1000, 3000, 10000, 30000, 100000):
         out += ['<path d="M%.0f %dv%d" stroke="#ddd"/>' % (x_of(n), TOP, PLOT_H),
                 text(x_of(n), TOP + PLOT_H + 18, format(n, ","))]
-    out.append(text(LEFT + PLOT_W / 2, TOP + PLOT_H + 40, "requests; compiling by parts, all of them at once"))
+    out.append(text(LEFT + PLOT_W / 2, TOP + PLOT_H + 40, "requests; compiling by parts, all of them at once; at the points: categories"))
     for family, colour in zip(dict.fromkeys(row[0] for row in rows), ("#06c", "#c30")):
         points = [(x_of(float(n)), y_of(float(ms)), c) for name, n, ms, c in rows if name == family]
         out.append('<path d="M%s" fill="none" stroke="%s" stroke-width="2"/>' %
                    (" L".join("%.1f %.1f" % p[:2] for p in points), colour))
-        for x, y, categories in points:
+        for x, y, categories in points: # their number above the one line, below the other
             out += ['<circle cx="%.1f" cy="%.1f" r="3" fill="%s"/>' % (x, y, colour),
-                    text(x, y - 8, "%s categories" % categories)]
-        out.append('<text x="%.0f" y="%.0f" fill="%s" text-anchor="end">%s</text>' %
-                   (points[-1][0], points[-1][1] + 18, colour, family))
+                    text(x, y - 8 if colour == "#06c" else y + 18, categories)]
+        out.append('<text x="%.0f" y="%.0f" fill="%s">%s</text>' %
+                   (points[-1][0] + 8, points[-1][1] + 5, colour, family))
     print("\n".join(out + ["</svg>"]))
 
 
