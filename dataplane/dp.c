@@ -258,11 +258,15 @@ static int tell_up(struct dp *dp, struct err *err)
 				    .host_ageing_s = dp->conf->mac_ageing_s};
 
 	dp->tell = dp_tell_create(&conf, err);
-	return dp->tell == NULL ? -err->code : 0;
+	if (dp->tell != NULL)
+		dp->trace =
+			dp_trace_create(dp_policy_layers(dp->policy), names_nodes(dp_policy_names(dp->policy)), err);
+	return dp->trace == NULL ? -err->code : 0;
 }
 
 static void tell_down(struct dp *dp)
 {
+	dp_trace_destroy(dp->trace);
 	dp_tell_destroy(dp->tell);
 }
 

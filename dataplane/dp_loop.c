@@ -100,6 +100,18 @@ static void serve_link(struct loop *l, const struct pollfd fds[LINK_POLLFDS], in
 	l->waiting = false;
 }
 
+static void answer_questions(struct dp *dp)
+{
+	const struct snapshot *live = atomic_load_explicit(&dp->slot.live, memory_order_relaxed);
+	struct proto_msg answer = {.type = PROTO_TRACED};
+	struct proto_trace question;
+
+	while (link_next_trace(dp->link, &question)) {
+		dp_trace_answer(dp->trace, live, &question, &answer.traced);
+		link_tell(dp->link, &answer);
+	}
+}
+
 // Answers commits that the worker has taken over.
 static void follow_worker(struct loop *l, int64_t mono_ns)
 {
@@ -172,6 +184,7 @@ static void turn(struct loop *l)
 	mono_ns = clock_ns(CLOCK_MONOTONIC);
 	dp_policy_turn(l->dp->policy, now_ns);
 	serve_link(l, fds, now_ns);
+	answer_questions(l->dp);
 	follow_worker(l, mono_ns);
 	if (l->waiting && !l->building && mono_ns >= l->start_ns + l->dp->conf->policy_wait_ms * NS_PER_MS)
 		end_waiting(l, now_ns);

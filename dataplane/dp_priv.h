@@ -7,6 +7,7 @@
 #include "dp.h"
 #include "dp_policy.h"
 #include "dp_tell.h"
+#include "dp_trace.h"
 #include "link.h"
 #include "nic-config/port.h"
 #include "snapshot.h"
@@ -38,6 +39,7 @@ struct dp {
 	bool left;     // a builder uses the EAL's memory still
 	struct link *link;
 	struct dp_tell *tell;
+	struct dp_trace *trace;
 };
 
 // Everything but the loop: 0, or -errno with err, and then nothing is up. conf: borrowed until dp_down. Without a

@@ -318,3 +318,53 @@ void pkt_to_match_packet(const struct pkt *pkt, uint64_t time_ns, struct match_p
 		out->kind = MATCH_NONIP;
 	}
 }
+
+static void put_addr6(u128 addr, uint32_t be[4])
+{
+	for (int i = 3; i >= 0; i--, addr >>= 32)
+		be[i] = rte_cpu_to_be_32((uint32_t)addr);
+}
+
+static struct pkt_macs macs_of(const struct pkt *pkt)
+{
+	return (struct pkt_macs){.src_hi_be = rte_cpu_to_be_16((uint16_t)(pkt->src_mac >> 32)),
+				 .dst_hi_be = rte_cpu_to_be_16((uint16_t)(pkt->dst_mac >> 32)),
+				 .src_lo_be = rte_cpu_to_be_32((uint32_t)pkt->src_mac),
+				 .dst_lo_be = rte_cpu_to_be_32((uint32_t)pkt->dst_mac)};
+}
+
+void pkt_of_match_packet(const struct match_packet *packet, struct pkt *out)
+{
+	uint16_t vlan_be = rte_cpu_to_be_16((uint16_t)packet->f[MATCH_VLAN]);
+	uint16_t sport_be = rte_cpu_to_be_16((uint16_t)packet->f[MATCH_SRC_PORT]);
+	uint16_t dport_be = rte_cpu_to_be_16((uint16_t)packet->f[MATCH_DST_PORT]);
+	uint8_t proto = (uint8_t)packet->f[MATCH_PROTO], has_ports = (packet->kind & MATCH_KINDS_PORTS) != 0;
+
+	memset(out, 0, sizeof(*out));
+	out->src_mac = packet->f[MATCH_SRC_ETH];
+	out->dst_mac = packet->f[MATCH_DST_ETH];
+	out->vlan = (uint16_t)packet->f[MATCH_VLAN];
+	out->verdict = PKT_OK;
+	if (packet->kind & MATCH_KINDS_V4) {
+		out->family = PKT_IP4;
+		out->ip4 = (struct pkt_key_ip4){.proto = proto,
+						.src_be = rte_cpu_to_be_32((uint32_t)(packet->src >> 96)),
+						.dst_be = rte_cpu_to_be_32((uint32_t)(packet->dst >> 96)),
+						.vlan_be = vlan_be,
+						.has_ports = has_ports,
+						.macs = macs_of(out)};
+		out->ip4.sport_be = has_ports ? sport_be : 0;
+		out->ip4.dport_be = has_ports ? dport_be : 0;
+	} else if (packet->kind & MATCH_KINDS_V6) {
+		out->family = PKT_IP6;
+		out->ip6 = (struct pkt_key_ip6){
+			.proto = proto, .vlan_be = vlan_be, .has_ports = has_ports, .macs = macs_of(out)};
+		put_addr6(packet->src, out->ip6.src_be);
+		put_addr6(packet->dst, out->ip6.dst_be);
+		out->ip6.sport_be = has_ports ? sport_be : 0;
+		out->ip6.dport_be = has_ports ? dport_be : 0;
+	} else {
+		out->family = PKT_NONIP;
+		out->nonip = (struct pkt_key_nonip){.vlan_be = vlan_be, .macs = macs_of(out)};
+	}
+}

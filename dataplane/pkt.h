@@ -85,3 +85,5 @@ enum pkt_verdict pkt_parse_bytes(const uint8_t *data, uint32_t avail, uint32_t l
 				 struct pkt *out);
 // The packet as hft/ sees it at time_ns, with users 0. For the oracle and explain; slow. pkt's verdict must be PKT_OK.
 void pkt_to_match_packet(const struct pkt *pkt, uint64_t time_ns, struct match_packet *out);
+// The other way round, time and users aside: as a frame of those fields would be read.
+void pkt_of_match_packet(const struct match_packet *packet, struct pkt *out);

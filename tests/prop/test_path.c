@@ -4,6 +4,7 @@
 //   = forwarded or dropped by the worker, and sent in the class of exactly those reservations and limits
 #include "tests/unit/dataplane/net_fixture.h"
 
+#include "dataplane/dp_trace.h"
 #include "dataplane/pkt.h"
 #include "hft/eval.h"
 #include "hft/parts_compile.h"
@@ -16,6 +17,7 @@
 #define NOW_NS 1000
 
 static struct net net;
+static struct dp_trace *trace;
 static uint64_t failing_seed; // PANE_SEED=this PANE_ROUNDS=1 repeats the round
 static uint32_t next_share = 1;
 
@@ -229,6 +231,31 @@ static void worker_agrees(const struct policy *p, const struct frame *f, const s
 		assert_int_equal(n_sent_in_class(&want), sent + 1);
 }
 
+// What a question is answered is what the worker does.
+static void trace_agrees(const struct policy *p, const struct pkt *pkt)
+{
+	static struct proto_traced got;
+	struct action want = eval_frame(p, pkt);
+	struct proto_trace question = {.number = 7, .port = PROTO_NO_PORT};
+
+	pkt_to_match_packet(pkt, NOW_NS, &question.packet);
+	dp_trace_answer(trace, atomic_load(&net.slot.live), &question, &got);
+	assert_int_equal(got.number, 7);
+	assert_int_equal(got.drop, want.access == ACCESS_DENY);
+	assert_int_equal(got.reservations.n, want.reservations.n);
+	assert_int_equal(got.limits.n, want.limits.n);
+	assert_memory_equal(got.reservations.id, want.reservations.id,
+			    want.reservations.n * sizeof(want.reservations.id[0]));
+	assert_memory_equal(got.limits.id, want.limits.id, want.limits.n * sizeof(want.limits.id[0]));
+	for (uint16_t i = 0; i < got.n_rows; i++) { // each is one of the policy's that covers it
+		uint32_t k = 0;
+
+		while (k < p->n_rows && part_row_key(&p->rows[k]) != got.row[i].key)
+			k++;
+		assert_true(k < p->n_rows && box_covers(&p->rows[k].box, &question.packet));
+	}
+}
+
 static void one_policy(struct rnd *r)
 {
 	static struct frame frames[FRAMES_PER_TREE];
@@ -245,6 +272,8 @@ static void one_policy(struct rnd *r)
 	}
 	classifier_agrees(&p, pkts, FRAMES_PER_TREE);
 	for (int i = 0; i < FRAMES_PER_TREE; i++)
+		trace_agrees(&p, &pkts[i]);
+	for (int i = 0; i < FRAMES_PER_TREE; i++)
 		worker_agrees(&p, &frames[i], &pkts[i]);
 	net_publish(&net, NULL, 0, NULL, 0);
 	net_turn(&net);
@@ -256,10 +285,13 @@ static void worker_does_what_the_tree_says(void **state)
 {
 	uint64_t seed = rnd_first_seed(11);
 	long rounds = rnd_rounds(300);
+	struct err err;
 
 	print_message("seeds %llu and up, %ld rounds\n", (unsigned long long)seed, rounds);
 	net_open(&net, 2, NET_HZ, 0, 63);
 	widths_open();
+	trace = dp_trace_create(net.layers, names_nodes(net.names), &err);
+	net_check(trace != NULL, err.msg);
 	for (long i = 0; i < rounds; i++) {
 		struct rnd r = rnd_seed(seed + (uint64_t)i);
 
@@ -269,6 +301,7 @@ static void worker_does_what_the_tree_says(void **state)
 	failing_seed = 0;
 	assert_true(net_counter(&net, 0, COUNTER_denied) > 0 && net_counter(&net, 1, COUNTER_tx_packets) > 0);
 	net_expect_all_accounted_for(&net);
+	dp_trace_destroy(trace);
 	widths_close();
 	net_close(&net);
 }

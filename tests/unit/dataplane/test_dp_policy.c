@@ -232,7 +232,8 @@ static void workers_find_what_they_should(void)
 		if (i % 2 == 0 && pkt.family == PKT_IP4) // one of the many hosts
 			pkt.ip4.src_be = htobe32(0x0b000000 + rnd_below(&fx.r, 1u << 20));
 		if (i % 4 == 0 && fx.settled.n > 0 && pkt.family == PKT_IP4)
-			pkt.ip4.src_be = htobe32((uint32_t)fx.settled.row[rnd_below(&fx.r, fx.settled.n)].box.src.lo);
+			pkt.ip4.src_be =
+				htobe32((uint32_t)(fx.settled.row[rnd_below(&fx.r, fx.settled.n)].box.src.lo >> 96));
 		packet_finds(&s->view, &pkt);
 	}
 	rte_rcu_qsbr_quiescent(fx.slot.rcu, 0);

@@ -89,6 +89,23 @@ static void a_denial_holds_from_in_force_on(void **state)
 	assert_int_equal(arrivals(50), 5);
 }
 
+static void a_question_is_answered_with_the_rows_and_what_they_come_to(void **state)
+{
+	struct proto_msg msg = {.type = PROTO_TRACE, .trace = {.number = 3, .port = PROTO_NO_PORT}};
+
+	msg.trace.packet =
+		(struct match_packet){.kind = MATCH_IP4, .src = match_ip4(denied_ip), .dst = match_ip4(0x0a000002)};
+	msg.trace.packet.f[MATCH_PROTO] = 253;
+	put(&msg);
+	do
+		msg = get();
+	while (msg.type != PROTO_TRACED);
+	assert_int_equal(msg.traced.number, 3);
+	assert_int_equal(msg.traced.drop, 1);
+	assert_int_equal(msg.traced.n_rows, 1);
+	assert_true(msg.traced.row[0].key == part_row_key(&standing));
+}
+
 static void several_commits_at_once_are_all_answered(void **state)
 {
 	struct part_row a = gen_simple_row(0x0a000101, 1, ACCESS_DENY, 0, INT64_MAX);
@@ -382,6 +399,7 @@ int main(void)
 		cmocka_unit_test(it_starts),
 		cmocka_unit_test(nothing_is_forwarded_before_the_first_commit),
 		cmocka_unit_test(a_denial_holds_from_in_force_on),
+		cmocka_unit_test(a_question_is_answered_with_the_rows_and_what_they_come_to),
 		cmocka_unit_test(several_commits_at_once_are_all_answered),
 		cmocka_unit_test(rows_start_and_end_on_time_without_a_controller),
 		cmocka_unit_test(a_new_session_finds_the_rows),
