@@ -24,6 +24,18 @@
 
 #define NOW 1000000000
 
+enum { // places in counters.def
+#define COUNTER(name, unit, help) AT_##name,
+#define COUNTER_DROP_RX COUNTER
+#define COUNTER_DROP_TX COUNTER
+#define COUNTER_DEVICE COUNTER
+#include "dataplane/counters.def"
+#undef COUNTER
+#undef COUNTER_DROP_RX
+#undef COUNTER_DROP_TX
+#undef COUNTER_DEVICE
+};
+
 struct fixture {
 	struct event_base *base;
 	struct nib *nib;
@@ -123,6 +135,15 @@ static void expect(const struct fixture *f, const char *line)
 		fail_msg("no line \"%s\" in:\n%s", line, f->body);
 }
 
+// pane_port_NAME{...} is what stands at the counter's place.
+static void expect_counter(const struct fixture *f, const char *sample, int at)
+{
+	char line[128];
+
+	snprintf(line, sizeof(line), "pane_port_%s %d", sample, 100 + at);
+	expect(f, line);
+}
+
 static void every_counter_of_a_port_has_its_line(void **state)
 {
 	struct fixture *f = *state;
@@ -140,11 +161,11 @@ static void every_counter_of_a_port_has_its_line(void **state)
 	assert_string_equal(f->type, "text/plain; version=0.0.4");
 	expect(f, "pane_port_up{port=\"p1\"} 1");
 	expect(f, "pane_port_up{port=\"quote\\\"back\\\\\"} 0");
-	expect(f, "pane_port_rx_packets_total{port=\"p1\"} 100");
-	expect(f, "pane_port_tx_bytes_total{port=\"p1\"} 103");
-	expect(f, "pane_port_dropped_total{port=\"p1\",reason=\"runt\"} 109");
-	expect(f, "pane_port_dropped_total{port=\"p1\",reason=\"tx_full\"} 121");
-	expect(f, "pane_port_dev_missed_total{port=\"p1\"} 122");
+	expect_counter(f, "rx_packets_total{port=\"p1\"}", AT_rx_packets);
+	expect_counter(f, "tx_bytes_total{port=\"p1\"}", AT_tx_bytes);
+	expect_counter(f, "dropped_total{port=\"p1\",reason=\"runt\"}", AT_runt);
+	expect_counter(f, "dropped_total{port=\"p1\",reason=\"tx_full\"}", AT_tx_full);
+	expect_counter(f, "dev_missed_total{port=\"p1\"}", AT_dev_missed);
 	expect(f, "# TYPE pane_port_rx_packets_total counter");
 }
 
