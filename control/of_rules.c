@@ -105,7 +105,7 @@ static bool same_end(int64_t x, int64_t y)
 // Whole seconds, never too few; 0: for ever, or longer than can be said.
 static uint16_t seconds_left(int64_t ends_ns, int64_t now_ns)
 {
-	int64_t left_ns = ends_ns == INT64_MAX ? 0 : ends_ns > now_ns ? ends_ns - now_ns : 1;
+	int64_t left_ns = ends_ns == INT64_MAX || ends_ns == 0 ? 0 : ends_ns > now_ns ? ends_ns - now_ns : 1;
 	int64_t s = left_ns / SECOND_NS + (left_ns % SECOND_NS != 0);
 
 	return s > UINT16_MAX ? 0 : (uint16_t)s;

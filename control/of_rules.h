@@ -11,7 +11,8 @@ struct of_rule {
 	uint64_t cookie;
 	uint16_t priority;
 	uint8_t table;
-	int64_t ends_ns;  // since the epoch: the switch takes it out by itself, within some seconds; INT64_MAX: never
+	int64_t ends_ns;  // since the epoch: the switch takes it out by itself, within some seconds; INT64_MAX or 0:
+			  // never
 	int64_t leave_ns; // of one that is no longer wanted: when it may go; 0: not said
 };
 
