@@ -24,7 +24,7 @@ int prove_mode_parse(const char *text, enum prove_mode *mode)
 {
 	static const char *const names[] = {[PROVE_OFF] = "off", [PROVE_SAMPLED] = "sample", [PROVE_ALWAYS] = "always"};
 
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+	for (size_t i = 0; text != NULL && i < sizeof(names) / sizeof(names[0]); i++) {
 		if (strcmp(text, names[i]) == 0) {
 			*mode = (enum prove_mode)i;
 			return 0;

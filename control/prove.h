@@ -24,7 +24,7 @@ struct prove_stats {
 
 struct prove;
 
-int prove_mode_parse(const char *text, enum prove_mode *mode); // 0 or -EINVAL
+int prove_mode_parse(const char *text, enum prove_mode *mode); // 0; -EINVAL, also for NULL: *mode is as before
 // nodes: borrowed. NULL: out of memory. All that follows accepts NULL, and does nothing then (mode off).
 struct prove *prove_create(enum prove_mode mode, const struct parts_nodes *nodes);
 void prove_destroy(struct prove *p);

@@ -112,8 +112,8 @@ uint64_t row_key(const struct row *row)
 	hash = mix(hash, (uint64_t)row->action.access);
 	hash = mix_idset(hash, &row->action.reservations);
 	hash = mix_idset(hash, &row->action.limits);
-	hash = mix_idset(hash, &row->action.avoids);
-	hash = mix(hash, row->action.waypoint);
+	if (row->action.avoids.n > 0 || row->action.waypoint != 0) // without, as it was before there were paths
+		hash = mix(mix_idset(hash, &row->action.avoids), row->action.waypoint);
 	hash = (hash ^ hash >> 32) * 0xd6e8feb86659fd93ULL;
 	return hash ^ hash >> 32;
 }

@@ -311,7 +311,9 @@ static void row_key_depends_on_box_rank_and_action_only(void **state)
 	a.action.access = b.action.access = ACCESS_ALLOW;
 	a.action.reservations.n = b.action.reservations.n = 1;
 	a.action.reservations.id[0] = b.action.reservations.id[0] = 5;
-	b.action.limits.n = 0;
+	b.action.limits.n = b.action.avoids.n = 0;
+	b.action.waypoint = 0;
+	a.action.avoids.overflow = b.action.avoids.overflow = false;
 	a.action.reservations.overflow = b.action.reservations.overflow = false;
 	a.action.limits.overflow = b.action.limits.overflow = false;
 	assert_true(row_key(&a) == row_key(&b));
