@@ -410,6 +410,7 @@ static void an_accepted_request_becomes_rows_and_meters(void **state)
 	struct realize_stats stats;
 
 	assert_non_null(e);
+	realize_prove(r, PROVE_ALWAYS);
 	assert_int_equal(realize_run(r, now, &err), 0); // also an empty policy is said once
 	turn_until(f, stats_of(f).commits == 1);
 	assert_int_equal(played_dp_n_rows(&f->dp), 0);
@@ -432,6 +433,9 @@ static void an_accepted_request_becomes_rows_and_meters(void **state)
 	turn_until(f, stats_of(f).commits == 3);
 	assert_int_equal(stats_of(f).rows_deleted, 1); // and nothing else
 	assert_int_equal(stats_of(f).rows_added, 3);
+	realize_stats(r, &stats);
+	assert_int_equal(stats.proof.proven, 2); // the empty policy needs no proof
+	assert_int_equal(stats.proof.undecided + stats.proof.faults, 0);
 	realize_destroy(r);
 	engine_destroy(e);
 }
