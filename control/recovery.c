@@ -50,7 +50,7 @@ static bool hosts_changed(const struct recovery *r)
 {
 	bool changed = r->n_stored != r->conf.n_hosts;
 
-	for (unsigned int i = 0; i < r->n_stored; i++) {
+	for (unsigned int i = 0; r->stored != NULL && i < r->n_stored; i++) {
 		const struct stored_host *was = &r->stored[i];
 		const char *is = address_of(r->conf.hosts, r->conf.n_hosts, was->name);
 
