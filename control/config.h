@@ -33,6 +33,7 @@ struct config_dataplane {
 	bool huge_pages;         // default false
 	char *lcores;     // DPDK -l list, "main,worker" (two cores); default chosen from the affinity mask; may be NULL
 	bool poll_always; // default false: sleep shortly when idle
+	bool drop_fragments;    // of IP packets; default false
 	uint32_t simd_max_bits; // 0 scalar, 128, 256, 512 (default)
 };
 

@@ -60,7 +60,8 @@ static bool is_number(const char *text)
 
 int config_check_text(const struct yaml_index *index, const char *file, struct err *err)
 {
-	static const char *const bools[] = {"dataplane.huge_pages", "dataplane.poll_always"};
+	static const char *const bools[] = {"dataplane.huge_pages", "dataplane.poll_always",
+					    "dataplane.drop_fragments"};
 	static const char *const numbers[] = {
 		"dataplane.mac_ageing_s",   "dataplane.memory_mb",     "dataplane.mtu",
 		"dataplane.policy_wait_ms", "dataplane.simd_max_bits", "limits.sessions",

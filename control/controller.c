@@ -96,7 +96,7 @@ static void nib_down(struct controller *c)
 // Its clock starts at 0, not now: the journal's statements come with their own, earlier, times.
 static int engine_up(struct controller *c, struct err *err)
 {
-	const struct engine_conf conf = {.offline = false};
+	const struct engine_conf conf = {.drop_fragments = c->conf->config->dataplane.drop_fragments};
 
 	c->engine = engine_create(&conf, c->nib, 0);
 	return c->engine != NULL ? 0 : err_set(err, ENOMEM, "out of memory");

@@ -412,6 +412,7 @@ struct engine *engine_create(const struct engine_conf *conf, struct nib *nib, in
 		return NULL;
 	e->state.nib = nib;
 	e->state.offline = conf->offline;
+	e->state.drop_fragments = conf->drop_fragments;
 	if (state_init(&e->state, conf->offline ? 0 : now_ns) < 0) {
 		engine_destroy(e);
 		return NULL;

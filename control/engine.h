@@ -20,7 +20,8 @@
 struct engine;
 
 struct engine_conf {
-	bool offline; // check/script mode: clock starts at 0, Tick is a statement, no network
+	bool offline;        // check/script mode: clock starts at 0, Tick is a statement, no network
+	bool drop_fragments; // what the dataplane does, for explain
 };
 
 // nib is borrowed and must outlive the engine. NULL when out of memory.

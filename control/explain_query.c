@@ -243,7 +243,8 @@ static json_t *decider_json(const struct question *q, enum access access)
 static int tell(const struct question *q, bool sees_queues, struct reply *reply)
 {
 	const struct explain_step *result = &q->e.nodes[0].result;
-	bool denied = result->action.access == ACCESS_DENY, uniform;
+	bool refused = q->s->drop_fragments && is_fragment(&q->packet), uniform;
+	bool denied = refused || result->action.access == ACCESS_DENY;
 
 	if (is_uniform(q, &uniform) < 0)
 		return reply_refuse(reply, REPLY_LIMIT, "out of memory, or a user is bound to too many addresses");
@@ -258,7 +259,9 @@ static int tell(const struct question *q, bool sees_queues, struct reply *reply)
 		put_queue(q, result, reply);
 	if (is_fragment(&q->packet))
 		answer_put(reply, "note",
-			   json_string("a fragment that is not the first has no ports: no test on ports matches it"));
+			   json_string(refused ? "the configuration has all fragments dropped"
+					       : "a fragment that is not the first has no ports: no test on ports "
+						 "matches it"));
 	for (uint32_t i = 0; i < q->e.n_nodes; i++)
 		if (visible(q, q->e.nodes[i].share))
 			node_item(q, &q->e.nodes[i], reply);

@@ -203,6 +203,7 @@ static int run_dataplane(const struct config *c, struct err *err)
 		.simd_max_bits = d->simd_max_bits,
 		.huge_pages = d->huge_pages,
 		.poll_always = d->poll_always,
+		.drop_fragments = d->drop_fragments,
 		.lcores = d->lcores,
 		.file_prefix = prefix,
 	};

@@ -10,6 +10,7 @@ int state_init(struct state *s, int64_t now_ns)
 
 	*s = (struct state){.nib = kept.nib,
 			    .offline = kept.offline,
+			    .drop_fragments = kept.drop_fragments,
 			    .now_ns = now_ns,
 			    .events = kept.events,
 			    .user_dropped = kept.user_dropped,

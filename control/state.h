@@ -24,7 +24,8 @@ struct network_ask {
 struct state {
 	struct nib *nib; // borrowed
 	bool offline;
-	int64_t now_ns; // never backwards
+	bool drop_fragments; // by the dataplane, whatever the policy
+	int64_t now_ns;      // never backwards
 	uint64_t policy_gen;
 	char network_why[160]; // why nothing more can be put in force now; empty: it can
 	struct users users;

@@ -194,6 +194,7 @@ static int worker_up(struct dp *dp, struct err *err)
 		.slot = &dp->slot,
 		.qsbr_id = WORKER_QSBR_ID,
 		.poll_always = dp->conf->poll_always,
+		.drop_fragments = dp->conf->drop_fragments,
 	};
 	int ret;
 

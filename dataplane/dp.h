@@ -19,7 +19,7 @@ struct dp_conf {
 	uint32_t n_ports;
 	uint32_t mac_ageing_s, memory_mb, mtu, policy_wait_ms, simd_max_bits;
 	uint32_t held_buffers; // that devices keep for good, beyond their rings (pcap with infinite_rx: its frames)
-	bool huge_pages, poll_always;
+	bool huge_pages, poll_always, drop_fragments;
 	const char *lcores; // "0,1": main and worker core; NULL: chosen from the affinity mask (one core is enough)
 	const char *file_prefix; // EAL prefix, so that several run side by side
 };

@@ -284,6 +284,51 @@ enum pkt_verdict pkt_parse(const struct rte_mbuf *m, uint32_t max_frame_bytes, s
 	return pkt_parse_bytes(data, avail, len, max_frame_bytes, out);
 }
 
+// Of the IPv6 extension headers at offset.
+static bool is_fragment6(const uint8_t *data, uint32_t offset, uint32_t avail, uint8_t proto)
+{
+	struct l4 l4 = {.offset = offset, .end = avail, .proto = proto};
+	bool later = false;
+
+	for (int i = 0; i < IP6_EXTENSIONS_MAX; i++) {
+		const uint8_t *ext = data + l4.offset;
+
+		if (l4.proto == PROTO_FRAGMENT && l4.end >= l4.offset + 8)
+			return (get16(ext + 2) & 0xfff9) != 0; // offset, or more to come
+		if (!ip6_extension(data, &l4, &later))
+			return false;
+	}
+	return false;
+}
+
+static bool is_fragment(const uint8_t *data, uint32_t avail, enum pkt_family family)
+{
+	uint32_t offset = ETH_HEADER_BYTES;
+	uint16_t type = get16(data + 12);
+
+	for (int tags = 0; tags < TAGS_MAX && (type == ETHER_VLAN || type == ETHER_QINQ); tags++) {
+		type = get16(data + offset + 2);
+		offset += TAG_BYTES;
+	}
+	if (family == PKT_IP4)
+		return (get16(data + offset + 6) & 0x3fff) != 0; // offset, or more to come
+	return is_fragment6(data, offset + IP6_HEADER_BYTES, avail, data[offset + 6]);
+}
+
+void pkt_refuse_fragment(const struct rte_mbuf *m, struct pkt *pkt)
+{
+	uint8_t copy[PKT_WINDOW_BYTES];
+	uint32_t avail = RTE_MIN(rte_pktmbuf_pkt_len(m), (uint32_t)PKT_WINDOW_BYTES);
+	const uint8_t *data = rte_pktmbuf_mtod(m, const uint8_t *);
+
+	if (pkt->family == PKT_NONIP)
+		return;
+	if (unlikely(rte_pktmbuf_data_len(m) < avail))
+		data = rte_pktmbuf_read(m, 0, avail, copy);
+	if (is_fragment(data, avail, (enum pkt_family)pkt->family))
+		pkt->verdict = PKT_FRAGMENT;
+}
+
 static u128 addr6(const uint32_t be[4])
 {
 	u128 v = 0;

@@ -17,6 +17,7 @@ enum pkt_verdict {
 	PKT_RUNT,       // shorter than an Ethernet header (or its tag)
 	PKT_OVERSIZE,   // longer than the port's largest frame
 	PKT_BAD_SOURCE, // group bit set in the source address, or all zero
+	PKT_FRAGMENT,   // never by parsing: see pkt_refuse_fragment
 	PKT_LINK_LOCAL, // 01:80:c2:00:00:0x: not forwarded by a bridge (IEEE 802.1D 7.12.6)
 };
 
@@ -83,6 +84,9 @@ enum pkt_verdict pkt_parse(const struct rte_mbuf *m, uint32_t max_frame_bytes, s
 // The same for bytes: avail of them at data, of a frame of len_bytes.
 enum pkt_verdict pkt_parse_bytes(const uint8_t *data, uint32_t avail, uint32_t len_bytes, uint32_t max_frame_bytes,
 				 struct pkt *out);
+// Where the configuration wants no fragments: pkt, parsed from m with PKT_OK, becomes PKT_FRAGMENT if m is a fragment
+// of an IP packet, the first one or a later one (RFC 791 3.1; RFC 8200 4.5, but for atomic ones, RFC 6946).
+void pkt_refuse_fragment(const struct rte_mbuf *m, struct pkt *pkt);
 // The packet as hft/ sees it at time_ns, with users 0. For the oracle and explain; slow. pkt's verdict must be PKT_OK.
 void pkt_to_match_packet(const struct pkt *pkt, uint64_t time_ns, struct match_packet *out);
 // The other way round, time and users aside: as a frame of those fields would be read.

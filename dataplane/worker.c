@@ -59,7 +59,7 @@ struct phases { // writer: worker
 struct worker {
 	struct port port[WORKER_PORTS_MAX];
 	uint16_t n_ports;
-	bool poll_always, adopted;
+	bool poll_always, drop_fragments, adopted;
 	uint32_t gen;              // adopted
 	uint32_t tick_shift, tick; // tick = now_tsc >> tick_shift, about a millisecond
 	uint64_t tsc_hz;
@@ -127,6 +127,7 @@ struct worker *worker_create(const struct worker_conf *conf, struct err *err)
 	memset(w, 0, sizeof(*w));
 	w->n_ports = conf->n_ports;
 	w->poll_always = conf->poll_always;
+	w->drop_fragments = conf->drop_fragments;
 	w->tsc_hz = conf->tsc_hz;
 	w->pool = conf->pool;
 	w->limits = conf->limits;
@@ -353,6 +354,7 @@ static void forward(struct worker *w, struct port *in, struct rte_mbuf *m, const
 		[PKT_RUNT] = COUNTER_runt,
 		[PKT_OVERSIZE] = COUNTER_oversize,
 		[PKT_BAD_SOURCE] = COUNTER_bad_source,
+		[PKT_FRAGMENT] = COUNTER_fragment,
 		[PKT_LINK_LOCAL] = COUNTER_link_local,
 	};
 	uint16_t dst = FDB_PORT_NONE;
@@ -402,6 +404,8 @@ static uint16_t receive(struct worker *w, struct port *in, const struct snapshot
 		if (likely(pkt_parse(m[i], in->max_frame_bytes, &pkt[i]) == PKT_OK)) {
 			fdb_prefetch(w->fdb, pkt[i].vlan, pkt[i].src_mac);
 			fdb_prefetch(w->fdb, pkt[i].vlan, pkt[i].dst_mac);
+			if (unlikely(w->drop_fragments))
+				pkt_refuse_fragment(m[i], &pkt[i]);
 		}
 	}
 	sights_note_burst(w->sights, pkt, n, (uint16_t)(in - w->port), w->tick);

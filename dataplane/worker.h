@@ -42,6 +42,7 @@ struct worker_conf {
 	struct snapshot_slot *slot;     // borrowed; slot->rcu has room for qsbr_id
 	unsigned int qsbr_id;           // of this worker in slot->rcu
 	bool poll_always;               // never sleep
+	bool drop_fragments;            // of IP packets
 };
 
 // NULL with err: -EINVAL or -ENOMEM. Registers qsbr_id with slot->rcu (offline until worker_main). Ports start up.

@@ -94,4 +94,14 @@ check "and is reached from others" replies h2 h1
 
 panectl --json ports >"$RUN_DIR/ports.json" 2>/dev/null || panectl --json 'ports.' >"$RUN_DIR/ports.json"
 check "every port has counters" bash -c "for h in h1 h2 h3; do grep -q p-\$h '$RUN_DIR/ports.json' || exit 1; done"
+# where the configuration has fragments dropped
+check "a clean stop" switch_stop
+printf 'dataplane:\n  drop_fragments: true\n' >>"$RUN_DIR/config.yaml"
+start_or_fail "$RUN_DIR/config.yaml"
+check "whole packets pass where fragments are dropped" wait_for 5 replies h2 h1 -s 1000
+check "fragments do not" not replies h2 h1 -s 4000
+says_so() { panectl --json 'explain(kind={ip4}, srcHost=h1, transport=TCP).' | grep -F 'all fragments dropped'; }
+check "and explain says so" says_so
+counted_fragments() { panectl --json "ports." | grep -E '"fragment":[1-9]'; }
+check "they are counted" wait_for 3 counted_fragments
 finish

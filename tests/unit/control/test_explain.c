@@ -217,6 +217,20 @@ static void a_later_fragment_has_no_ports(void **state)
 	assert_non_null(strstr(talk_text(t, "note"), "fragment"));
 }
 
+static void where_fragments_are_dropped_explain_says_so(void **state)
+{
+	struct talk *t = *state;
+
+	engine_destroy(t->engine);
+	t->engine = engine_create(&(struct engine_conf){.offline = true, .drop_fragments = true}, t->nib, 0);
+	assert_non_null(t->engine);
+	assert_int_equal(say(t, "root", "explain(kind={ip4}, transport=TCP, srcHost=10.0.0.1)."), REPLY_OK);
+	assert_string_equal(action_of(t), "drop");
+	assert_string_equal(talk_text(t, "note"), "the configuration has all fragments dropped");
+	assert_int_equal(say(t, "root", "explain(transport=TCP, srcHost=10.0.0.1, dstPort=80)."), REPLY_OK);
+	assert_string_equal(action_of(t), "forward");
+}
+
 static void users_are_their_addresses(void **state)
 {
 	struct talk *t = *state;
@@ -271,6 +285,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(what_is_not_the_same_for_all_packets_of_the_group_is_said, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(a_later_fragment_has_no_ports, setup, teardown),
+		cmocka_unit_test_setup_teardown(where_fragments_are_dropped_explain_says_so, setup, teardown),
 		cmocka_unit_test_setup_teardown(users_are_their_addresses, setup, teardown),
 		cmocka_unit_test_setup_teardown(requests_of_others_are_not_told, setup, teardown),
 	};

@@ -296,6 +296,53 @@ static void later_ip6_fragment_has_no_ports(void **state)
 	assert_ip6(&f, 6, -1, -1);
 }
 
+// The verdict where fragments are refused.
+static void assert_refused(const struct frame *f, bool refused)
+{
+	struct rte_mbuf *m = rte_pktmbuf_alloc(pool);
+	struct pkt pkt;
+
+	assert_non_null(m);
+	memcpy(rte_pktmbuf_append(m, (uint16_t)f->len), f->data, f->len);
+	assert_int_equal(pkt_parse(m, MAX_FRAME, &pkt), PKT_OK);
+	pkt_refuse_fragment(m, &pkt);
+	assert_int_equal(pkt.verdict, refused ? PKT_FRAGMENT : PKT_OK);
+	rte_pktmbuf_free(m);
+}
+
+static void fragments_are_refused_where_the_configuration_says_so(void **state)
+{
+	static const struct {
+		uint16_t bits;
+		bool refused;
+	} ip4[] = {{0, false}, {0x4000, false}, {0x2000, true}, {0x2001, true}, {0x0100, true}};
+	static const struct {
+		uint16_t offset, more;
+		bool refused;
+	} ip6[] = {{0, 0, false}, {0, 1, true}, {3, 0, true}, {3, 1, true}};
+	struct frame f;
+	uint32_t at;
+
+	for (size_t i = 0; i < sizeof(ip4) / sizeof(ip4[0]); i++) {
+		f = udp4(ip4[i].bits, i % 2);
+		assert_refused(&f, ip4[i].refused);
+	}
+	for (size_t i = 0; i < sizeof(ip6) / sizeof(ip6[0]); i++) {
+		frame_start(&f, H2, H1);
+		at = frame_ip6(&f, ip6_a, ip6_b, 60);
+		frame_ip6_ext(&f, 44, 0);
+		frame_ip6_fragment(&f, 6, ip6[i].offset, ip6[i].more);
+		frame_ports(&f, 1000, 53);
+		frame_ip6_end(&f, at);
+		assert_refused(&f, ip6[i].refused);
+	}
+	frame_start(&f, H2, H1);
+	at = frame_ip6(&f, ip6_a, ip6_b, 17);
+	frame_ports(&f, 1000, 53);
+	frame_ip6_end(&f, at);
+	assert_refused(&f, false);
+}
+
 static void endless_ip6_extension_chain_ends_without_ports(void **state)
 {
 	struct frame f;
@@ -492,6 +539,7 @@ int main(void)
 		cmocka_unit_test(unfit_frames_get_their_verdict),
 		cmocka_unit_test(ip6_extension_headers_are_stepped_over),
 		cmocka_unit_test(later_ip6_fragment_has_no_ports),
+		cmocka_unit_test(fragments_are_refused_where_the_configuration_says_so),
 		cmocka_unit_test(endless_ip6_extension_chain_ends_without_ports),
 		cmocka_unit_test(extension_header_beyond_the_packet_ends_the_search),
 		cmocka_unit_test(malformed_ip6_is_plain_ethernet),
