@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "deny_rules.h"
+#include "dp_log.h"
 #include "hft/id_map.h"
 #include "hft/match.h"
 #include "worker.h"
@@ -28,7 +29,7 @@ struct dp_filter {
 	struct id_map rows;
 	int64_t next_start_ns; // INT64_MAX: none waits
 	uint32_t count_at;     // in rows
-	struct dp_filter_stats stats;
+	bool no_room_told;
 };
 
 struct dp_filter *dp_filter_create(void)
@@ -74,6 +75,13 @@ static bool port_put(struct xdp_filter *filter, const struct denied *d)
 	return true;
 }
 
+static void tell_no_room(struct dp_filter *f)
+{
+	if (!f->no_room_told)
+		dp_notice("the drivers have no room for all that is denied: the rest is denied by the worker alone");
+	f->no_room_told = true;
+}
+
 // On all ports or on none: so that what is counted is all there is.
 static void put(struct dp_filter *f, struct denied *d)
 {
@@ -84,10 +92,9 @@ static void put(struct dp_filter *f, struct denied *d)
 		ok = f->port[n] == NULL || port_put(f->port[n], d);
 	if (ok) {
 		d->in = true;
-		f->stats.n_rows++;
 		return;
 	}
-	f->stats.n_missed++;
+	tell_no_room(f);
 	for (n--; n-- > 0;) {
 		if (f->port[n] != NULL)
 			port_take(f->port[n], d, d->n_rules);
@@ -104,7 +111,6 @@ static void forget(struct dp_filter *f, uint64_t key)
 		if (f->port[port] != NULL)
 			port_take(f->port[port], d, d->n_rules);
 	}
-	f->stats.n_rows -= d->in;
 	free(d);
 }
 
@@ -117,7 +123,7 @@ int dp_filter_port_add(struct dp_filter *f, uint16_t port, struct xdp_filter *fi
 		return -ENOSPC;
 	while ((d = id_map_next(&f->rows, &at)) != NULL) {
 		if (d->in && !port_put(filter, d))
-			f->stats.n_missed++;
+			tell_no_room(f);
 	}
 	f->port[port] = filter;
 	f->n_ports++;
@@ -263,9 +269,4 @@ void dp_filter_dropped(const struct dp_filter *f, uint16_t port, struct xdp_coun
 	*out = (struct xdp_count){0};
 	if (port < WORKER_PORTS_MAX && f->port[port] != NULL)
 		xdp_filter_total(f->port[port], out);
-}
-
-void dp_filter_stats(const struct dp_filter *f, struct dp_filter_stats *out)
-{
-	*out = f->stats;
 }

@@ -10,11 +10,6 @@
 
 struct dp_filter;
 
-struct dp_filter_stats {
-	uint32_t n_rows;   // denied rows in the drivers, in force now
-	uint32_t n_missed; // not there for lack of room
-};
-
 struct dp_filter *dp_filter_create(void);    // NULL: out of memory
 void dp_filter_destroy(struct dp_filter *f); // accepts NULL; closes the ports' filters
 // From now on; filter is f's. Rows that are there go into it. 0; -ENOSPC: too many ports.
@@ -33,4 +28,3 @@ void dp_filter_turn(struct dp_filter *f, int64_t now_ns);
 // Tells fn what was dropped for which request since the last time, a bounded number of rows a call, in turns.
 void dp_filter_counts(struct dp_filter *f, void (*fn)(void *ctx, uint64_t id, const struct xdp_count *more), void *ctx);
 void dp_filter_dropped(const struct dp_filter *f, uint16_t port, struct xdp_count *out); // all of a port
-void dp_filter_stats(const struct dp_filter *f, struct dp_filter_stats *out);
