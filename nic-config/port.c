@@ -48,16 +48,6 @@ struct kind {
 	bool is_interface; // arg starts with the name of a kernel interface that must exist
 };
 
-__attribute__((format(printf, 3, 4))) static int fail(char why[PORT_ERR_MAX], int code, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(why, PORT_ERR_MAX, fmt, ap);
-	va_end(ap);
-	return -code;
-}
-
 // Characters up to the first comma.
 static int first_len(const char *arg)
 {
@@ -199,12 +189,13 @@ int port_device_check(const char *device, char why[PORT_ERR_MAX])
 	const struct kind *kind = kind_find(device, &arg);
 
 	if (kind == NULL)
-		return fail(why, EINVAL,
-			    "device \"%.64s\": expected af_xdp:, af_packet:, tap:, pcap:, ring:, null:, memif:, vhost: "
-			    "or pci:",
-			    device);
+		return why_fail(
+			why, EINVAL,
+			"device \"%.64s\": expected af_xdp:, af_packet:, tap:, pcap:, ring:, null:, memif:, vhost: "
+			"or pci:",
+			device);
 	if (strlen(arg) > ARGS_MAX / 2 || !kind->is_valid(arg))
-		return fail(why, EINVAL, "device \"%.64s\": expected %s", device, kind->expected);
+		return why_fail(why, EINVAL, "device \"%.64s\": expected %s", device, kind->expected);
 	return 0;
 }
 
@@ -229,21 +220,21 @@ static int interface_prepare(const char *name, uint16_t mtu, char why[PORT_ERR_M
 	int rc;
 
 	if (if_nametoindex(name) == 0)
-		return fail(why, ENODEV, "interface %s: there is none of this name", name);
+		return why_fail(why, ENODEV, "interface %s: there is none of this name", name);
 	rc = interface_ioctl(name, SIOCGIFMTU, &ifr);
 	if (rc == 0 && ifr.ifr_mtu < mtu) {
 		ifr.ifr_mtu = mtu;
 		rc = interface_ioctl(name, SIOCSIFMTU, &ifr);
 	}
 	if (rc < 0)
-		return fail(why, -rc, "interface %s: MTU %u: %s", name, mtu, strerror(-rc));
+		return why_fail(why, -rc, "interface %s: MTU %u: %s", name, mtu, strerror(-rc));
 	rc = interface_ioctl(name, SIOCGIFFLAGS, &ifr);
 	if (rc == 0 && (ifr.ifr_flags & IFF_UP) == 0) {
 		ifr.ifr_flags |= IFF_UP;
 		rc = interface_ioctl(name, SIOCSIFFLAGS, &ifr);
 	}
 	if (rc < 0)
-		return fail(why, -rc, "interface %s: cannot be brought up: %s", name, strerror(-rc));
+		return why_fail(why, -rc, "interface %s: cannot be brought up: %s", name, strerror(-rc));
 	return 0;
 }
 
@@ -290,16 +281,16 @@ static int create_vdev(const struct kind *kind, const struct port_conf *conf, co
 			  &unlimited); // kernels before 5.11 count BPF maps; without the right: as it is
 	}
 	if (snprintf(name, sizeof(name), "%s_%s", kind->driver, conf->name) >= (int)sizeof(name))
-		return fail(why, ENAMETOOLONG, "port %.32s...: the name is too long", conf->name);
+		return why_fail(why, ENAMETOOLONG, "port %.32s...: the name is too long", conf->name);
 	kind->format_args(conf, arg, args);
 	len = strlen(args);
 	snprintf(args + len, sizeof(args) - len, "%s", more);
 	rc = rte_eal_hotplug_add("vdev", name, args);
 	if (rc < 0)
-		return fail(why, -rc, "%s: the driver %s refused (%s): %s%s%s", conf->device, kind->driver, args,
-			    strerror(-rc), bpf_said[0] != '\0' ? "; first complaint: " : "", bpf_said);
+		return why_fail(why, -rc, "%s: the driver %s refused (%s): %s%s%s", conf->device, kind->driver, args,
+				strerror(-rc), bpf_said[0] != '\0' ? "; first complaint: " : "", bpf_said);
 	if (rte_eth_dev_get_port_by_name(name, port_id) != 0)
-		return fail(why, ENODEV, "%s: the driver %s made no port", conf->device, kind->driver);
+		return why_fail(why, ENODEV, "%s: the driver %s made no port", conf->device, kind->driver);
 	return 0;
 }
 
@@ -310,7 +301,7 @@ static int create_pci(const struct port_conf *conf, const char *arg, uint16_t *p
 	int rc;
 
 	if (rte_eal_hotplug_add("pci", arg, "") < 0)
-		return fail(why, ENODEV, "%s: no driver took the device; is it bound to vfio-pci?", conf->device);
+		return why_fail(why, ENODEV, "%s: no driver took the device; is it bound to vfio-pci?", conf->device);
 	snprintf(name, sizeof(name), "%.*s", first_len(arg), arg);
 	rc = rte_pci_addr_parse(name, &addr);
 	if (rc == 0) {
@@ -318,7 +309,7 @@ static int create_pci(const struct port_conf *conf, const char *arg, uint16_t *p
 		rc = rte_eth_dev_get_port_by_name(name, port_id);
 	}
 	if (rc != 0)
-		return fail(why, ENODEV, "%s: the driver made no port", conf->device);
+		return why_fail(why, ENODEV, "%s: the driver made no port", conf->device);
 	return 0;
 }
 
@@ -338,11 +329,11 @@ static int create_ring(const struct port_conf *conf, const char *arg, uint16_t *
 	int rc;
 
 	if (rx == NULL || tx == NULL)
-		return fail(why, ENOMEM, "%s: no ring: %s", conf->device, rte_strerror(rte_errno));
+		return why_fail(why, ENOMEM, "%s: no ring: %s", conf->device, rte_strerror(rte_errno));
 	rc = rte_eth_from_rings(arg, &rx, 1, &tx, 1, 0);
 	if (rc < 0)
-		return fail(why, rte_errno != 0 ? rte_errno : EINVAL, "%s: no port: %s", conf->device,
-			    rte_strerror(rte_errno));
+		return why_fail(why, rte_errno != 0 ? rte_errno : EINVAL, "%s: no port: %s", conf->device,
+				rte_strerror(rte_errno));
 	*port_id = (uint16_t)rc;
 	return 0;
 }
@@ -357,11 +348,11 @@ static int setup_queues(const struct port_conf *conf, uint16_t port_id, char why
 	for (uint16_t q = 0; q < conf->n_rx_queues && rc == 0; q++)
 		rc = rte_eth_rx_queue_setup(port_id, q, n_rx, SOCKET_ID_ANY, NULL, conf->pool);
 	if (rc < 0)
-		return fail(why, -rc, "%s: receive queue: %s", conf->device, strerror(-rc));
+		return why_fail(why, -rc, "%s: receive queue: %s", conf->device, strerror(-rc));
 	for (uint16_t q = 0; q < conf->n_tx_queues && rc == 0; q++)
 		rc = rte_eth_tx_queue_setup(port_id, q, n_tx, SOCKET_ID_ANY, NULL);
 	if (rc < 0)
-		return fail(why, -rc, "%s: transmit queue: %s", conf->device, strerror(-rc));
+		return why_fail(why, -rc, "%s: transmit queue: %s", conf->device, strerror(-rc));
 	return 0;
 }
 
@@ -374,25 +365,26 @@ static int configure(const struct port_conf *conf, uint16_t port_id, char why[PO
 	int rc = rte_eth_dev_info_get(port_id, &info);
 
 	if (rc < 0)
-		return fail(why, -rc, "%s: cannot be asked what it is: %s", conf->device, strerror(-rc));
+		return why_fail(why, -rc, "%s: cannot be asked what it is: %s", conf->device, strerror(-rc));
 	if (room < conf->mtu + (uint32_t)L2_OVERHEAD_BYTES)
-		return fail(why, EINVAL, "%s: MTU %u does not fit buffers of %u bytes", conf->device, conf->mtu, room);
+		return why_fail(why, EINVAL, "%s: MTU %u does not fit buffers of %u bytes", conf->device, conf->mtu,
+				room);
 	rc = rte_eth_dev_configure(port_id, conf->n_rx_queues, conf->n_tx_queues, &eth);
 	if (rc < 0)
-		return fail(why, -rc, "%s: refused %u+%u queues, MTU %u (it has %u+%u, longest frame %u): %s",
-			    conf->device, conf->n_rx_queues, conf->n_tx_queues, conf->mtu, info.max_rx_queues,
-			    info.max_tx_queues, info.max_rx_pktlen, strerror(-rc));
+		return why_fail(why, -rc, "%s: refused %u+%u queues, MTU %u (it has %u+%u, longest frame %u): %s",
+				conf->device, conf->n_rx_queues, conf->n_tx_queues, conf->mtu, info.max_rx_queues,
+				info.max_tx_queues, info.max_rx_pktlen, strerror(-rc));
 	rc = setup_queues(conf, port_id, why);
 	if (rc < 0)
 		return rc;
 	if (info.if_index == 0) {
 		rc = rte_eth_dev_set_mtu(port_id, conf->mtu);
 		if (rc < 0 && rc != -ENOTSUP)
-			return fail(why, -rc, "%s: MTU %u: %s", conf->device, conf->mtu, strerror(-rc));
+			return why_fail(why, -rc, "%s: MTU %u: %s", conf->device, conf->mtu, strerror(-rc));
 	}
 	rc = rte_eth_promiscuous_enable(port_id);
 	if (rc < 0 && rc != -ENOTSUP)
-		return fail(why, -rc, "%s: promiscuous mode: %s", conf->device, strerror(-rc));
+		return why_fail(why, -rc, "%s: promiscuous mode: %s", conf->device, strerror(-rc));
 	return 0;
 }
 
@@ -436,7 +428,7 @@ static int open_with_program(const struct kind *kind, const struct port_conf *co
 		return rc;
 	rc = xdp_program_file(path, sizeof(path), &fd);
 	if (rc < 0)
-		return fail(why, -rc, "%s: no file for the XDP program: %s", conf->device, strerror(-rc));
+		return why_fail(why, -rc, "%s: no file for the XDP program: %s", conf->device, strerror(-rc));
 	snprintf(more, sizeof(more), ",xdp_prog=%s", path);
 	rc = open_with(kind, conf, arg, more, port_id, why);
 	close(fd);
@@ -468,7 +460,7 @@ int port_start(uint16_t port_id, char why[PORT_ERR_MAX])
 	if (rc == 0)
 		return 0;
 	rte_eth_dev_get_name_by_port(port_id, name);
-	return fail(why, -rc, "port %s does not start: %s", name, strerror(-rc));
+	return why_fail(why, -rc, "port %s does not start: %s", name, strerror(-rc));
 }
 
 void port_close(uint16_t port_id)

@@ -5,8 +5,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "why.h"
+
 // nic-config/ may not include hft/: errors come back as text.
-#define PORT_ERR_MAX 256
+#define PORT_ERR_MAX WHY_BYTES
 
 struct rte_mempool;
 

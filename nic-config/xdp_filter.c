@@ -72,16 +72,6 @@ static int program_on(int if_index, bool *ours, char name[BPF_OBJ_NAME_LEN])
 	return fd;
 }
 
-__attribute__((format(printf, 3, 4))) static int fail(char why[PORT_ERR_MAX], int code, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(why, PORT_ERR_MAX, fmt, ap);
-	va_end(ap);
-	return -code;
-}
-
 int xdp_program_clear(const char *interface, char why[PORT_ERR_MAX])
 {
 	char name[BPF_OBJ_NAME_LEN] = "";
@@ -89,20 +79,20 @@ int xdp_program_clear(const char *interface, char why[PORT_ERR_MAX])
 	bool ours = false;
 
 	if (if_index == 0)
-		return fail(why, ENODEV, "interface %s: there is none of this name", interface);
+		return why_fail(why, ENODEV, "interface %s: there is none of this name", interface);
 	rc = program_on(if_index, &ours, name);
 	if (rc == -ENOENT)
 		return 0;
 	if (rc < 0)
-		return fail(why, -rc, "interface %s: its XDP program cannot be looked at: %s", interface,
-			    strerror(-rc));
+		return why_fail(why, -rc, "interface %s: its XDP program cannot be looked at: %s", interface,
+				strerror(-rc));
 	close(rc);
 	if (!ours)
-		return fail(why, EBUSY, "interface %s: the XDP program \"%s\" is on it; expected none", interface,
-			    name);
+		return why_fail(why, EBUSY, "interface %s: the XDP program \"%s\" is on it; expected none", interface,
+				name);
 	rc = bpf_xdp_detach(if_index, 0, NULL);
-	return rc < 0 ? fail(why, -rc, "interface %s: the XDP program of an earlier run cannot be taken off: %s",
-			     interface, strerror(-rc))
+	return rc < 0 ? why_fail(why, -rc, "interface %s: the XDP program of an earlier run cannot be taken off: %s",
+				 interface, strerror(-rc))
 		      : 0;
 }
 
@@ -171,7 +161,7 @@ int xdp_filter_open(const char *interface, struct xdp_filter **out, char why[POR
 	int rc;
 
 	if (f == NULL)
-		return fail(why, ENOMEM, "interface %s: out of memory", interface);
+		return why_fail(why, ENOMEM, "interface %s: out of memory", interface);
 	memset(f, 0, sizeof(*f));
 	memset(f->maps, 0xff, sizeof(f->maps));
 	f->config = f->total = -1;
@@ -183,7 +173,7 @@ int xdp_filter_open(const char *interface, struct xdp_filter **out, char why[POR
 		rc = -ENOMEM;
 	if (rc < 0) {
 		xdp_filter_close(f);
-		return fail(why, -rc, "interface %s: no XDP program of the switch: %s", interface, strerror(-rc));
+		return why_fail(why, -rc, "interface %s: no XDP program of the switch: %s", interface, strerror(-rc));
 	}
 	*out = f;
 	return 0;

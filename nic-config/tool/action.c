@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -23,16 +22,6 @@ static const struct {
 	[VERB_QUEUES] = {"queues", "an INTERFACE", "a NUMBER from 1"},
 	[VERB_RSS] = {"rss", "an INTERFACE", "a KEY in hexadecimal"},
 };
-
-__attribute__((format(printf, 3, 4))) static int fail(char why[ACTION_WHY_BYTES], int code, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(why, ACTION_WHY_BYTES, fmt, ap);
-	va_end(ap);
-	return -code;
-}
 
 // A decimal number of lo to hi and nothing else.
 static bool number_is(const char *text, uint64_t lo, uint64_t hi, uint64_t *out)
@@ -91,10 +80,10 @@ int action_parse(const char *line, struct action *out, char why[ACTION_WHY_BYTES
 		out->verb = (enum verb)v;
 		if (n == 3 && is_plain_name(out->object) && value_is_valid(out))
 			return 0;
-		return fail(why, EINVAL, "\"%.80s\": expected %s, %s, %s", line, verbs[v].name, verbs[v].object,
-			    verbs[v].value);
+		return why_fail(why, EINVAL, "\"%.80s\": expected %s, %s, %s", line, verbs[v].name, verbs[v].object,
+				verbs[v].value);
 	}
-	return fail(why, EINVAL, "\"%.80s\": expected huge, driver, up, mtu, queues or rss", line);
+	return why_fail(why, EINVAL, "\"%.80s\": expected huge, driver, up, mtu, queues or rss", line);
 }
 
 void action_print(const struct action *a, FILE *to)
@@ -148,9 +137,9 @@ int action_now(const char *sys, const struct action *a, char out[ACTION_VALUE_BY
 		snprintf(out, ACTION_VALUE_BYTES, "%" PRIu32, number);
 	}
 	if (rc == -ENOENT && a->verb == VERB_HUGE)
-		return fail(why, ENOENT, "huge pages of %s kB: this machine has none of that size", a->object);
+		return why_fail(why, ENOENT, "huge pages of %s kB: this machine has none of that size", a->object);
 	if (rc < 0)
-		return fail(why, -rc, "%s %s: %s", verbs[a->verb].name, a->object, strerror(-rc));
+		return why_fail(why, -rc, "%s %s: %s", verbs[a->verb].name, a->object, strerror(-rc));
 	return 0;
 }
 
@@ -161,13 +150,13 @@ static int set_huge(const char *sys, const struct action *a, const char *before,
 	int rc = host_write(sys, a->value, "kernel/mm/hugepages/hugepages-%skB/nr_hugepages", a->object);
 
 	if (rc < 0)
-		return fail(why, -rc, "huge pages of %s kB: %s", a->object, strerror(-rc));
+		return why_fail(why, -rc, "huge pages of %s kB: %s", a->object, strerror(-rc));
 	rc = action_now(sys, a, got, why);
 	if (rc < 0 || strtoull(got, NULL, 10) >= strtoull(a->value, NULL, 10))
 		return rc;
 	host_write(sys, before, "kernel/mm/hugepages/hugepages-%skB/nr_hugepages", a->object);
-	return fail(why, ENOMEM, "huge pages of %s kB: the kernel found memory for %s of %s; left at %s", a->object,
-		    got, a->value, before);
+	return why_fail(why, ENOMEM, "huge pages of %s kB: the kernel found memory for %s of %s; left at %s", a->object,
+			got, a->value, before);
 }
 
 static bool driver_becomes(const char *sys, const char *pci, const char *wanted)
@@ -206,18 +195,18 @@ static int set_driver(const char *sys, const struct action *a, const char *befor
 	int rc;
 
 	if (strcmp(a->value, "-") != 0 && !host_has_driver(sys, a->value))
-		return fail(why, ENOENT, "driver %s: not loaded (modprobe %s)", a->value, a->value);
+		return why_fail(why, ENOENT, "driver %s: not loaded (modprobe %s)", a->value, a->value);
 	rc = unbind(sys, a->object, before);
 	if (rc < 0)
-		return fail(why, -rc, "%s: %s does not let go of it: %s", a->object, before, strerror(-rc));
+		return why_fail(why, -rc, "%s: %s does not let go of it: %s", a->object, before, strerror(-rc));
 	rc = bind_to(sys, a->object, a->value);
 	if (rc == 0)
 		return 0;
 	bind_to(sys, a->object, before);
-	return fail(why, -rc, "%s: %s does not take it: %s%s; given back to %s", a->object, a->value, strerror(-rc),
-		    strcmp(a->value, "vfio-pci") == 0 && !host_has_iommu(sys) ? " (no IOMMU: enable it in firmware)"
-									      : "",
-		    before);
+	return why_fail(why, -rc, "%s: %s does not take it: %s%s; given back to %s", a->object, a->value, strerror(-rc),
+			strcmp(a->value, "vfio-pci") == 0 && !host_has_iommu(sys) ? " (no IOMMU: enable it in firmware)"
+										  : "",
+			before);
 }
 
 static int set_rss(const struct action *a)
@@ -247,8 +236,8 @@ static int set_interface(const struct action *a, char why[ACTION_WHY_BYTES])
 	else
 		rc = eth_set_queues(a->object, number);
 	if (rc < 0 && a->verb == VERB_QUEUES && eth_queues(a->object, &now, &max) == 0 && number > max)
-		return fail(why, -rc, "queues %s: %u wanted, at most %u there", a->object, number, max);
-	return rc < 0 ? fail(why, -rc, "%s %s %s: %s", verbs[a->verb].name, a->object, a->value, strerror(-rc)) : 0;
+		return why_fail(why, -rc, "queues %s: %u wanted, at most %u there", a->object, number, max);
+	return rc < 0 ? why_fail(why, -rc, "%s %s %s: %s", verbs[a->verb].name, a->object, a->value, strerror(-rc)) : 0;
 }
 
 int action_do(const char *sys, const struct action *a, struct action *undo, char why[ACTION_WHY_BYTES])

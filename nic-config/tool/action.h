@@ -5,9 +5,10 @@
 #include <stdio.h>
 
 #include "host.h"
+#include "nic-config/why.h"
 
 #define ACTION_VALUE_BYTES 600 // a key of receive-side scaling in hexadecimal
-#define ACTION_WHY_BYTES 256
+#define ACTION_WHY_BYTES WHY_BYTES
 
 enum verb {
 	VERB_HUGE,   // object: page size in kB, value: pages

@@ -2,7 +2,6 @@
 #include "plan.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,22 +11,12 @@
 #define HUGE_KB 2048
 #define RSS_KEY_MAX 256
 
-__attribute__((format(printf, 3, 4))) static int fail(char why[ACTION_WHY_BYTES], int code, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(why, ACTION_WHY_BYTES, fmt, ap);
-	va_end(ap);
-	return -code;
-}
-
 static int add(struct plan *plan, enum verb verb, const char *object, const char *value, char why[ACTION_WHY_BYTES])
 {
 	struct action *a = &plan->action[plan->n];
 
 	if (plan->n == PLAN_MAX)
-		return fail(why, E2BIG, "more than %d changes", PLAN_MAX);
+		return why_fail(why, E2BIG, "more than %d changes", PLAN_MAX);
 	a->verb = verb;
 	snprintf(a->object, sizeof(a->object), "%s", object);
 	snprintf(a->value, sizeof(a->value), "%s", value);
@@ -80,7 +69,7 @@ static int plan_interface(const char *interface, const struct plan_wish *wish, s
 	int rc = eth_mtu(interface, &mtu);
 
 	if (rc < 0)
-		return fail(why, -rc, "interface %s: %s", interface, strerror(-rc));
+		return why_fail(why, -rc, "interface %s: %s", interface, strerror(-rc));
 	if (wish->mtu > mtu)
 		rc = add_number(plan, VERB_MTU, interface, wish->mtu, why);
 	if (rc == 0 && wish->queues != 0)
@@ -107,6 +96,6 @@ int plan_device(const char *sys, const char *device, const struct plan_wish *wis
 		return 0;
 	rc = host_driver(sys, arg, driver);
 	if (rc < 0)
-		return fail(why, -rc, "%s: there is no such PCI device", device);
+		return why_fail(why, -rc, "%s: there is no such PCI device", device);
 	return add(plan, VERB_DRIVER, arg, "vfio-pci", why);
 }
