@@ -4,89 +4,10 @@
 #   openflow_test.sh               all networks
 #   openflow_test.sh --inside      what runs inside one
 set -u
-TOP=$(dirname "$(dirname "$(dirname "$(readlink -f "$0")")")")
-BIN=$(readlink -f "${BIN:-$TOP/build}")
-export BIN
-testbed=${PANE_TESTBED:-$TOP/../shared/testbed/ovs-net.sh}
+NETWORKS='4 4 ring OpenFlow13
+7 3 tree OpenFlow10'
+. "$(dirname "$0")/of_init.sh"
 
-if [ "${1:-}" != --inside ]; then
-	[ "$(id -u)" = 0 ] || { echo "skipped: needs root" && exit 77; }
-	[ -f "$testbed" ] || { echo "skipped: no testbed" && exit 77; }
-	command -v ovs-vswitchd >/dev/null || { echo "skipped: no Open vSwitch" && exit 77; }
-	failed=0 ran=0
-	while read -r k h topology protocol; do
-		ran=$((ran + 1))
-		echo "$k bridges, $topology, $protocol"
-		OF_PROTOCOL=$protocol OF_TOPOLOGY=$topology timeout 200 bash "$testbed" -k "$k" -H "$h" -t "$topology" -p "$protocol" -T 190 -- \
-			"$(readlink -f "$0")" --inside || failed=$((failed + 1))
-	done <<<"${OF_NETWORKS:-4 4 ring OpenFlow13
-7 3 tree OpenFlow10}"
-	echo "$ran networks, $failed failed"
-	[ "$failed" = 0 ]
-	exit
-fi
-
-dir=$(mktemp -d)
-failed=0
-# shellcheck disable=SC2317 # the trap calls it
-cleanup() {
-	[ -z "${pid:-}" ] || kill "$pid" 2>/dev/null
-	rm -rf "$dir"
-}
-trap cleanup EXIT
-printf 'run_dir: %s\nstate_dir: %s\nopenflow_listen: "127.0.0.1:6653"\nports: []\n' "$dir" "$dir" >"$dir/pane.yaml"
-
-check() {
-	local text=$1
-
-	shift
-	if "$@" >"$dir/out" 2>&1; then
-		echo "ok    $text"
-	else
-		failed=$((failed + 1))
-		echo "FAIL  $text ($*)"
-		head -n 10 "$dir/out"
-	fi
-}
-not() {
-	! "$@"
-}
-controller_start() {
-	"$BIN/control/pane-switchd" --role=controller --config "$dir/pane.yaml" >>"$dir/log" 2>&1 </dev/null &
-	pid=$!
-}
-wait_for() { # SECONDS COMMAND...
-	local end=$((SECONDS + $1))
-
-	shift
-	until "$@" >/dev/null 2>&1; do
-		[ "$SECONDS" -lt "$end" ] || return 1
-		sleep 0.1
-	done
-}
-host() { # of number $1
-	ip netns exec "${TB_PREFIX}h$1" "${@:2}"
-}
-reaches() {
-	host "$1" ping -c1 -W1 "$TB_SUBNET.$2"
-}
-all_pairs() {
-	local a b
-
-	for ((a = 1; a <= TB_H; a++)); do
-		for ((b = 1; b <= TB_H; b++)); do
-			wait_for 30 reaches "$a" "$b" || { echo "h$a does not reach h$b" && return 1; }
-		done
-	done
-}
-entries() { # of all bridges, without what counts or ages
-	local s
-
-	for ((s = 1; s <= TB_K; s++)); do
-		echo "s$s"
-		ovs-ofctl -O "$OF_PROTOCOL" dump-flows "${TB_PREFIX}s$s" --no-stats | sort
-	done
-}
 # The frames that a broadcast makes on all ports together stay as many as there are ports.
 no_storm() {
 	local before after
@@ -99,9 +20,6 @@ no_storm() {
 }
 source_only() { # the entries about h1 are on s1 only
 	[ "$(entries | awk '/^s/ { s = $1 } /nw_src='"$TB_SUBNET"'.1[,/ ]/ { print s }' | sort -u)" = s1 ]
-}
-panectl() {
-	"$BIN/control/panectl" --socket "$dir/control.sock" "$@"
 }
 
 controller_start
@@ -128,8 +46,7 @@ entries >"$dir/before"
 host 1 ping -i 0.05 -c 120 -W1 "$TB_SUBNET.3" >"$dir/ping" &
 pinging=$!
 sleep 0.5
-kill -9 "$pid"
-wait "$pid" 2>/dev/null
+controller_kill
 sleep 0.5
 controller_start
 wait "$pinging"
@@ -151,12 +68,4 @@ if [ "$OF_TOPOLOGY" = ring ]; then
 	check "a link that is cut costs under 1 s (of 4 s, $lost % lost)" awk -v l="$lost" 'BEGIN { exit !(l < 25) }'
 	check "all pairs reach each other without it" all_pairs
 fi
-kill "$pid"
-wait "$pid"
-check "the controller stops cleanly" [ $? = 0 ]
-pid=
-if grep -nE 'Sanitizer|runtime error:' "$dir/log"; then
-	failed=$((failed + 1))
-fi
-[ "$failed" = 0 ] || tail -n 30 "$dir/log"
-[ "$failed" = 0 ]
+finish
