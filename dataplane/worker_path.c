@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a worker does with a burst: receive, parse, classify, act; and what leaves. Outputs are batched per port.
+#include <stddef.h>
+
+#include <rte_ethdev.h>
+#include <rte_hash_crc.h>
+#include <rte_mbuf.h>
+
+#include "worker_priv.h"
+
+#define PREFETCH_AHEAD 3
+#define TX_RETRIES 3 // for packets that no scheduler can take back
+#define TX_BURSTS 8  // of scheduled packets in one turn of a port: receiving may not starve
+
+static void drop(struct worker_port *p, enum counter_id why, struct rte_mbuf *m)
+{
+	counters_add(&p->counters, why, 1);
+	rte_pktmbuf_free(m);
+}
+
+static uint64_t bytes_of(struct rte_mbuf *const *m, uint16_t n)
+{
+	uint64_t bytes = 0;
+
+	for (uint16_t i = 0; i < n; i++)
+		bytes += rte_pktmbuf_pkt_len(m[i]);
+	return bytes;
+}
+
+// The device takes the first of them; how many. They are counted as sent.
+static uint16_t transmit(struct worker_port *p, struct rte_mbuf **m, uint16_t n)
+{
+	uint64_t bytes = bytes_of(m, n); // afterwards they are no longer ours to look at
+	uint16_t sent = rte_eth_tx_burst(p->port_id, 0, m, n);
+
+	if (unlikely(sent < n))
+		bytes -= bytes_of(m + sent, n - sent);
+	counters_add(&p->counters, COUNTER_tx_packets, sent);
+	counters_add(&p->counters, COUNTER_tx_bytes, bytes);
+	return sent;
+}
+
+void worker_flush_direct(struct worker_port *p)
+{
+	uint16_t done = 0;
+
+	for (int i = 0; i <= TX_RETRIES && done < p->n_direct; i++)
+		done += transmit(p, p->direct + done, p->n_direct - done);
+	for (; unlikely(done < p->n_direct); done++)
+		drop(p, COUNTER_tx_full, p->direct[done]);
+	p->n_direct = 0;
+}
+
+// Addresses, protocol and ports; MAC addresses where there is no IP.
+static uint32_t flow_hash(const struct pkt *pkt)
+{
+	if (pkt->family == PKT_IP4)
+		return rte_hash_crc(&pkt->ip4, offsetof(struct pkt_key_ip4, vlan_be), 0);
+	if (pkt->family == PKT_IP6)
+		return rte_hash_crc(&pkt->ip6, offsetof(struct pkt_key_ip6, vlan_be), 0);
+	return rte_hash_crc_8byte(pkt->src_mac, rte_hash_crc_8byte(pkt->dst_mac, 0));
+}
+
+// The class that packets of this answer have at a port: kept with the answer.
+static uint32_t class_at(struct worker_port *p, struct combined *answer, uint64_t now_tsc)
+{
+	uint32_t i = p->port_id % COMBINE_PORTS;
+
+	if (unlikely(answer->class_at[i].port != p->port_id ||
+		     !sched_class_is_live(p->sched, answer->class_at[i].class))) {
+		answer->class_at[i].port = p->port_id;
+		answer->class_at[i].class = sched_class(p->sched, &answer->set, now_tsc);
+	}
+	return answer->class_at[i].class;
+}
+
+static void output(struct worker_port *p, struct rte_mbuf *m, const struct pkt *pkt, struct combined *answer,
+		   uint64_t now_tsc)
+{
+	uint32_t class = answer->best_effort ? SCHED_BEST_EFFORT : class_at(p, answer, now_tsc);
+
+	if (unlikely(!p->up)) {
+		drop(p, COUNTER_tx_down, m);
+	} else if (unlikely(rte_pktmbuf_pkt_len(m) > p->max_frame_bytes)) {
+		drop(p, COUNTER_tx_oversize, m);
+	} else if (answer->best_effort ? p->bypass : sched_may_bypass(p->sched, class)) {
+		if (!answer->best_effort) // that is what is left of the port's figures
+			sched_count_bypass(p->sched, class, rte_pktmbuf_pkt_len(m));
+		p->direct[p->n_direct++] = m;
+		if (p->n_direct == PKT_BURST)
+			worker_flush_direct(p);
+	} else if (unlikely(!sched_enqueue(p->sched, m, class, flow_hash(pkt), now_tsc))) {
+		drop(p, COUNTER_queue_full, m);
+	} else {
+		p->bypass = sched_may_bypass(p->sched, SCHED_BEST_EFFORT);
+	}
+}
+
+// Every other port that is up gets the frame: the last one itself, the others deep copies (AF_XDP cannot send indirect
+// buffers, and a device may still read the frame after another has rewritten its own).
+static void flood(struct worker *w, struct worker_port *in, struct rte_mbuf *m, const struct pkt *pkt,
+		  struct combined *answer, uint64_t now_tsc)
+{
+	struct worker_port *out[WORKER_PORTS_MAX];
+	unsigned int n = 0;
+
+	for (uint16_t i = 0; i < w->n_ports; i++) {
+		if (&w->port[i] != in && w->port[i].up)
+			out[n++] = &w->port[i];
+	}
+	if (n == 0) {
+		drop(in, COUNTER_no_output, m);
+		return;
+	}
+	counters_add(&in->counters, COUNTER_flooded, 1);
+	counters_add(&in->counters, COUNTER_copies, n - 1);
+	for (unsigned int i = 0; i + 1 < n; i++) {
+		struct rte_mbuf *copy = rte_pktmbuf_copy(m, w->pool, 0, UINT32_MAX);
+
+		if (likely(copy != NULL))
+			output(out[i], copy, pkt, answer, now_tsc);
+		else
+			counters_add(&out[i]->counters, COUNTER_no_mbuf, 1);
+	}
+	output(out[n - 1], m, pkt, answer, now_tsc);
+}
+
+static void learn(struct worker *w, struct worker_port *in, const struct pkt *pkt)
+{
+	static const enum counter_id counter[] = {
+		[FDB_NEW] = COUNTER_learned,
+		[FDB_MOVED] = COUNTER_moved,
+		[FDB_FULL] = COUNTER_not_learned,
+	};
+	enum fdb_learned how = fdb_learn(w->fdb, pkt->vlan, pkt->src_mac, (uint16_t)(in - w->port), w->tick);
+
+	if (likely(how == FDB_KNOWN))
+		return;
+	counters_add(&in->counters, counter[how], 1);
+	sights_note(w->sights, pkt, (uint16_t)(in - w->port), w->tick);
+}
+
+static void forward(struct worker *w, struct worker_port *in, struct rte_mbuf *m, const struct pkt *pkt,
+		    struct combined *answer, uint64_t now_tsc)
+{
+	static const enum counter_id unfit[] = {
+		[PKT_RUNT] = COUNTER_runt,
+		[PKT_OVERSIZE] = COUNTER_oversize,
+		[PKT_BAD_SOURCE] = COUNTER_bad_source,
+		[PKT_FRAGMENT] = COUNTER_fragment,
+		[PKT_LINK_LOCAL] = COUNTER_link_local,
+	};
+	uint16_t dst = FDB_PORT_NONE;
+
+	if (unlikely(pkt->verdict != PKT_OK)) {
+		drop(in, unfit[pkt->verdict], m);
+		return;
+	}
+	learn(w, in, pkt); // a denied frame still says where its sender is
+	combine_count(answer, 1, rte_pktmbuf_pkt_len(m));
+	if (answer->drop) {
+		drop(in, COUNTER_denied, m);
+		return;
+	}
+	if ((pkt->dst_mac >> 40 & 1) == 0)
+		dst = fdb_find(w->fdb, pkt->vlan, pkt->dst_mac, w->tick);
+	if (dst == FDB_PORT_NONE)
+		flood(w, in, m, pkt, answer, now_tsc);
+	else if (&w->port[dst] == in)
+		drop(in, COUNTER_same_port, m);
+	else
+		output(&w->port[dst], m, pkt, answer, now_tsc);
+}
+
+uint16_t worker_receive(struct worker *w, struct worker_port *in, const struct snapshot *s, uint64_t now_tsc)
+{
+	struct rte_mbuf *m[PKT_BURST];
+	struct pkt pkt[PKT_BURST];
+	uint32_t met[PKT_BURST * CLS_CATEGORIES_MAX], n_categories = s->view.n_categories;
+	uint16_t n = rte_eth_rx_burst(in->port_id, 0, m, PKT_BURST);
+
+	if (n == 0)
+		return 0;
+	counters_add(&in->counters, COUNTER_rx_packets, n);
+	counters_add(&in->counters, COUNTER_rx_bytes, bytes_of(m, n));
+	worker_phase_end(w, WORKER_RX);
+	if (unlikely(!in->up)) {
+		counters_add(&in->counters, COUNTER_rx_down, n);
+		rte_pktmbuf_free_bulk(m, n);
+		return n;
+	}
+	for (uint16_t i = 0; i < n && i < PREFETCH_AHEAD; i++)
+		rte_prefetch0(rte_pktmbuf_mtod(m[i], void *));
+	for (uint16_t i = 0; i < n; i++) {
+		if (i + PREFETCH_AHEAD < n)
+			rte_prefetch0(rte_pktmbuf_mtod(m[i + PREFETCH_AHEAD], void *));
+		if (likely(pkt_parse(m[i], in->max_frame_bytes, &pkt[i]) == PKT_OK)) {
+			fdb_prefetch(w->fdb, pkt[i].vlan, pkt[i].src_mac);
+			fdb_prefetch(w->fdb, pkt[i].vlan, pkt[i].dst_mac);
+			if (unlikely(w->drop_fragments))
+				pkt_refuse_fragment(m[i], &pkt[i]);
+		}
+	}
+	sights_note_burst(w->sights, pkt, n, (uint16_t)(in - w->port), w->tick);
+	worker_phase_end(w, WORKER_PARSE);
+	layers_run(&s->view, w->reader, pkt, n, met);
+	for (uint16_t i = 0; i < n && n_categories > 0; i++)
+		combine_prefetch(w->combine, &met[i * n_categories], n_categories);
+	worker_phase_end(w, WORKER_CLASSIFY);
+	for (uint16_t i = 0; i < n; i++)
+		forward(w, in, m[i], &pkt[i],
+			combine_get(w->combine, s->view.epoch, &met[i * n_categories], n_categories), now_tsc);
+	worker_phase_end(w, WORKER_ACT);
+	w->timing.n_packets += n;
+	return n;
+}
+
+unsigned int worker_send_scheduled(struct worker_port *p, uint64_t now_tsc)
+{
+	struct rte_mbuf *m[PKT_BURST];
+	unsigned int total = 0;
+
+	for (int i = 0; i < TX_BURSTS; i++) {
+		uint16_t n = sched_dequeue(p->sched, m, PKT_BURST, now_tsc), sent = n;
+
+		if (n == 0)
+			break;
+		if (likely(p->up)) {
+			sent = transmit(p, m, n);
+		} else {
+			counters_add(&p->counters, COUNTER_tx_down, n);
+			rte_pktmbuf_free_bulk(m, n);
+		}
+		total += sent;
+		if (sent < n) {
+			sched_unsend(p->sched, m + sent, n - sent);
+			break;
+		}
+	}
+	return total;
+}
