@@ -11,15 +11,22 @@ if [ "${1:-}" != --inside ]; then
 	[ "$(id -u)" = 0 ] || { echo "skipped: needs root" && exit 77; }
 	[ -f "$testbed" ] || { echo "skipped: no testbed" && exit 77; }
 	command -v ovs-vswitchd >/dev/null || { echo "skipped: no Open vSwitch" && exit 77; }
-	failed=0 ran=0
+	# all at once: they mostly wait, and know nothing of each other
+	outputs=$(mktemp -d)
+	trap 'rm -rf "$outputs"' EXIT
+	failed=0 running=()
 	while read -r k h topology protocol more; do
-		ran=$((ran + 1))
-		echo "$k bridges, $topology, $protocol $more"
+		echo "$k bridges, $topology, $protocol $more" >"$outputs/${#running[@]}"
 		# shellcheck disable=SC2086 # $more: options
 		OF_PROTOCOL=$protocol OF_TOPOLOGY=$topology timeout 200 bash "$testbed" -k "$k" -H "$h" -t "$topology" -p "$protocol" -T 190 $more -- \
-			"$(readlink -f "$0")" --inside || failed=$((failed + 1))
+			"$(readlink -f "$0")" --inside </dev/null >>"$outputs/${#running[@]}" 2>&1 &
+		running+=($!)
 	done <<<"${OF_NETWORKS:-$NETWORKS}"
-	echo "$ran networks, $failed failed"
+	for i in "${!running[@]}"; do
+		wait "${running[i]}" || failed=$((failed + 1))
+		cat "$outputs/$i"
+	done
+	echo "${#running[@]} networks, $failed failed"
 	[ "$failed" = 0 ]
 	exit
 fi

@@ -53,7 +53,7 @@ restart() {
 
 controller_start
 check "all pairs reach each other" all_pairs
-sleep 4 # circuits are placed when links have been found, 3 s after the first switch
+sleep 2 # circuits are placed when links have been found, 3 s after the first switch
 check "a reservation is accepted" panectl "reserve(srcHost=$(addr 1), dstHost=$(addr 3), dstPort=5001) = 6Gb on rootShare."
 check "its queue is on every hop" wait_for 10 eval '[ "$(queue_of 2 "$queue")" = "s1 s2 s3 " ]'
 check "its flow passes" tcp 1 3 5001
