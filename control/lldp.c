@@ -19,6 +19,7 @@
 #define SAID_BYTES (8 + 4 + 8) // what the tag is about: dpid, port, round
 
 static const uint8_t nearest_bridge[6] = {0x01, 0x80, 0xc2, 0x00, 0x00, 0x0e};
+static const uint8_t all_switches[6] = {0x01, 0x23, 0x20, 0x00, 0x00, 0x01};
 static const uint8_t ours[4] = {0x52, 0x50, 0x4e, 0x01}; // a local OUI, and the kind of TLV
 
 static void tag_of(const uint8_t said[SAID_BYTES], const uint8_t *key, uint8_t tag[TAG_BYTES])
@@ -36,7 +37,7 @@ static void put_tlv(struct of_out *out, unsigned int type, unsigned int len)
 }
 
 size_t lldp_make(const struct lldp_probe *probe, const uint8_t src[6], const uint8_t key[LLDP_KEY_BYTES],
-		 uint8_t *frame)
+		 uint16_t eth_type, uint8_t *frame)
 {
 	struct of_out out = {.p = frame, .left = LLDP_FRAME_MAX}, said;
 	uint8_t bytes[SAID_BYTES], tag[TAG_BYTES];
@@ -46,9 +47,9 @@ size_t lldp_make(const struct lldp_probe *probe, const uint8_t src[6], const uin
 	of_put(&said, probe->port, 4);
 	of_put(&said, probe->round, 8);
 	tag_of(bytes, key, tag);
-	of_put_bytes(&out, nearest_bridge, 6);
+	of_put_bytes(&out, eth_type == LLDP_ETH_TYPE ? nearest_bridge : all_switches, 6);
 	of_put_bytes(&out, src, 6);
-	of_put(&out, LLDP_ETH_TYPE, 2);
+	of_put(&out, eth_type, 2);
 	put_tlv(&out, TLV_CHASSIS, 9);
 	of_put(&out, SUBTYPE_LOCAL, 1);
 	of_put(&out, probe->dpid, 8);
@@ -85,9 +86,11 @@ static int read_ours(struct of_in *in, const uint8_t *key, struct lldp_probe *pr
 int lldp_read(const uint8_t *frame, size_t len, const uint8_t key[LLDP_KEY_BYTES], struct lldp_probe *probe)
 {
 	struct of_in in = {.p = frame, .left = len};
+	uint16_t eth_type;
 
 	of_skip(&in, 12);
-	if (of_get16(&in) != LLDP_ETH_TYPE || in.bad)
+	eth_type = of_get16(&in);
+	if ((eth_type != LLDP_ETH_TYPE && eth_type != LLDP_THROUGH_TYPE) || in.bad)
 		return -EPROTO;
 	for (;;) {
 		unsigned int head = of_get16(&in);

@@ -11,7 +11,17 @@
 
 // --- packets that come in
 
-static void on_probe(struct of_switch *sw, const struct of_packet_in *p)
+// Of several switches behind a bridge the one that was seen first is the link's other end, until it is gone.
+static bool is_another(const struct of_net *net, const struct lldp_probe *probe, uint32_t from, uint32_t to,
+		       uint32_t to_port)
+{
+	const struct topo_port *port = topo_port(&net->topo, from, probe->port);
+
+	return port != NULL && port->peer != TOPO_NONE && (port->peer != to || port->peer_port != to_port) &&
+	       net->now_ns - port->seen_ns < TOPO_LINK_AGE_NS;
+}
+
+static void on_probe(struct of_switch *sw, const struct of_packet_in *p, bool through)
 {
 	struct of_net *net = sw->net;
 	struct lldp_probe probe;
@@ -25,7 +35,8 @@ static void on_probe(struct of_switch *sw, const struct of_packet_in *p)
 		net->stats.bad_probes++;
 		return;
 	}
-	topo_probe(&net->topo, from, probe.port, sw->idx, p->in_port, net->now_ns);
+	if (!through || !is_another(net, &probe, from, sw->idx, p->in_port))
+		topo_probe(&net->topo, from, probe.port, sw->idx, p->in_port, net->now_ns);
 }
 
 // --- hosts
@@ -115,8 +126,8 @@ void of_discover_packet(struct of_switch *sw, const struct of_packet_in *p)
 	if (p->data_len < 14)
 		return;
 	eth_type = (unsigned int)p->data[12] << 8 | p->data[13];
-	if (eth_type == LLDP_ETH_TYPE)
-		on_probe(sw, p);
+	if (eth_type == LLDP_ETH_TYPE || eth_type == LLDP_THROUGH_TYPE)
+		on_probe(sw, p, eth_type == LLDP_THROUGH_TYPE);
 	else
 		learn(sw, p);
 }
@@ -137,7 +148,9 @@ static void probe_port(struct of_net *net, struct of_switch *sw, const struct of
 	m.packet_out.actions[0].type = OF_ACT_OUTPUT;
 	m.packet_out.actions[0].port = port->no;
 	m.packet_out.data = frame;
-	m.packet_out.data_len = (uint16_t)lldp_make(&probe, port->mac, net->conf.key, frame);
+	m.packet_out.data_len = (uint16_t)lldp_make(&probe, port->mac, net->conf.key, LLDP_ETH_TYPE, frame);
+	of_conn_send(sw->conn, &m, NULL);
+	m.packet_out.data_len = (uint16_t)lldp_make(&probe, port->mac, net->conf.key, LLDP_THROUGH_TYPE, frame);
 	of_conn_send(sw->conn, &m, NULL);
 }
 
@@ -150,7 +163,7 @@ void of_discover_probe(struct of_net *net)
 {
 	bool slow = net->now_ns >= net->slow_ns, some = false;
 
-	net->round++;
+	net->stats.rounds = ++net->round;
 	net->probed_ns = net->now_ns;
 	for (struct of_switch *sw = net->switches; sw != NULL; sw = sw->next) {
 		const struct of_port *ports;

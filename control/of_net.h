@@ -37,6 +37,7 @@ struct of_net_stats {
 	uint64_t flow_mods, meter_mods, barriers, barriers_answered, packet_ins, bad_probes, errors;
 	uint64_t contests; // an address was claimed by a second host while the first one still says it has it
 	uint64_t moves;    // hosts came up elsewhere
+	uint64_t rounds;   // of probes
 	uint32_t rows_unsayable;
 };
 

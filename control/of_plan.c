@@ -84,13 +84,16 @@ static void match_eth(struct of_rule *r, bool src, const uint8_t mac[6])
 
 static void add_probes(struct plan *p)
 {
+	static const uint16_t types[] = {LLDP_ETH_TYPE, LLDP_THROUGH_TYPE};
 	struct of_rule r;
 
-	plan_blank(&r, OF_PLAN_POLICY, PRIORITY_PROBE);
-	r.match.has = OF_HAS_ETH_TYPE;
-	r.match.eth_type = LLDP_ETH_TYPE;
-	plan_output(p, &r, OF_PORT_CONTROLLER);
-	plan_add(p, &r);
+	for (size_t i = 0; i < 2; i++) {
+		plan_blank(&r, OF_PLAN_POLICY, PRIORITY_PROBE);
+		r.match.has = OF_HAS_ETH_TYPE;
+		r.match.eth_type = types[i];
+		plan_output(p, &r, OF_PORT_CONTROLLER);
+		plan_add(p, &r);
+	}
 }
 
 static void add_ports(struct plan *p)

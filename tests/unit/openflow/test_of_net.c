@@ -416,7 +416,8 @@ static void a_probe_is_read_back_and_a_forged_one_is_not(void **state)
 	const struct lldp_probe probe = {.dpid = 0x1122334455667788ULL, .port = 7, .round = 99};
 	uint8_t frame[LLDP_FRAME_MAX];
 	struct lldp_probe back;
-	size_t n = lldp_make(&probe, (const uint8_t[6]){2, 0, 0, 0, 0, 9}, key, frame);
+	size_t n = lldp_make(&probe, (const uint8_t[6]){2, 0, 0, 0, 0, 9}, key,
+			     rnd(2) == 0 ? LLDP_ETH_TYPE : LLDP_THROUGH_TYPE, frame);
 
 	assert_int_equal(lldp_read(frame, n, key, &back), 0);
 	assert_int_equal(back.dpid, probe.dpid);

@@ -235,13 +235,41 @@ static void a_probe_of_another_controller_makes_no_link(void **state)
 	const struct lldp_probe probe = {.dpid = 1, .port = 2, .round = 1};
 	static const uint8_t key[LLDP_KEY_BYTES] = {9};
 	uint8_t frame[LLDP_FRAME_MAX];
-	size_t len = lldp_make(&probe, (const uint8_t[6]){2}, key, frame);
+	size_t len = lldp_make(&probe, (const uint8_t[6]){2}, key, LLDP_ETH_TYPE, frame);
 
 	turns(n, SECOND);
 	played_packet_in(&n->peers[1].played, 1, frame, len);
 	settle(n);
 	assert_int_equal(stats(n).bad_probes, 1);
 	assert_int_equal(stats(n).n_links, 0);
+}
+
+// 2 of the first, 1 of the second and 4 of the second are on one bridge.
+static void a_link_through_a_bridge_keeps_its_first_end(void **state)
+{
+	static const uint8_t key[LLDP_KEY_BYTES];
+	struct net *n = *state;
+	uint8_t frame[LLDP_FRAME_MAX];
+	uint32_t peer, port;
+
+	turns(n, SECOND);
+	for (int i = 0; i < 3; i++) {
+		uint64_t round = (uint64_t)stats(n).rounds;
+		const struct lldp_probe a = {.dpid = 1, .port = 2, .round = round},
+					b = {.dpid = 2, .port = 1, .round = round};
+		size_t len = lldp_make(&a, (const uint8_t[6]){2}, key, LLDP_THROUGH_TYPE, frame);
+
+		played_packet_in(&n->peers[1].played, 1, frame, len);
+		played_packet_in(&n->peers[1].played, 4, frame, len);
+		len = lldp_make(&b, (const uint8_t[6]){2}, key, LLDP_THROUGH_TYPE, frame);
+		played_packet_in(&n->peers[0].played, 2, frame, len);
+		played_packet_in(&n->peers[1].played, 4, frame, len);
+		settle(n);
+		turns(n, SECOND);
+	}
+	assert_int_equal(stats(n).n_links, 2);
+	assert_true(topo_link(of_net_topo(n->of), 0, 2, &peer, &port));
+	assert_int_equal(port, 1);
 }
 
 static void a_link_that_is_no_more_heard_of_goes(void **state)
@@ -478,6 +506,7 @@ int main(void)
 		TEST(a_probe_made_up_by_a_host_makes_no_link),
 		TEST(a_probe_kept_for_later_makes_no_link),
 		TEST(a_probe_of_another_controller_makes_no_link),
+		TEST(a_link_through_a_bridge_keeps_its_first_end),
 		TEST(a_link_that_is_no_more_heard_of_goes),
 		TEST(ports_that_do_not_exist_are_not_believed),
 		TEST(a_switch_with_endless_ports_is_shown_out),
