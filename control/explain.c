@@ -75,7 +75,7 @@ static int find_box(const struct users *users, const struct request *r, const st
 
 static bool stands(const struct request *r)
 {
-	return (r->verb != VERB_HINT || r->rate_bps > 0) && !r->suspended;
+	return (r->verb != VERB_HINT || hint_is_realised(r)) && !r->suspended;
 }
 
 static int find_atoms(const struct state *s, const struct share *share, const struct match_packet *packet,
@@ -101,7 +101,8 @@ static struct explain_step step_of(const struct request *r)
 
 	step.action.access = r->access;
 	step.by = r->access == ACCESS_NONE ? 0 : r->id;
-	if (r->verb == VERB_RESERVE || r->verb == VERB_HINT)
+	step.background = hint_is_background(r);
+	if (r->verb == VERB_RESERVE || (r->verb == VERB_HINT && r->rate_bps > 0))
 		idset_add(&step.action.reservations, r->id);
 	else if (r->verb == VERB_RATELIMIT)
 		idset_add(&step.action.limits, r->id);
@@ -128,6 +129,7 @@ static struct explain_step join(const struct explain_step *a, const struct expla
 		out.by = a->action.access > b->action.access ? a->by : b->by;
 	out.path.waypoint = least(a->path.waypoint, b->path.waypoint);
 	out.path.avoids = a->path.avoids || b->path.avoids;
+	out.background = a->background || b->background;
 	return out;
 }
 
@@ -139,6 +141,7 @@ static struct explain_step over(const struct explain_step *child, const struct e
 	out.by = child->action.access != ACCESS_NONE ? child->by : parent->by;
 	out.path.waypoint = child->path.waypoint != 0 ? child->path.waypoint : parent->path.waypoint;
 	out.path.avoids = child->path.avoids || parent->path.avoids;
+	out.background = child->background || parent->background;
 	return out;
 }
 

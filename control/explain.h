@@ -16,6 +16,7 @@ struct explain_step {
 	struct action action;
 	uint64_t by; // the request whose access that is, 0: none
 	struct explain_path path;
+	bool background; // some hint says so
 };
 
 struct explain_node { // a share with a matching request at or below it

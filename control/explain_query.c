@@ -94,7 +94,9 @@ static json_t *row_json(const struct question *q, const struct explain_atom *ato
 
 	for (const struct share *up = r->share->parent; up != NULL; up = up->parent)
 		row.depth++;
-	if (r->verb == VERB_RESERVE || r->verb == VERB_HINT)
+	if (r->verb == VERB_HINT)
+		row.part = r->rate_bps > 0 ? PART_RESERVE : PART_BACKGROUND;
+	else if (r->verb == VERB_RESERVE)
 		row.part = PART_RESERVE;
 	else if (r->verb == VERB_RATELIMIT)
 		row.part = PART_LIMIT;
@@ -119,8 +121,10 @@ static json_t *atom_json(const struct question *q, const struct explain_atom *at
 	json_object_set_new(item, "request", json_integer((json_int_t)r->id));
 	json_object_set_new(item, "verb", json_string(cmd_table_get(r->verb)->name));
 	json_object_set_new(item, "access", json_string(access_name(r->access)));
-	if (r->rate_bps != RATE_UNLIMITED)
+	if (r->rate_bps != RATE_UNLIMITED && (r->verb != VERB_HINT || r->rate_bps > 0))
 		json_object_set_new(item, "rate", answer_number_json(r->rate_bps));
+	if (hint_is_background(r))
+		json_object_set_new(item, "background", json_true());
 	if (r->addresses != NULL)
 		json_object_set_new(item, "addresses", ip_list_json(r->addresses));
 	json_object_set_new(item, "row", row_json(q, atom));
@@ -136,6 +140,8 @@ static json_t *step_json(const struct question *q, const struct explain_step *st
 		json_object_set_new(item, "by", json_integer((json_int_t)step->by));
 	json_object_set_new(item, "reservations", visible_ids(q, &step->action.reservations));
 	json_object_set_new(item, "limits", visible_ids(q, &step->action.limits));
+	if (step->background)
+		json_object_set_new(item, "background", json_true());
 	if (step->path.waypoint != 0)
 		json_object_set_new(item, "waypoint", json_integer((json_int_t)step->path.waypoint));
 	return item;
@@ -210,6 +216,8 @@ static void put_queue(const struct question *q, const struct explain_step *resul
 
 	json_object_set_new(queue, "reservations", visible_ids(q, &result->action.reservations));
 	json_object_set_new(queue, "limits", visible_ids(q, &result->action.limits));
+	if (result->background)
+		json_object_set_new(queue, "background", json_true());
 	answer_put(reply, "queue", queue);
 }
 

@@ -10,6 +10,17 @@
 
 #define NS_PER_S 1000000000u
 
+bool hint_is_background(const struct request *r)
+{
+	return r->verb == VERB_HINT && (r->hint->said.given & 1u << HINT_CLASS) != 0 &&
+	       r->hint->said.class == CLASS_BACKGROUND;
+}
+
+bool hint_is_realised(const struct request *r)
+{
+	return r->verb == VERB_HINT && (r->rate_bps > 0 || hint_is_background(r));
+}
+
 uint64_t hint_rate_bps(const struct hint *said, int64_t start_ns, int64_t deadline_ns)
 {
 	const uint32_t both = 1u << HINT_SIZE | 1u << HINT_DEADLINE;
@@ -160,6 +171,19 @@ void hints_give_way(struct state *s, const struct request *to)
 		if (part->gave_way_to != 0)
 			request_withdraw(s, part->request);
 	}
+}
+
+void hint_answer(const struct request *r, const char *why_not, struct reply *reply)
+{
+	bool background = hint_is_background(r);
+
+	answer_put(reply, "realised", json_boolean(hint_is_realised(r)));
+	if (background)
+		answer_put(reply, "background", json_true());
+	if (r->rate_bps > 0)
+		answer_put(reply, "rate", answer_number_json(r->rate_bps));
+	else if (!background || hint_rate_bps(&r->hint->said, r->start_ns, r->hint->deadline_ns) > 0)
+		answer_put(reply, "why_not", json_string(why_not));
 }
 
 json_t *hint_json(const struct hint_part *part)

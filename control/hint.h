@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Hints (SPEC 6): what a holder expects of traffic. A hint promises nothing and decides nothing: its atom carries no
 // access, its reservation, if it gets one, stands in no token schedule, and it ends as soon as a request needs the
-// room. Realised today: `size` with `deadline`, as a reservation of size/deadline until then. All else is kept and
-// listed. Owner: struct state (the list) and the request (its part). Thread: control only. Time: ns since the epoch.
+// room. Realised: `size` with `deadline`, as a reservation of size/deadline until then; `class = background`, by rows
+// of their own (hft/parts.h), which need no room and give way to nobody. All else is kept and listed. Owner: struct
+// state (the list) and the request (its part). Thread: control only. Time: ns since the epoch.
 #pragma once
 #include <jansson.h>
 #include <stdbool.h>
@@ -24,9 +25,12 @@ struct hint_part { // of a request with verb VERB_HINT
 	int64_t deadline_ns; // of said.deadline
 	struct request *request;
 	uint64_t gave_way_to;        // a request's number, 0: to none
-	TAILQ_ENTRY(hint_part) link; // of the realised ones, ascending numbers
+	TAILQ_ENTRY(hint_part) link; // of those with a reservation, ascending numbers
 };
 TAILQ_HEAD(hint_list, hint_part);
+
+bool hint_is_background(const struct request *r); // a hint, and says so
+bool hint_is_realised(const struct request *r);   // a hint, and the switch acts upon it
 
 // The bandwidth that the hint asks to have reserved in [start_ns, deadline): size/deadline, rounded up; 0: none.
 // UINT64_MAX: more than any rate.
@@ -41,6 +45,9 @@ void hint_stand(struct state *s, struct request *r); // realised: joins the list
 void hint_gone(struct state *s, struct request *r);  // about to end
 // A reservation was accepted or prolonged: ends the realised hints that no longer fit beside it.
 void hints_give_way(struct state *s, const struct request *to);
+
+// What is done for an accepted one, into the reply's body. why_not: no reservation is made for it.
+void hint_answer(const struct request *r, const char *why_not, struct reply *reply);
 
 // {"size":"2000000000",...} as it was said, with the deadline as a time.
 json_t *hint_json(const struct hint_part *part);

@@ -28,6 +28,7 @@ struct part_book {
 	struct parts *parts;
 	struct parts_nodes *parts_nodes;
 	struct id_map requests, shares; // of struct rows, by request and share number
+	struct id_map backgrounds;      // likewise by request: what hints say of it
 	struct id_map nodes;            // of struct node, by share number
 	struct prove *prove;            // NULL: nothing is proven
 	bool lacks_memory;              // a row that moved could not be told
@@ -89,10 +90,13 @@ void part_book_destroy(struct part_book *b)
 		rows_destroy(value);
 	for (uint32_t at = 0; (value = id_map_next(&b->shares, &at)) != NULL;)
 		rows_destroy(value);
+	for (uint32_t at = 0; (value = id_map_next(&b->backgrounds, &at)) != NULL;)
+		rows_destroy(value);
 	for (uint32_t at = 0; (value = id_map_next(&b->nodes, &at)) != NULL;)
 		free(value);
 	id_map_fini(&b->requests);
 	id_map_fini(&b->shares);
+	id_map_fini(&b->backgrounds);
 	id_map_fini(&b->nodes);
 	prove_destroy(b->prove);
 	parts_destroy(b->parts);
@@ -402,7 +406,13 @@ static int set_meter(struct part_book *b, const struct atom *atom, struct err *e
 	return rc;
 }
 
-int part_book_request(struct part_book *b, const struct state *s, uint64_t id, int64_t now_ns, struct err *err)
+static int refuse_atom(const struct request *r, int rc, struct err *err)
+{
+	return err_set(err, -rc, "request %llu: %s", (unsigned long long)r->id,
+		       rc == -E2BIG ? "its users are bound to too many addresses" : "no memory for its rows");
+}
+
+static int set_atom(struct part_book *b, const struct state *s, const struct request *r, struct err *err)
 {
 	static const enum part part_of[] = {
 		[ATOM_ACCESS] = PART_ACCESS,
@@ -410,26 +420,47 @@ int part_book_request(struct part_book *b, const struct state *s, uint64_t id, i
 		[ATOM_LIMIT] = PART_LIMIT,
 		[ATOM_PATH] = PART_PATH,
 	};
-	const struct request *r = request_find(&s->requests, id);
 	struct atom atom;
 	struct wish w = {.match = &atom.match};
-	int rc;
+	int rc = policy_atom(s, r, &atom);
 
-	if (r == NULL || r->end_ns <= now_ns) {
-		rows_end(b, &b->requests, id);
-		return 0;
-	}
-	rc = policy_atom(s, r, &atom);
-	if (rc < 0) {
-		rows_end(b, &b->requests, id);
-		return err_set(err, -rc, "request %llu: %s", (unsigned long long)id,
-			       rc == -E2BIG ? "its users are bound to too many addresses" : "no memory for its rows");
-	}
-	w.like = (struct part_row){.id = id, .part = (uint8_t)part_of[atom.part], .access = (uint8_t)atom.access};
-	rc = rows_set(b, &b->requests, id, r->share, &w, err);
+	if (rc < 0)
+		return refuse_atom(r, rc, err);
+	w.like = (struct part_row){.id = r->id, .part = (uint8_t)part_of[atom.part], .access = (uint8_t)atom.access};
+	rc = rows_set(b, &b->requests, r->id, r->share, &w, err);
 	if (rc == 0)
 		rc = set_meter(b, &atom, err);
 	match_fini(&atom.match);
+	return rc;
+}
+
+static int set_background(struct part_book *b, const struct state *s, const struct request *r, struct err *err)
+{
+	struct match flows;
+	struct wish w = {.like = {.id = r->id, .part = PART_BACKGROUND}, .match = &flows};
+	int rc = policy_background(s, r, &flows);
+
+	if (rc < 0)
+		return refuse_atom(r, rc, err);
+	rc = rows_set(b, &b->backgrounds, r->id, r->share, &w, err);
+	match_fini(&flows);
+	return rc;
+}
+
+int part_book_request(struct part_book *b, const struct state *s, uint64_t id, int64_t now_ns, struct err *err)
+{
+	const struct request *r = request_find(&s->requests, id);
+	bool stands = r != NULL && r->end_ns > now_ns;
+	int rc = 0;
+
+	if (stands)
+		rc = set_atom(b, s, r, err);
+	if (stands && rc == 0)
+		rc = set_background(b, s, r, err);
+	if (!stands || rc < 0) {
+		rows_end(b, &b->requests, id);
+		rows_end(b, &b->backgrounds, id);
+	}
 	return rc;
 }
 

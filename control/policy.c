@@ -187,6 +187,19 @@ int policy_atom(const struct state *s, const struct request *r, struct atom *out
 	return rc;
 }
 
+int policy_background(const struct state *s, const struct request *r, struct match *out)
+{
+	int rc;
+
+	match_init(out);
+	if (!hint_is_background(r))
+		return 0;
+	rc = policy_expand(&s->users, &r->flows, out);
+	if (rc < 0)
+		match_fini(out);
+	return rc;
+}
+
 // The atom with the way its request asks for.
 static int add_way(const struct state *s, const struct request *r, struct atom *atom)
 {

@@ -25,6 +25,9 @@ int policy_build_ways(const struct state *s, int64_t now_ns, struct tree *tree);
 // could hold. 0, -ENOMEM or -E2BIG (out is then empty).
 int policy_atom(const struct state *s, const struct request *r, struct atom *out);
 
+// The same for what a hint says of it beside a reservation: the packets that are to be served as background.
+int policy_background(const struct state *s, const struct request *r, struct match *out);
+
 // Which packets the group matches depends on the bindings of this user.
 bool policy_depends_on(const struct match *flows, uint32_t user);
 // A request comes (in) or goes: notes it, and whether later bindings matter to it.

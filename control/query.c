@@ -151,7 +151,7 @@ static void request_item(const struct state *s, const struct request *r, json_t 
 		json_object_set_new(item, "suspended", json_true());
 	if (r->hint != NULL) {
 		json_object_set_new(item, "hint", hint_json(r->hint));
-		json_object_set_new(item, "realised", json_boolean(r->rate_bps > 0));
+		json_object_set_new(item, "realised", json_boolean(hint_is_realised(r)));
 	}
 	json_t *groups = json_array();
 	for (uint32_t i = 0; i < r->flows.n_boxes; i++) {

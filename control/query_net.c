@@ -183,6 +183,7 @@ static void port_queues(const struct nib_port *port, struct reply *reply)
 
 static void meter_queue(struct state *s, const struct request *r, struct reply *reply)
 {
+	bool background = hint_is_background(r);
 	uint64_t packets, bytes;
 	json_t *item = json_object();
 	char text[200];
@@ -191,11 +192,15 @@ static void meter_queue(struct state *s, const struct request *r, struct reply *
 	json_object_set_new(item, "request", json_integer((json_int_t)r->id));
 	json_object_set_new(item, "verb", json_string(cmd_table_get(r->verb)->name));
 	json_object_set_new(item, "share", json_string(r->share->name));
-	json_object_set_new(item, "rate", answer_number_json(r->rate_bps));
+	json_object_set_new(item, "rate", r->rate_bps == 0 ? json_null() : answer_number_json(r->rate_bps));
 	json_object_set_new(item, "packets", json_integer((json_int_t)packets));
 	json_object_set_new(item, "bytes", json_integer((json_int_t)bytes));
-	snprintf(text, sizeof(text), "%" PRIu64 " %s %s %" PRIu64 " %" PRIu64 " %" PRIu64, r->id,
-		 cmd_table_get(r->verb)->name, r->share->name, r->rate_bps, packets, bytes);
+	if (background)
+		json_object_set_new(item, "background", json_true());
+	snprintf(text, sizeof(text), "%" PRIu64 " %s %s %s %" PRIu64 " %" PRIu64 "%s", r->id,
+		 cmd_table_get(r->verb)->name, r->share->name,
+		 r->rate_bps == 0 ? "no-rate" : answer_number(r->rate_bps).text, packets, bytes,
+		 background ? " background" : "");
 	reply_item(reply, item, text);
 }
 
@@ -214,8 +219,7 @@ int query_queues(struct state *s, const struct principal *speaker, const struct 
 		if (TAILQ_EMPTY(&share->requests) || view_through(s, speaker, share, VIEW_QUEUES) == NULL)
 			continue;
 		TAILQ_FOREACH (r, &share->requests, link)
-			if ((r->verb == VERB_RESERVE || r->verb == VERB_RATELIMIT ||
-			     (r->verb == VERB_HINT && r->rate_bps > 0)) &&
+			if ((r->verb == VERB_RESERVE || r->verb == VERB_RATELIMIT || hint_is_realised(r)) &&
 			    r->start_ns <= s->now_ns)
 				meter_queue(s, r, reply);
 	}

@@ -348,15 +348,6 @@ static int check_network(const struct state *s, const struct candidate *c, const
 	return network_check(s, st->verb, &d, reply);
 }
 
-static void tell_hint(const struct request *r, const char *why_not, struct reply *reply)
-{
-	answer_put(reply, "realised", json_boolean(r->rate_bps > 0));
-	if (r->rate_bps > 0)
-		answer_put(reply, "rate", answer_number_json(r->rate_bps));
-	else
-		answer_put(reply, "why_not", json_string(why_not));
-}
-
 // All checks are through. Only memory can still fail, and it is taken before anything is changed.
 static int candidate_commit(struct state *s, struct candidate *c, const struct principal *speaker,
 			    const struct statement *st, struct reply *reply)
@@ -405,7 +396,7 @@ static int candidate_commit(struct state *s, struct candidate *c, const struct p
 	answer_put(reply, "start", answer_time_json(r->start_ns));
 	answer_put(reply, "end", answer_time_json(r->end_ns));
 	if (st->verb == VERB_HINT)
-		tell_hint(r, c->why_not, reply);
+		hint_answer(r, c->why_not, reply);
 	if (c->partial) {
 		if (st->verb == VERB_RESERVE)
 			answer_put(reply, "granted", answer_number_json(r->rate_bps));

@@ -12,6 +12,8 @@ static uint32_t meter_of(const struct part_row *row, const struct sched_slots *s
 		return sched_slots_meter(slots, row->id);
 	case PART_SHARE:
 		return sched_slots_node(slots, row->node);
+	case PART_BACKGROUND:
+		return sched_slots_node(slots, SCHED_BACKGROUND_SHARE);
 	default:
 		return 0;
 	}
@@ -25,12 +27,12 @@ int cls_fill(const struct part_row *row, const struct sched_slots *slots, const 
 		.rank = part_row_rank(row),
 		.access_category = row->access_category,
 		.meter_category = row->meter_category,
-		.hides = row->part == PART_SHARE,
+		.hides = part_hides(row->part),
 		.payload = {.id = row->id,
 			    .key = part_row_key(row),
 			    .node = names_node(names, row->node),
 			    .meter = meter_of(row, slots),
-			    .counter = row->part == PART_SHARE ? NAMES_NO_SLOT : names_counter(names, row->id),
+			    .counter = part_hides(row->part) ? NAMES_NO_SLOT : names_counter(names, row->id),
 			    .part = row->part,
 			    .access = row->access},
 	};

@@ -23,8 +23,8 @@
 struct cls_payload {
 	uint64_t id, key; // request number; part_row_key
 	uint32_t node;    // slot of the share (names.h)
-	uint32_t meter;   // the scheduler's slot of the reservation or limit; of the node, for a row of part SHARE
-	uint32_t counter; // of the request (names.h); NAMES_NO_SLOT for a row of part SHARE
+	uint32_t meter; // the scheduler's slot of the reservation or limit; of the node, for parts SHARE and BACKGROUND
+	uint32_t counter; // of the request (names.h); NAMES_NO_SLOT for parts that hide
 	uint8_t part, access;
 };
 
@@ -34,7 +34,7 @@ struct cls_row {
 	struct box box;                          // time is ignored: the owner adds and removes rows at their instants
 	uint64_t rank;                           // part_row_rank
 	uint8_t access_category, meter_category; // CLS_NO_CATEGORY: in none
-	bool hides;                              // rows of its meter category hide one another, too (shares)
+	bool hides;                              // rows of its meter category hide one another, too (part_hides)
 	struct cls_payload payload;
 };
 

@@ -94,6 +94,8 @@ static void add_counter(struct combined *e, uint32_t counter)
 
 static void work_out(const struct combine *c, const struct met *met, struct combined *e)
 {
+	bool background = false;
+
 	e->drop = is_denied(c, met);
 	e->n_counters = 0;
 	e->set = (struct sched_set){.node = SCHED_NODE_ROOT};
@@ -104,8 +106,9 @@ static void work_out(const struct combine *c, const struct met *met, struct comb
 			e->set.n_reservations = add_slot(e->set.reservation, e->set.n_reservations, p->meter);
 		else if (p->part == PART_LIMIT)
 			e->set.n_limits = add_slot(e->set.limit, e->set.n_limits, p->meter);
-		else if (p->part == PART_SHARE)
+		else if (p->part == PART_BACKGROUND || (p->part == PART_SHARE && !background))
 			e->set.node = p->meter;
+		background = background || p->part == PART_BACKGROUND;
 		if (p->counter != NAMES_NO_SLOT)
 			add_counter(e, p->counter);
 	}

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // What becomes of a packet, from the rows it meets (hft/parts.h has the rule and its proof): dropped iff some deny has
-// no allow strictly below it; else it goes into the class of its reservations, limits and weight node. Packets that
-// meet the same rows share the answer: it is worked out once and kept, with the class it has at each port and with what
-// was counted, in a table of fixed size. Owner: one worker (or the link thread, for questions). Never allocates after
-// combine_create.
+// no allow strictly below it; else it goes into the class of its reservations, limits and weight node (that of
+// background before any share's). Packets that meet the same rows share the answer: it is worked out once and kept,
+// with the class it has at each port and with what was counted, in a table of fixed size. Owner: one worker (or the
+// link thread, for questions). Never allocates after combine_create.
 #pragma once
 #include <stdalign.h>
 #include <stdatomic.h>

@@ -35,7 +35,8 @@ struct dp_follow *dp_follow_create(const struct table *table, struct sched_log *
 	STAILQ_INIT(&f->leaving);
 	f->table = table;
 	f->slots = sched_slots_create(log, err);
-	if (f->slots != NULL)
+	if (f->slots != NULL &&
+	    sched_slots_node_set(f->slots, SCHED_BACKGROUND_SHARE, 0, SCHED_WEIGHT_BACKGROUND, err) >= 0)
 		f->names = names_create(err);
 	if (f->names == NULL) {
 		dp_follow_destroy(f);
@@ -144,7 +145,7 @@ static void follow_change(void *ctx, const struct table_change *change)
 		ret = follow_node(c, (uint32_t)change->key);
 	else if (change->kind == TABLE_METER)
 		ret = follow_meter(c, change->key);
-	else if (change->row->part == PART_SHARE)
+	else if (part_hides(change->row->part))
 		ret = 0;
 	else if (change->kind == TABLE_ROW_ADDED)
 		ret = names_counter_take(c->f->names, change->row->id, c->err);
@@ -162,7 +163,7 @@ static void undo_change(void *ctx, const struct table_change *change)
 		return;
 	if (change->kind == TABLE_NODE || change->kind == TABLE_METER)
 		look_later(c->f, change->kind, change->key, c->gen);
-	else if (change->row->part == PART_SHARE)
+	else if (part_hides(change->row->part))
 		return;
 	else if (change->kind == TABLE_ROW_ADDED)
 		names_counter_drop(c->f->names, change->row->id, c->gen, c->now_ns);
@@ -194,7 +195,7 @@ void dp_follow_undo(struct dp_follow *f, uint32_t gen, int64_t now_ns)
 
 void dp_follow_expired(struct dp_follow *f, const struct part_row *row, uint32_t gen, int64_t now_ns)
 {
-	if (row->part != PART_SHARE)
+	if (!part_hides(row->part))
 		names_counter_drop(f->names, row->id, gen, now_ns);
 }
 

@@ -113,9 +113,8 @@ static bool is_category(uint8_t category)
 static void check_parts(struct reader *r, const struct part_row *row)
 {
 	bool decides = row->access != ACCESS_NONE;
-	bool meters = row->part == PART_RESERVE || row->part == PART_LIMIT || row->part == PART_SHARE;
 
-	if (row->part > PART_SHARE || row->access > ACCESS_DENY || (row->part == PART_SHARE && decides))
+	if (row->part >= PART_N || row->access > ACCESS_DENY || (part_hides(row->part) && decides))
 		fail(r, "part or access");
 	else if (row->access_category != PARTS_NO_CATEGORY && !is_category(row->access_category))
 		fail(r, "access category");
@@ -124,7 +123,7 @@ static void check_parts(struct reader *r, const struct part_row *row)
 	else if ((!is_category(row->access_category) && !is_category(row->meter_category)) ||
 		 (is_category(row->access_category) && !decides) ||
 		 (!is_category(row->access_category) && row->access == ACCESS_DENY) ||
-		 is_category(row->meter_category) != meters)
+		 is_category(row->meter_category) != part_has_meter_category(row->part))
 		fail(r, "categories do not fit part and access");
 	else if ((row->id == 0) != (row->part == PART_SHARE) || (row->node == 0) != (row->depth == 0))
 		fail(r, "request or node number");
@@ -262,7 +261,7 @@ static void get_traced(struct reader *r, struct proto_traced *traced)
 		row->meter_category = (uint8_t)get(r, 1);
 		row->layer = (uint8_t)get(r, 1);
 		row->layer_idx = (uint8_t)get(r, 1);
-		if (row->part > PART_SHARE || row->access > ACCESS_DENY || row->layer >= PROTO_N_LAYERS)
+		if (row->part >= PART_N || row->access > ACCESS_DENY || row->layer >= PROTO_N_LAYERS)
 			fail(r, "row of a trace");
 	}
 }

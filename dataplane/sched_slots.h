@@ -13,8 +13,9 @@
 #define SCHED_NODES_MAX 4096 // SCHED_NODE_ROOT is one of them
 #define SCHED_NO_SLOT UINT32_MAX
 #define SCHED_WEIGHT_MAX 1000
-#define SCHED_WEIGHT_BACKGROUND 0 // only what nobody else wants
-#define SCHED_NODE_DEPTH_MAX 32   // nodes above one another
+#define SCHED_WEIGHT_BACKGROUND 0                  // only what nobody else wants
+#define SCHED_NODE_DEPTH_MAX 32                    // nodes above one another
+#define SCHED_BACKGROUND_SHARE (UINT64_C(1) << 32) // no share's number: the node of what hints call background
 
 struct sched_slots;
 

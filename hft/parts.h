@@ -13,6 +13,7 @@
 // Reservations and limits. Rows of one meter category do not overlap at all, so the highest rows of all meter
 // categories are exactly the set that matches.
 // Shares that the scheduler tells apart. Their rows have one category; the deepest share is the packet's node.
+// Background has one category, too: whichever row is seen, it says the same.
 //
 // So the row of a request depends on nothing else but its categories: adding yields the request's rows, ending takes
 // exactly them. Relief, when the first plane of categories has no room for a row that says something about access:
@@ -33,8 +34,10 @@ enum part {
 	PART_ACCESS,
 	PART_RESERVE,
 	PART_LIMIT,
-	PART_PATH,  // for its access only
-	PART_SHARE, // a share's flow group: only says to which node of the scheduler a packet belongs
+	PART_PATH,       // for its access only
+	PART_SHARE,      // a share's flow group: only says to which node of the scheduler a packet belongs
+	PART_BACKGROUND, // of a hint: its packets get only the bandwidth that nobody else wants
+	PART_N,
 };
 
 #define PARTS_CATEGORIES_MAX 128 // 8 planes of 16
@@ -43,8 +46,8 @@ enum part {
 #define PARTS_FINAL_CATEGORY (PARTS_PLANE - 1)
 #define PARTS_ROOT 0 // the root share's number
 
-// Has an access category iff access is not none and it is not parked, a meter category iff it is of part RESERVE, LIMIT
-// or SHARE. One without any category need not be in the dataplane.
+// Has an access category iff access is not none and it is not parked, a meter category iff part_has_meter_category. One
+// without any category need not be in the dataplane.
 struct part_row {
 	struct box box; // with its time; normalized
 	uint64_t id;    // request number, 0 for PART_SHARE
@@ -55,6 +58,17 @@ struct part_row {
 	uint8_t access_category;
 	uint8_t meter_category;
 };
+
+static inline bool part_has_meter_category(unsigned int part)
+{
+	return part != PART_ACCESS && part != PART_PATH;
+}
+
+// Rows of its meter category may overlap, and then hide one another: so they say nothing about how much there was.
+static inline bool part_hides(unsigned int part)
+{
+	return part == PART_SHARE || part == PART_BACKGROUND;
+}
 
 // Content hash of box, id, node, depth, part and access, not of the categories: the same on every run.
 uint64_t part_row_key(const struct part_row *row);
@@ -84,6 +98,7 @@ struct parts_visible {
 struct parts_decision {
 	struct action action; // access, reservations, limits
 	uint32_t node;        // the share by whose weight it is scheduled; PARTS_ROOT: none
+	bool background;      // after all others, whatever the node
 };
 
 // The combination rule: pure. Only ACCESS_DENY counts: an allow may be parked, then access is none.

@@ -171,9 +171,14 @@ static bool has_override(struct parts *p, const struct parts_entry *e)
 
 static enum use meter_use(const struct part_row *row)
 {
-	if (row->part == PART_SHARE)
-		return USE_SHARE;
-	return row->part == PART_RESERVE || row->part == PART_LIMIT ? USE_METER : USE_NONE;
+	static const enum use uses[PART_N] = {
+		[PART_RESERVE] = USE_METER,
+		[PART_LIMIT] = USE_METER,
+		[PART_SHARE] = USE_SHARE,
+		[PART_BACKGROUND] = USE_BACKGROUND,
+	};
+
+	return uses[row->part];
 }
 
 static uint32_t lowest(u128 set)
@@ -244,8 +249,8 @@ bool parts_choose(struct parts *p, struct parts_entry *e, const struct part_row 
 	survey(p, e, access, meter == USE_METER, &v);
 	e->row.access_category = e->row.meter_category = PARTS_NO_CATEGORY;
 	e->parked = false;
-	if (meter == USE_SHARE && v.of_use[USE_SHARE] != 0)
-		e->row.meter_category = (uint8_t)lowest(v.of_use[USE_SHARE]);
+	if (part_hides(e->row.part) && v.of_use[meter] != 0)
+		e->row.meter_category = (uint8_t)lowest(v.of_use[meter]);
 	else if (meter != USE_NONE)
 		e->row.meter_category = pick(v.meter, v.of_use[USE_NONE], wish->meter_category);
 	if (meter != USE_NONE && e->row.meter_category == PARTS_NO_CATEGORY)

@@ -11,6 +11,7 @@ enum use {
 	USE_ACCESS,
 	USE_METER,
 	USE_SHARE,
+	USE_BACKGROUND,
 	USE_FINAL, // denies that nothing can override
 	N_USES,
 };

@@ -187,6 +187,8 @@ struct parts_decision parts_decide(const struct parts_nodes *nodes, const struct
 			idset_add(&d.action.reservations, row->id);
 		else if (row->part == PART_LIMIT)
 			idset_add(&d.action.limits, row->id);
+		else if (row->part == PART_BACKGROUND)
+			d.background = true;
 		else
 			d.node = row->node;
 	}

@@ -30,7 +30,7 @@ struct list {
 	uint32_t n, cap;
 };
 
-enum { LIST_ACCESS, LIST_METERS, LIST_SHARE, N_LISTS };
+enum { LIST_ACCESS, LIST_METERS, LIST_SHARE, LIST_BACKGROUND, N_LISTS };
 
 struct verify {
 	const struct parts_nodes *nodes;
@@ -183,7 +183,9 @@ static bool same_thing(const struct verify_item *a, const struct verify_item *b)
 
 static unsigned int meter_list(const struct verify_item *item)
 {
-	return item->part == PART_SHARE ? LIST_SHARE : LIST_METERS;
+	if (part_hides(item->part))
+		return item->part == PART_SHARE ? LIST_SHARE : LIST_BACKGROUND;
+	return LIST_METERS;
 }
 
 static void count_row(struct verify *v, const struct verify_item *item, int by)
@@ -321,14 +323,13 @@ static int list_add(struct list *list, const struct verify_item *item)
 
 static int sort_item(struct verify *v, const struct verify_item *item)
 {
-	bool meters = item->part == PART_RESERVE || item->part == PART_LIMIT;
 	int ret = 0;
 
 	if (item->access != ACCESS_NONE && (!item->is_row || item->access_category < PARTS_CATEGORIES_MAX))
 		ret = list_add(&v->list[LIST_ACCESS], item);
-	if (ret == 0 && (meters || item->part == PART_SHARE) &&
+	if (ret == 0 && part_has_meter_category(item->part) &&
 	    (!item->is_row || item->meter_category < PARTS_CATEGORIES_MAX))
-		ret = list_add(&v->list[meters ? LIST_METERS : LIST_SHARE], item);
+		ret = list_add(&v->list[meter_list(item)], item);
 	return ret;
 }
 
@@ -366,7 +367,8 @@ static int collect(struct verify *v, const struct box *box)
 int verify_region(struct verify *v, const struct match *region, int64_t from_ns, uint32_t effort,
 		  struct verify_fault *fault)
 {
-	static cell_look *const looks[N_LISTS] = {verify_look_access, verify_look_meters, verify_look_share};
+	static cell_look *const looks[N_LISTS] = {verify_look_access, verify_look_meters, verify_look_share,
+						  verify_look_background};
 	struct verify_look look = {.nodes = v->nodes, .fault = fault};
 	int ret = 1;
 

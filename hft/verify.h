@@ -3,7 +3,7 @@
 // index, its intersections or its theorem about categories, but by dividing the space of packets and times into cells.
 // A region is divided, at a boundary of some box in it, until policy and table are each the same all over it; then one
 // look compares them. That ends, because there are finitely many boundaries, and it is exact. What keeps it short:
-//   access, reservations and limits, and shares are checked apart, for they decide apart;
+//   access, reservations and limits, shares, and background are checked apart, for they decide apart;
 //   an allow that overlaps no deny above it in the region is left out there;
 //   "denied" and "not denied" are often plain before every box fills the region: a deny that fills it and has no allow
 //   below it; for each deny an allow below it that fills it;
@@ -24,7 +24,7 @@ struct verify;
 
 struct verify_fault {
 	struct match_packet packet; // with its time: a counterexample
-	const char *part;           // "access", "meters", "share", "action"
+	const char *part;           // "access", "meters", "share", "background", "action"
 	struct parts_decision want, got;
 };
 
@@ -37,8 +37,8 @@ int verify_ask(struct verify *v, enum part part, uint64_t id, uint32_t node, enu
 	       const struct match *match);
 int verify_unask(struct verify *v, enum part part, uint64_t id, uint32_t node); // 0 or -ENOENT
 // What the table says. One with the key of another takes its place. 0; -EINVAL: of its categories one is not a number
-// or holds rows of another kind (access, meters, shares), so take out before putting in; -ENOENT: no such node;
-// -ENOMEM.
+// or holds rows of another kind (access, meters, shares, background), so take out before putting in; -ENOENT: no such
+// node; -ENOMEM.
 int verify_row(struct verify *v, const struct part_row *row);
 int verify_unrow(struct verify *v, uint64_t key); // 0 or -ENOENT
 

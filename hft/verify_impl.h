@@ -25,4 +25,5 @@ struct verify_look {
 	struct verify_fault *fault;
 };
 
-cell_look verify_look_access, verify_look_meters, verify_look_share; // ctx: struct verify_look
+// ctx: struct verify_look
+cell_look verify_look_access, verify_look_meters, verify_look_share, verify_look_background;

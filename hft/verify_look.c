@@ -334,3 +334,24 @@ enum cell_verdict verify_look_share(void *ctx, const struct cell_region *region,
 	got.node = seen == NULL ? PARTS_ROOT : seen->node;
 	return want.node == got.node && !tie ? CELL_EQUAL : fault_at(look, region, "share", &want, &got);
 }
+
+enum cell_verdict verify_look_background(void *ctx, const struct cell_region *region, struct cell_entry *entries,
+					 uint32_t *n)
+{
+	const struct verify_look *look = ctx;
+	struct parts_decision want = {0}, got = {0};
+
+	if (*n <= VERIFY_PAIRS && sides_pair_up(region, entries, *n))
+		return CELL_EQUAL;
+	for (uint32_t i = 0; i < *n; i++) {
+		if (!entries[i].fills)
+			continue;
+		want.background |= !item_of(&entries[i])->is_row;
+		got.background |= item_of(&entries[i])->is_row;
+	}
+	if (want.background && got.background)
+		return CELL_EQUAL;
+	if (!all_fill(entries, *n))
+		return CELL_DIVIDE;
+	return want.background == got.background ? CELL_EQUAL : fault_at(look, region, "background", &want, &got);
+}

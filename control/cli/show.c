@@ -55,8 +55,13 @@ static void show_accepted(const json_t *answer, FILE *out)
 		fprintf(out, " (from %s to %s)", start, end);
 	}
 	if (json_is_true(json_object_get(answer, "realised"))) {
-		show_quantity(json_object_get(answer, "rate"), "bit/s", rate, sizeof(rate));
-		fprintf(out, ", %s reserved for it while nobody else asks", rate);
+		if (json_is_integer(json_object_get(answer, "rate"))) {
+			show_quantity(json_object_get(answer, "rate"), "bit/s", rate, sizeof(rate));
+			fprintf(out, ", %s reserved for it while nobody else asks", rate);
+		}
+		if (json_is_true(json_object_get(answer, "background")))
+			fprintf(out, ", gets %sbandwidth that nobody else wants",
+				json_object_get(answer, "rate") == NULL ? "only " : "beside it ");
 	} else if (json_is_false(json_object_get(answer, "realised"))) {
 		fprintf(out, ", kept as a hint: %s", show_member(answer, "why_not"));
 	}

@@ -158,6 +158,12 @@ static void put_numbers(const char *what, const json_t *numbers, FILE *out)
 	}
 }
 
+static void put_background(const json_t *object, FILE *out)
+{
+	if (json_is_true(json_object_get(object, "background")))
+		fprintf(out, ", background");
+}
+
 // allow by request 1, reservations 1
 static void put_step(const json_t *step, FILE *out)
 {
@@ -169,6 +175,7 @@ static void put_step(const json_t *step, FILE *out)
 		fprintf(out, " by request %" JSON_INTEGER_FORMAT, json_integer_value(by));
 	put_numbers("reservations", json_object_get(step, "reservations"), out);
 	put_numbers("limits", json_object_get(step, "limits"), out);
+	put_background(step, out);
 	if (json_is_integer(waypoint))
 		fprintf(out, ", path of request %" JSON_INTEGER_FORMAT, json_integer_value(waypoint));
 }
@@ -185,6 +192,7 @@ static void show_atom(const json_t *atom, int indent, FILE *out)
 		fprintf(out, " %s", text);
 	}
 	fprintf(out, " (access %s)", show_member(atom, "access"));
+	put_background(atom, out);
 	if (json_is_object(row))
 		fprintf(out, ", row %s %s", show_member(row, "key"), show_member(row, "group"));
 	fputc('\n', out);
@@ -220,6 +228,7 @@ void show_explanation(const json_t *answer, FILE *out)
 		fprintf(out, "access %s", show_member(answer, "access"));
 	put_numbers("reservations", json_object_get(queue, "reservations"), out);
 	put_numbers("limits", json_object_get(queue, "limits"), out);
+	put_background(queue, out);
 	fputc('\n', out);
 	if (json_is_false(json_object_get(answer, "uniform")))
 		fprintf(out, "not all packets of this description go the same way: this is one of them\n");

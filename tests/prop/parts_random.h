@@ -6,6 +6,8 @@
 #include "tests/prop/hft_random.h"
 
 #define PARTS_NODES_MAX 60
+#define BACKGROUNDS 3 // hints, numbered from BACKGROUND_ID on, each at the node that its index is a multiple of
+#define BACKGROUND_ID 100000
 
 struct random_policy {
 	struct rng rng;
@@ -14,6 +16,7 @@ struct random_policy {
 	bool crowd; // many shares side by side
 	struct tree tree;
 	struct match shares[PARTS_NODES_MAX]; // of those that the scheduler tells apart
+	struct match backgrounds[BACKGROUNDS];
 	struct parts_nodes *nodes;
 };
 
@@ -61,6 +64,20 @@ static inline struct part_row share_row(const struct random_policy *p, uint32_t 
 	};
 }
 
+static inline uint32_t background_node(const struct random_policy *p, uint32_t i)
+{
+	return 7 * i % p->tree.n_nodes;
+}
+
+static inline struct part_row background_row(const struct random_policy *p, uint32_t i, const struct box *box)
+{
+	struct part_row row = share_row(p, background_node(p, i), box);
+
+	row.id = BACKGROUND_ID + i;
+	row.part = PART_BACKGROUND;
+	return row;
+}
+
 static inline void random_policy_init(struct random_policy *p, uint64_t seed, bool crowd, unsigned int max_dims)
 {
 	*p = (struct random_policy){.seed = seed, .rng.state = seed, .crowd = crowd};
@@ -74,6 +91,10 @@ static inline void random_policy_init(struct random_policy *p, uint64_t seed, bo
 		if (rng_below(&p->rng, 2) == 0)
 			random_match(&p->rng, p->dims & ~1u, 2, &p->shares[i]);
 	}
+	for (uint32_t i = 0; i < BACKGROUNDS; i++) {
+		if (rng_below(&p->rng, 2) == 0)
+			random_match(&p->rng, p->dims, 2, &p->backgrounds[i]);
+	}
 }
 
 static inline void random_policy_fini(struct random_policy *p)
@@ -81,6 +102,8 @@ static inline void random_policy_fini(struct random_policy *p)
 	parts_nodes_destroy(p->nodes);
 	for (uint32_t i = 0; i < PARTS_NODES_MAX; i++)
 		match_fini(&p->shares[i]);
+	for (uint32_t i = 0; i < BACKGROUNDS; i++)
+		match_fini(&p->backgrounds[i]);
 	tree_fini(&p->tree);
 }
 
@@ -98,6 +121,15 @@ static inline uint32_t share_of_packet(const struct random_policy *p, const stru
 	return p->tree.nodes[best].number;
 }
 
+static inline bool is_background(const struct random_policy *p, const struct match_packet *packet)
+{
+	for (uint32_t i = 0; i < BACKGROUNDS; i++) {
+		if (match_covers(&p->backgrounds[i], packet))
+			return true;
+	}
+	return false;
+}
+
 // Whether the rows do with the packet what the policy says. Only a denial counts: an allow that overrides nothing may
 // be parked.
 static inline bool rows_obey(const struct random_policy *p, const struct part_row *rows, uint32_t n_rows,
@@ -113,7 +145,8 @@ static inline bool rows_obey(const struct random_policy *p, const struct part_ro
 		got.action.access = ACCESS_ALLOW;
 	if (want.access == ACCESS_NONE && got.action.access == ACCESS_ALLOW)
 		got.action.access = ACCESS_NONE;
-	return action_equal(&want, &got.action) && got.node == share_of_packet(p, packet);
+	return action_equal(&want, &got.action) && got.node == share_of_packet(p, packet) &&
+	       got.background == is_background(p, packet);
 }
 
 static inline void print_policy(const struct random_policy *p)

@@ -18,6 +18,7 @@
 #define CROWD_MAX 120 // atoms side by side: more than the first plane has room for
 #define ROWS_MAX 1024
 #define N_PACKETS 200
+#define BACKGROUND_ID 100000
 
 struct round {
 	struct rng rng;
@@ -25,6 +26,7 @@ struct round {
 	uint32_t dims;
 	struct tree tree;
 	struct match shares[NODES_MAX]; // of those that the scheduler tells apart
+	struct match background;
 	struct parts_nodes *nodes;
 	struct parts *parts;
 	// The rows as somebody far away knows them, who is told only of additions, ends and moves.
@@ -157,6 +159,27 @@ static void add_shares(struct round *r)
 	}
 }
 
+// Hints at a random node.
+static void add_backgrounds(struct round *r)
+{
+	uint32_t node = rng_below(&r->rng, r->tree.n_nodes);
+
+	random_match(&r->rng, r->dims, 4, &r->background);
+	for (uint32_t i = 0; i < r->background.n_boxes; i++) {
+		const struct part_row row = {
+			.box = r->background.boxes[i],
+			.id = BACKGROUND_ID + i,
+			.node = r->tree.nodes[node].number,
+			.depth = (uint16_t)r->tree.nodes[node].depth,
+			.part = PART_BACKGROUND,
+			.access_category = PARTS_NO_CATEGORY,
+			.meter_category = PARTS_NO_CATEGORY,
+		};
+
+		add_row(r, &row);
+	}
+}
+
 static void round_start(struct round *r, uint64_t seed)
 {
 	*r = (struct round){.seed = seed, .rng.state = seed};
@@ -174,6 +197,8 @@ static void round_start(struct round *r, uint64_t seed)
 	}
 	parts_on_moved(r->parts, note_moved, r);
 	add_shares(r);
+	if (rng_below(&r->rng, 2) == 0)
+		add_backgrounds(r);
 }
 
 static void round_end(struct round *r)
@@ -182,6 +207,7 @@ static void round_end(struct round *r)
 	parts_nodes_destroy(r->nodes);
 	for (uint32_t i = 0; i < NODES_MAX; i++)
 		match_fini(&r->shares[i]);
+	match_fini(&r->background);
 	tree_fini(&r->tree);
 }
 
@@ -244,9 +270,12 @@ static void check_packets(struct round *r, uint64_t from_ns)
 			fail_round(r, &packet, "action");
 		if (got.node != share_of(r, &packet))
 			fail_round(r, &packet, "share");
+		if (got.background != match_covers(&r->background, &packet))
+			fail_round(r, &packet, "background");
 		parts_find_among(r->far, r->n_far, &packet, &visible);
 		got = parts_decide(r->nodes, &visible);
-		if (!same_action(&want, &got.action) || got.node != share_of(r, &packet))
+		if (!same_action(&want, &got.action) || got.node != share_of(r, &packet) ||
+		    got.background != match_covers(&r->background, &packet))
 			fail_round(r, &packet, "far away");
 	}
 }
@@ -281,7 +310,7 @@ static void check_categories(const struct round *r)
 		fail_round(r, NULL, "number of rows");
 	for (uint32_t i = 0; i < rows.n; i++) {
 		const struct part_row *a = &rows.row[i];
-		bool meter = a->part == PART_RESERVE || a->part == PART_LIMIT || a->part == PART_SHARE;
+		bool meter = part_has_meter_category(a->part);
 
 		if ((a->access == ACCESS_NONE && a->access_category != PARTS_NO_CATEGORY) ||
 		    (a->access == ACCESS_DENY && a->access_category >= parts_n_categories(r->parts)) ||
@@ -295,7 +324,7 @@ static void check_categories(const struct round *r)
 				fail_round(r, NULL, "one category for access and meters");
 			if (!box_overlaps(&a->box, &b->box))
 				continue;
-			if (meter && a->part != PART_SHARE && a->meter_category == b->meter_category)
+			if (meter && !part_hides(a->part) && a->meter_category == b->meter_category)
 				fail_round(r, NULL, "rows of one meter category overlap");
 			if (a->access_category != PARTS_NO_CATEGORY && a->access_category != PARTS_FINAL_CATEGORY &&
 			    a->access_category == b->access_category && !in_line(r, a, b))
@@ -354,7 +383,7 @@ static void any_history_equals_a_fresh_compile(void **state)
 		rows.n = 0;
 		parts_each(r.parts, collect, &rows);
 		for (uint32_t j = 0; j < rows.n; j++) {
-			if (rows.row[j].part == PART_SHARE)
+			if (part_hides(rows.row[j].part))
 				continue;
 			n++;
 			if (parts_get(fresh, part_row_key(&rows.row[j])) == NULL)

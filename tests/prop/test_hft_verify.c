@@ -64,6 +64,15 @@ static void compile(struct round *r)
 				fail_round(r, NULL, err.msg);
 		}
 	}
+	for (uint32_t i = 0; i < BACKGROUNDS; i++) {
+		for (uint32_t j = 0; j < p->backgrounds[i].n_boxes; j++) {
+			struct part_row row = background_row(p, i, &p->backgrounds[i].boxes[j]);
+			int ret = parts_add(parts, &row, NULL, &err);
+
+			if (ret < 0 && ret != -EEXIST)
+				fail_round(r, NULL, err.msg);
+		}
+	}
 	r->n = 0;
 	parts_each(parts, collect, r);
 	memcpy(r->wrong, r->rows, sizeof(r->rows));
@@ -108,6 +117,11 @@ static int load(struct round *r, struct verify **out)
 	}
 	for (uint32_t i = 1; i < p->tree.n_nodes; i++) {
 		if (verify_ask(v, PART_SHARE, 0, p->tree.nodes[i].number, ACCESS_NONE, &p->shares[i]) < 0)
+			abort();
+	}
+	for (uint32_t i = 0; i < BACKGROUNDS; i++) {
+		if (verify_ask(v, PART_BACKGROUND, BACKGROUND_ID + i, p->tree.nodes[background_node(p, i)].number,
+			       ACCESS_NONE, &p->backgrounds[i]) < 0)
 			abort();
 	}
 	for (uint32_t i = 0; i < r->n_wrong && ret == 0; i++)
@@ -261,7 +275,7 @@ static bool plant_bug(struct round *r)
 		break;
 	case 5:
 		row->id = 1 + rng_below(rng, r->policy.tree.n_atoms + 1);
-		return row->part != PART_SHARE;
+		return !part_hides(row->part);
 	case 6:
 		if (row->part != PART_RESERVE && row->part != PART_LIMIT)
 			return false;

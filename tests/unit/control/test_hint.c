@@ -69,6 +69,7 @@ static void a_hint_is_accepted_where_nothing_can_be_done_for_it(void **state)
 	assert_false(realised(t)); // no such rate
 	assert_int_equal(say(t, "root", "hint(dstPort=80) class = background predictability = bursty on a to +9."),
 			 REPLY_OK);
+	assert_true(realised(t)); // but this needs nothing
 	assert_string_equal(talk_text(t, "end"), "9");
 	assert_int_equal(say(t, "root", "hint(dstPort=80) duration = 2min on a from +10."), REPLY_OK);
 	assert_string_equal(talk_text(t, "end"), "130");
@@ -99,6 +100,47 @@ static void hints_need_the_privilege_and_the_share(void **state)
 	assert_int_equal(say(t, "root", "hint(dstPort=80) class = quick on a."), REPLY_SYNTAX);
 	assert_int_equal(say(t, "root", "hint(dstPort=80) deadline = forever on a."), REPLY_BAD_TIME);
 	requests_are(t, "0");
+}
+
+static json_t *explained_queue(struct talk *t)
+{
+	assert_int_equal(say(t, "root", "explain(srcHost=10.0.0.1, dstHost=10.0.0.2, transport=TCP, dstPort=80)."),
+			 REPLY_OK);
+	return json_object_get(t->reply.body, "queue");
+}
+
+static void a_background_hint_is_realised_listed_and_explained_until_it_ends(void **state)
+{
+	struct talk *t = *state;
+	const json_t *item;
+
+	assert_false(json_is_true(json_object_get(explained_queue(t), "background")));
+	assert_int_equal(say(t, "alice", "hint(dstPort=80) class = background on a to +9."), REPLY_OK); // 1
+	assert_true(realised(t));
+	assert_true(json_is_true(json_object_get(t->reply.body, "background")));
+	assert_null(json_object_get(t->reply.body, "rate"));
+	assert_null(json_object_get(t->reply.body, "why_not"));
+	assert_true(json_is_true(json_object_get(explained_queue(t), "background")));
+	assert_int_equal(say(t, "root", "queues."), REPLY_OK);
+	assert_string_equal(t->classic, "1; 1 hint a no-rate 0 0 background");
+	assert_int_equal(say(t, "alice", "ListRequests a."), REPLY_OK);
+	item = json_array_get(json_object_get(t->reply.body, "requests"), 0);
+	assert_true(json_is_true(json_object_get(item, "realised")));
+	// with a deadline it has both, and as a reservation it gives way
+	assert_int_equal(say(t, "alice", "hint(dstPort=81) size = 1MB deadline = +8 class = background on a."),
+			 REPLY_OK); // 2
+	assert_int_equal(talk_number(t, "rate"), 1000000);
+	assert_true(json_is_true(json_object_get(t->reply.body, "background")));
+	assert_int_equal(say(t, "alice", "hint(dstPort=82) size = 90MB deadline = +8 class = background on a."),
+			 REPLY_OK); // 3
+	assert_true(realised(t) && json_is_string(json_object_get(t->reply.body, "why_not")));
+	assert_int_equal(say(t, "alice", "reserve(dstPort=80) = 10Mb on a to +2."), REPLY_OK); // 4
+	requests_are(t, "3; 1; 3; 4");
+	assert_int_equal(say(t, "alice", "hint(dstPort=83) class = interactive on a."), REPLY_OK); // 5
+	assert_false(realised(t));
+	assert_int_equal(say(t, "root", "Tick 9."), REPLY_OK);
+	requests_are(t, "1; 5");
+	assert_false(json_is_true(json_object_get(explained_queue(t), "background")));
 }
 
 // What is promised is as if there were no hints, in every answer.
@@ -246,6 +288,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(size_and_deadline_ask_for_a_reservation_rounded_up, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_hint_is_accepted_where_nothing_can_be_done_for_it, setup, teardown),
 		cmocka_unit_test_setup_teardown(hints_need_the_privilege_and_the_share, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_background_hint_is_realised_listed_and_explained_until_it_ends, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(hints_take_nothing_from_the_schedule, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_renewed_reservation_takes_a_hints_place, setup, teardown),
 		cmocka_unit_test_setup_teardown(hints_do_not_count_for_strictness_nor_for_overlap, setup, teardown),

@@ -117,6 +117,71 @@ static void new_snapshot_counts_from_its_turn_on(void **state)
 	net_expect_out(&net, 1, &f);
 }
 
+static int open_slow_net(void **state)
+{
+	net_open(&net, 3, NET_HZ, 8000000, 1023);
+	return 0;
+}
+
+// Offers a millisecond's worth of the port (8 Mb/s) of each of the frames given, for `ms` milliseconds. What came out,
+// by the last byte of the source address.
+static void offer(const struct frame *const *frames, uint32_t n, int ms, uint32_t out[10])
+{
+	struct rte_mbuf *m;
+
+	memset(out, 0, 10 * sizeof(*out));
+	for (int t = 0; t < ms; t++) {
+		for (uint32_t i = 0; i < n; i++)
+			net_inject(&net, 0, frames[i]);
+		for (int i = 0; i < 10; i++) {
+			net.now_tsc += NET_HZ / 10000;
+			net_turn(&net);
+		}
+		while ((m = net_out(&net, 1)) != NULL) {
+			out[rte_pktmbuf_mtod(m, uint8_t *)[29]]++;
+			rte_pktmbuf_free(m);
+		}
+	}
+}
+
+static void background_gets_only_what_nobody_else_wants(void **state)
+{
+	struct frame hinted = udp(H2, H1, IP(1), IP(2), 958), other = udp(H2, H1, IP(9), IP(2), 958); // 1000 bytes
+	const struct frame *both[] = {&hinted, &other}, *alone[] = {&hinted};
+	struct box box = box_between(IP(1), IP(2));
+	struct part_row rows[] = {net_meter_row(&box, 17, PART_BACKGROUND), net_meter_row(&box, 0, PART_SHARE),
+				  net_meter_row(&box, 18, PART_RESERVE)};
+	struct net_meter reservation = {.id = 18, .rate_bps = 2000000};
+	uint32_t out[10];
+	struct err err;
+
+	assert_true(sched_slots_node_set(net.slots, SCHED_BACKGROUND_SHARE, 0, SCHED_WEIGHT_BACKGROUND, &err) >= 0);
+	assert_true(names_node_set(net.names, 1, 0, &err) >= 0);
+	assert_true(sched_slots_node_set(net.slots, 1, 0, 1000, &err) >= 0);
+	rows[1].node = 1; // a share of a thousandfold weight holds it, too
+	rows[1].depth = 1;
+	rows[1].meter_category = 1;
+	rows[2].meter_category = 2;
+	learn_all();
+	net_publish(&net, NULL, 0, NULL, 0);
+	offer(both, 2, 200, out);
+	assert_in_range(out[1], 90, 110); // without the hint they share
+	net_publish(&net, rows, 2, NULL, 0);
+	offer(alone, 1, 500, out); // and queues run empty
+	assert_in_range(out[1], 400, 500);
+	offer(both, 2, 500, out);
+	assert_true(out[1] <= 2);
+	assert_in_range(out[9], 498, 501);
+	net_publish(&net, rows, 3, &reservation, 1); // what is promised is kept
+	offer(both, 2, 500, out);
+	assert_in_range(out[1], 122, 130);
+	assert_in_range(out[9], 370, 380);
+	net_publish(&net, NULL, 0, NULL, 0); // the hint is over
+	offer(both, 2, 500, out);
+	assert_in_range(out[1], 200, 330); // with what still waited
+	net_forget_meters(&net, &reservation, 1);
+}
+
 static int setup(void **state)
 {
 	test_eal_init();
@@ -137,6 +202,7 @@ int main(void)
 		net_test(a_deny_holds_unless_an_allow_stands_below_it),
 		net_test(packets_count_once_for_each_request_they_meet),
 		net_test(new_snapshot_counts_from_its_turn_on),
+		cmocka_unit_test_setup_teardown(background_gets_only_what_nobody_else_wants, open_slow_net, close_net),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -78,6 +78,9 @@ static void gen_request(struct gen *g, struct part_row *row, unsigned int n_mete
 		row->part = PART_SHARE;
 		row->id = 0;
 		row->access = ACCESS_NONE;
+	} else if (gen_below(g, 20) == 0) {
+		row->part = PART_BACKGROUND;
+		row->access = ACCESS_NONE;
 	}
 	row->access_category = row->access == ACCESS_NONE ? PARTS_NO_CATEGORY : (uint8_t)gen_below(g, 5);
 	row->meter_category = PARTS_NO_CATEGORY;

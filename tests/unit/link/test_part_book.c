@@ -130,7 +130,8 @@ static void say_request(struct fixture *f)
 					    "deny(%s)",
 					    "reserve(%s) = 1Mb partial",
 					    "ratelimit(%s) = 2Mb partial",
-					    "waypoint(%s) = 9.9.9.9 partial"};
+					    "waypoint(%s) = 9.9.9.9 partial",
+					    "hint(%s) class = background"};
 	char name[16], verb[128], text[256];
 	uint64_t from = gen_below(&f->g, 20), to = from + 1 + gen_below(&f->g, 30);
 
@@ -258,7 +259,7 @@ static int row_is_in_table(void *ctx, const struct part_row *row)
 	const struct fixture *f = ((struct fresh *)ctx)->f;
 	const struct part_row *there = table_row(f->table, part_row_key(row));
 
-	((struct fresh *)ctx)->n_rows += row->part != PART_SHARE;
+	((struct fresh *)ctx)->n_rows += !part_hides(row->part);
 	if (box_end_ns(&row->box) <= f->now_ns)
 		return 0;
 	if (row->access_category == PARTS_NO_CATEGORY && row->meter_category == PARTS_NO_CATEGORY) {
@@ -318,6 +319,24 @@ static uint32_t weight_node(const struct fixture *f, const struct match_packet *
 	return best;
 }
 
+// Whether a hint that stands then says so.
+static bool is_background(const struct fixture *f, const struct match_packet *packet)
+{
+	const struct state *s = engine_state(f->engine);
+	bool found = false;
+
+	for (const struct request *r = request_from(&s->requests, 0); r != NULL && !found;
+	     r = request_from(&s->requests, r->id + 1)) {
+		struct match flows;
+
+		match_init(&flows);
+		assert_int_equal(policy_expand(&s->users, &r->flows, &flows), 0);
+		found = r->verb == VERB_HINT && match_covers(&flows, packet);
+		match_fini(&flows);
+	}
+	return found;
+}
+
 static void check(struct fixture *f)
 {
 	struct fresh fresh = {.f = f};
@@ -347,6 +366,7 @@ static void check(struct fixture *f)
 		expected.access = decision.action.access;
 		assert_true(action_equal(&decision.action, &expected));
 		assert_int_equal(decision.node, weight_node(f, &packet));
+		assert_int_equal(decision.background, is_background(f, &packet));
 	}
 	parts_destroy(fresh.parts);
 	parts_nodes_destroy(fresh.nodes);

@@ -231,7 +231,7 @@ static void assert_row_is_valid(const struct part_row *row)
 	assert_true(box_normalize(&normal));
 	assert_int_equal(normal.kinds, row->box.kinds);
 	assert_true(box_equal(&normal, &row->box));
-	assert_true(row->part <= PART_SHARE && row->access <= ACCESS_DENY);
+	assert_true(row->part < PART_N && row->access <= ACCESS_DENY);
 	assert_true(row->access_category >= PARTS_CATEGORIES_MAX || row->access != ACCESS_NONE);
 	assert_true(row->access_category < PARTS_CATEGORIES_MAX || row->access != ACCESS_DENY);
 	assert_true(row->access_category < PARTS_CATEGORIES_MAX || row->meter_category < PARTS_CATEGORIES_MAX);
@@ -287,9 +287,10 @@ static void rows_that_cannot_be_are_refused(void **state)
 		uint8_t value;
 		const char *what;
 	} cases[] = {
-		{6, PART_SHARE + 1, "unknown part"},
+		{6, PART_N, "unknown part"},
 		{6, PART_ACCESS, "an access row with a meter category"},
 		{6, PART_SHARE, "a share that decides"},
+		{6, PART_BACKGROUND, "a hint that decides"},
 		{7, 3, "unknown access"},
 		{7, ACCESS_NONE, "an access category without access"},
 		{8, PARTS_CATEGORIES_MAX, "unknown category"},
