@@ -476,6 +476,11 @@ static int parse_explain(struct parser *p)
 	return time_value(p, false, &p->out->to) < 0 ? -1 : end(p);
 }
 
+static int parse_trace(struct parser *p)
+{
+	return flows(p) < 0 ? -1 : end(p);
+}
+
 static int (*const parse_verb[])(struct parser *) = {
 	[VERB_ADD_USER] = parse_add_user,
 	[VERB_NEW_SHARE] = parse_new_share,
@@ -508,6 +513,7 @@ static int (*const parse_verb[])(struct parser *) = {
 	[VERB_VERIFY] = parse_verify,
 	[VERB_WHERE] = parse_where,
 	[VERB_EXPLAIN] = parse_explain,
+	[VERB_TRACE] = parse_trace,
 	[VERB_TIME] = end,
 	[VERB_HELP] = parse_help,
 	[VERB_TICK] = parse_tick,

@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -30,6 +29,7 @@
 #include "rundir.h"
 #include "server.h"
 #include "tls.h"
+#include "traces.h"
 
 struct controller {
 	const struct controller_conf *conf;
@@ -48,6 +48,7 @@ struct controller {
 	size_t n_events, cap_events;
 	struct dp_link *link;
 	struct realize *realize;
+	struct traces *traces;
 	struct of_server *openflow;     // NULL: not asked for
 	struct ovsdb_links *ovsdb;      // NULL: not asked for
 	uint64_t queues_gen;            // as told last
@@ -114,30 +115,6 @@ static bool user_exists(void *ctx, const char *user)
 	return engine_user_exists(c->engine, user);
 }
 
-// A session is a descriptor, and there are a few others.
-static unsigned int raise_file_limit(unsigned int max_sessions)
-{
-	const rlim_t others = 64;
-	struct rlimit files;
-
-	if (getrlimit(RLIMIT_NOFILE, &files) < 0)
-		return max_sessions;
-	if (files.rlim_max < max_sessions + others && files.rlim_max != RLIM_INFINITY) {
-		const struct rlimit more = {max_sessions + others, max_sessions + others};
-
-		if (setrlimit(RLIMIT_NOFILE, &more) == 0) // root may
-			return max_sessions;
-	}
-	files.rlim_cur = files.rlim_max;
-	if (setrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur >= max_sessions + others)
-		return max_sessions;
-	log_warning("only %u sessions at a time instead of limits.all_sessions %u: this process may open %llu files "
-		    "(ulimit -Hn, systemd: LimitNOFILE=)",
-		    (unsigned int)(files.rlim_cur > 2 * others ? files.rlim_cur - others : others), max_sessions,
-		    (unsigned long long)files.rlim_cur);
-	return (unsigned int)(files.rlim_cur > 2 * others ? files.rlim_cur - others : others);
-}
-
 static struct tls_files tls_files_of(const struct config *config)
 {
 	return (struct tls_files){config->tls.cert, config->tls.key, config->tls.ca, config->tls.crl};
@@ -178,7 +155,7 @@ static int server_up(struct controller *c, struct err *err)
 	char path[RUNDIR_PATH_MAX];
 
 	conf.max_sessions =
-		raise_file_limit(config->limits.all_sessions > 0 ? config->limits.all_sessions : SERVER_SESSIONS_MAX);
+		server_raise_files(config->limits.all_sessions > 0 ? config->limits.all_sessions : SERVER_SESSIONS_MAX);
 	c->auth_rules = calloc(config->n_principals + 1, sizeof(*c->auth_rules));
 	if (c->auth_rules == NULL)
 		return err_set(err, ENOMEM, "out of memory");
@@ -341,11 +318,13 @@ static int realize_up(struct controller *c, struct err *err)
 	c->realize = realize_create(c->engine, c->link, err);
 	if (c->realize != NULL)
 		realize_prove(c->realize, verify);
-	return c->realize != NULL ? 0 : -ENOMEM;
+	c->traces = traces_create(loop_base(c->loop), c->link, c->engine, c->server);
+	return c->realize != NULL && c->traces != NULL ? 0 : err_set(err, ENOMEM, "out of memory");
 }
 
 static void realize_down(struct controller *c)
 {
+	traces_destroy(c->traces);
 	realize_destroy(c->realize);
 }
 
@@ -591,6 +570,7 @@ static int64_t turn(void *ctx, int64_t now_ns)
 	tell_ready(c);
 	realize(c);
 	tell_network(c);
+	traces_turn(c->traces);
 	if (c->openflow != NULL) {
 		switches_ns = of_server_turn(c->openflow, c->engine, now_ns);
 		tell_queues(c);

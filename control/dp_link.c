@@ -39,6 +39,10 @@ struct dp_link {
 	char last_trouble[256]; // as logged; said once while it stays the same
 	struct link_state state;
 	struct dp_link_hooks hooks;
+	struct {
+		void (*fn)(void *ctx, const struct proto_traced *traced);
+		void *ctx;
+	} traced;
 	struct dp_link_stats stats;
 };
 
@@ -283,9 +287,12 @@ static bool on_msg(struct dp_link *link, const struct proto_msg *msg)
 		on_host(link, &msg->host);
 		return true;
 	case PROTO_ROW_COUNTS:
-	case PROTO_TRACED:
 		if (link->hooks.told != NULL)
 			link->hooks.told(link->hooks.ctx, msg);
+		return true;
+	case PROTO_TRACED:
+		if (link->traced.fn != NULL)
+			link->traced.fn(link->traced.ctx, &msg->traced);
 		return true;
 	default:
 		if (msg->counters.port == PROTO_NO_PORT)
@@ -414,6 +421,22 @@ void dp_link_push(struct dp_link *link)
 	if (link->bev == NULL && link->failed_ms > FAILED_MIN_MS)
 		retry_in(link, RETRY_MIN_MS);
 	push(link);
+}
+
+uint64_t dp_link_mark(const struct dp_link *link)
+{
+	return link->dirty || !link->wanted ? link->next_txn : link->stats.txn_sent;
+}
+
+bool dp_link_reached(const struct dp_link *link, uint64_t mark)
+{
+	return link->synced && (link->stats.txn_in_force >= mark || (link->wanted && !link->dirty && !link->in_flight));
+}
+
+void dp_link_on_traced(struct dp_link *link, void (*fn)(void *ctx, const struct proto_traced *traced), void *ctx)
+{
+	link->traced.fn = fn;
+	link->traced.ctx = ctx;
 }
 
 bool dp_link_trace(struct dp_link *link, const struct proto_trace *trace)

@@ -14,6 +14,7 @@ struct event_base;
 struct link_state;
 struct proto_msg;
 struct proto_trace;
+struct proto_traced;
 
 struct dp_link_stats {
 	bool connected; // and compared: the dataplane's table is known
@@ -32,7 +33,7 @@ void dp_link_destroy(struct dp_link *link); // accepts NULL
 struct dp_link_hooks {
 	// A session is up and what the dataplane holds is known (link_state): before the difference is sent.
 	void (*compared)(void *ctx);
-	void (*told)(void *ctx, const struct proto_msg *msg); // ROW_COUNTS or TRACED came
+	void (*told)(void *ctx, const struct proto_msg *msg); // ROW_COUNTS came
 	void *ctx;
 };
 void dp_link_hook(struct dp_link *link, const struct dp_link_hooks *hooks); // copied; a NULL hook is left out
@@ -42,6 +43,10 @@ void dp_link_hook(struct dp_link *link, const struct dp_link_hooks *hooks); // c
 struct link_state *dp_link_state(struct dp_link *link);
 void dp_link_push(struct dp_link *link);
 void dp_link_hold(struct dp_link *link); // what is wanted is not known at present: nothing is sent until the next push
-// Asks the dataplane; the answer comes to told. false: there is no session.
+// What is wanted now is in force when the link has reached this mark; never, when it fails.
+uint64_t dp_link_mark(const struct dp_link *link);
+bool dp_link_reached(const struct dp_link *link, uint64_t mark);
+// Asks the dataplane; the answer comes to fn, from the loop. false: there is no session.
 bool dp_link_trace(struct dp_link *link, const struct proto_trace *trace);
+void dp_link_on_traced(struct dp_link *link, void (*fn)(void *ctx, const struct proto_traced *traced), void *ctx);
 void dp_link_stats(const struct dp_link *link, struct dp_link_stats *out);

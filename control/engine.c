@@ -352,19 +352,6 @@ static int tick(struct state *s, const struct principal *speaker, const struct s
 	return 0;
 }
 
-static int mode(struct state *s, const struct principal *speaker, const struct statement *st, struct reply *reply)
-{
-	reply->set_json = strcmp(st->name, "json") == 0;
-	answer_put(reply, "mode", json_string(st->name));
-	return 0;
-}
-
-static int quit(struct state *s, const struct principal *speaker, const struct statement *st, struct reply *reply)
-{
-	reply->close = true;
-	return 0;
-}
-
 static handler_fn *const handlers[] = {
 	[VERB_ADD_USER] = add_user,
 	[VERB_NEW_SHARE] = new_share,
@@ -397,11 +384,12 @@ static handler_fn *const handlers[] = {
 	[VERB_VERIFY] = query_verify,
 	[VERB_WHERE] = query_where,
 	[VERB_EXPLAIN] = query_explain,
+	[VERB_TRACE] = query_trace,
 	[VERB_TIME] = query_time,
 	[VERB_HELP] = query_help,
 	[VERB_TICK] = tick,
-	[VERB_MODE] = mode,
-	[VERB_QUIT] = quit,
+	[VERB_MODE] = query_mode,
+	[VERB_QUIT] = query_quit,
 };
 
 struct engine *engine_create(const struct engine_conf *conf, struct nib *nib, int64_t now_ns)
@@ -540,6 +528,11 @@ int engine_policy_all(const struct engine *e, int64_t now_ns, struct tree *tree,
 void engine_ask_network(struct engine *e, engine_fit_fn *fn, void *ctx)
 {
 	e->state.ask_network = (struct network_ask){fn, ctx};
+}
+
+void engine_ask_dataplane(struct engine *e, trace_ask_fn *fn, void *ctx)
+{
+	e->state.ask_dataplane = (struct dataplane_ask){fn, ctx};
 }
 
 void engine_kept(struct engine *e, uint64_t id, const char *why)

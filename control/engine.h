@@ -16,6 +16,7 @@
 #include "nib.h"
 #include "reply.h"
 #include "speaker.h"
+#include "trace.h"
 
 struct engine;
 
@@ -72,6 +73,8 @@ void engine_set_network(struct engine *e, const char *why);
 // (network). fn may call nothing of the engine.
 typedef int engine_fit_fn(void *ctx, const struct demand *demand, struct err *err);
 void engine_ask_network(struct engine *e, engine_fit_fn *fn, void *ctx);
+// Who asks the dataplane what it does with a packet (trace.h); its answers are for trace_complete with engine_state.
+void engine_ask_dataplane(struct engine *e, trace_ask_fn *fn, void *ctx);
 // The network cannot keep a request, for this reason; NULL: it can again. Its holder is told, once.
 void engine_kept(struct engine *e, uint64_t id, const char *why);
 

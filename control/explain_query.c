@@ -9,9 +9,11 @@
 #include "answer.h"
 #include "cmd_table.h"
 #include "explain.h"
+#include "explain_query.h"
 #include "hft/parts.h"
 #include "policy.h"
 #include "query.h"
+#include "trace.h"
 #include "view.h"
 
 struct question {
@@ -20,9 +22,10 @@ struct question {
 	struct match group; // users replaced, at the instant
 	struct match_packet packet;
 	struct explanation e;
+	struct trace_question **trace; // NULL: nobody asks the dataplane
 };
 
-static const char *access_name(enum access access)
+const char *access_name(enum access access)
 {
 	return access == ACCESS_DENY ? "deny" : access == ACCESS_ALLOW ? "allow" : "none";
 }
@@ -248,7 +251,44 @@ static json_t *decider_json(const struct question *q, enum access access)
 	return by == 0 ? json_null() : json_integer((json_int_t)by);
 }
 
-static int tell(const struct question *q, bool sees_queues, struct reply *reply)
+// The port to which the destination answers, as far as the speaker may know it.
+static uint16_t port_of(const struct question *q, uint32_t views)
+{
+	const struct match_packet *p = &q->packet;
+	const struct nib_seen *seen, *latest = NULL;
+
+	if (q->s->nib == NULL || (views & VIEW_HOSTS) == 0)
+		return PROTO_NO_PORT;
+	for (size_t i = 0; (seen = nib_seen_at(q->s->nib, i)) != NULL; i++) {
+		bool is_addr = seen->has_ip && p->kind != MATCH_NONIP && seen->ip == p->dst &&
+			       seen->ip6 == ((p->kind & MATCH_KINDS_V6) != 0);
+		bool is_mac = seen->mac == p->f[MATCH_DST_ETH];
+
+		if ((is_addr || is_mac) && (latest == NULL || seen->last_ns > latest->last_ns))
+			latest = seen;
+	}
+	return latest == NULL ? PROTO_NO_PORT : latest->port;
+}
+
+static int begin_trace(const struct question *q, uint32_t views, bool denied, struct reply *reply)
+{
+	struct trace_question *t = calloc(1, sizeof(*t) + q->e.n_atoms * sizeof(t->request[0]));
+
+	if (t == NULL)
+		return reply_refuse(reply, REPLY_LIMIT, "out of memory");
+	t->ask = (struct proto_trace){.port = port_of(q, views), .packet = q->packet};
+	t->speaker = *q->speaker;
+	t->sees_queues = (views & VIEW_QUEUES) != 0;
+	t->denied = denied;
+	t->reservations = q->e.nodes[0].result.action.reservations;
+	t->limits = q->e.nodes[0].result.action.limits;
+	for (uint32_t i = 0; i < q->e.n_atoms; i++)
+		t->request[t->n_requests++] = q->e.atoms[i].request->id;
+	*q->trace = t;
+	return 0;
+}
+
+static int tell(const struct question *q, uint32_t views, struct reply *reply)
 {
 	const struct explain_step *result = &q->e.nodes[0].result;
 	bool refused = q->s->drop_fragments && is_fragment(&q->packet), uniform;
@@ -263,7 +303,7 @@ static int tell(const struct question *q, bool sees_queues, struct reply *reply)
 	answer_put(reply, "access", json_string(access_name(result->action.access)));
 	answer_put(reply, "by", decider_json(q, result->action.access));
 	answer_put(reply, "uniform", json_boolean(uniform));
-	if (!denied && sees_queues)
+	if (!denied && (views & VIEW_QUEUES) != 0)
 		put_queue(q, result, reply);
 	if (is_fragment(&q->packet))
 		answer_put(reply, "note",
@@ -273,16 +313,16 @@ static int tell(const struct question *q, bool sees_queues, struct reply *reply)
 	for (uint32_t i = 0; i < q->e.n_nodes; i++)
 		if (visible(q, q->e.nodes[i].share))
 			node_item(q, &q->e.nodes[i], reply);
-	return 0;
+	return q->trace == NULL ? 0 : begin_trace(q, views, denied, reply);
 }
 
-// A share of the speaker's own holds the packet. *queues: and its view has queues.
-static int check_view(const struct question *q, bool *queues, struct reply *reply)
+// A share of the speaker's own holds the packet. *views: what such shares may see.
+static int check_view(const struct question *q, uint32_t *views, struct reply *reply)
 {
 	const struct share *root = q->s->shares.root;
 	bool registered = state_registered(q->s, q->speaker), any = false, found = false;
 
-	*queues = false;
+	*views = 0;
 	for (const struct share *share = root; share != NULL; share = share_next(root, share, true)) {
 		struct match real;
 
@@ -292,7 +332,7 @@ static int check_view(const struct question *q, bool *queues, struct reply *repl
 		match_init(&real);
 		if (policy_expand(&q->s->users, &share->flows, &real) == 0 && match_covers(&real, &q->packet)) {
 			found = true;
-			*queues = *queues || (share->privileges.view & VIEW_QUEUES) != 0;
+			*views |= share->privileges.view;
 		}
 		match_fini(&real);
 	}
@@ -306,7 +346,7 @@ static int check_view(const struct question *q, bool *queues, struct reply *repl
 
 static int ask(struct question *q, const struct statement *st, int64_t at_ns, struct reply *reply)
 {
-	bool queues = false;
+	uint32_t views = 0;
 	int rc = policy_expand(&q->s->users, &st->flows, &q->group);
 
 	if (rc == 0 && q->group.n_boxes == 0)
@@ -316,19 +356,25 @@ static int ask(struct question *q, const struct statement *st, int64_t at_ns, st
 		q->group.boxes[i].f[MATCH_TIME] = (struct span){(uint64_t)at_ns, (uint64_t)at_ns};
 	if (rc == 0) {
 		q->packet = explain_sample(&q->group.boxes[0]);
-		if (check_view(q, &queues, reply) < 0)
+		if (check_view(q, &views, reply) < 0)
 			return -1;
 		rc = explain_packet(q->s, &q->packet, &q->e);
 	}
 	if (rc < 0)
 		return reply_refuse(reply, REPLY_LIMIT, "%s",
 				    rc == -E2BIG ? "a user is bound to too many addresses" : "out of memory");
-	return tell(q, queues, reply);
+	return tell(q, views, reply);
 }
 
 int query_explain(struct state *s, const struct principal *speaker, const struct statement *st, struct reply *reply)
 {
-	struct question q = {.s = s, .speaker = speaker};
+	return explain_begin(s, speaker, st, NULL, reply);
+}
+
+int explain_begin(struct state *s, const struct principal *speaker, const struct statement *st,
+		  struct trace_question **out, struct reply *reply)
+{
+	struct question q = {.s = s, .speaker = speaker, .trace = out};
 	int64_t at_ns;
 	int rc;
 

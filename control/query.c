@@ -217,3 +217,16 @@ int query_help(struct state *s, const struct principal *speaker, const struct st
 	}
 	return 0;
 }
+
+int query_mode(struct state *s, const struct principal *speaker, const struct statement *st, struct reply *reply)
+{
+	reply->set_json = strcmp(st->name, "json") == 0;
+	answer_put(reply, "mode", json_string(st->name));
+	return 0;
+}
+
+int query_quit(struct state *s, const struct principal *speaker, const struct statement *st, struct reply *reply)
+{
+	reply->close = true;
+	return 0;
+}

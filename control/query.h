@@ -15,6 +15,8 @@ int query_traffic(struct state *s, const struct principal *speaker, const struct
 int query_between(struct state *s, const struct principal *speaker, const struct statement *st, struct reply *reply);
 // What happens to a packet, in explain.c.
 int query_explain(struct state *s, const struct principal *speaker, const struct statement *st, struct reply *reply);
+// The same, and what the dataplane says of it, later: trace.h.
+int query_trace(struct state *s, const struct principal *speaker, const struct statement *st, struct reply *reply);
 // A switch's number as answers show it: 16 hexadecimal digits.
 struct dpid_text {
 	char text[20];
@@ -29,3 +31,6 @@ int query_verify(struct state *s, const struct principal *speaker, const struct 
 int query_ports(struct state *s, const struct principal *speaker, const struct statement *st, struct reply *reply);
 int query_time(struct state *s, const struct principal *speaker, const struct statement *st, struct reply *reply);
 int query_help(struct state *s, const struct principal *speaker, const struct statement *st, struct reply *reply);
+// Of the session: the form of its answers, its end.
+int query_mode(struct state *s, const struct principal *speaker, const struct statement *st, struct reply *reply);
+int query_quit(struct state *s, const struct principal *speaker, const struct statement *st, struct reply *reply);

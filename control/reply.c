@@ -117,6 +117,18 @@ void reply_item(struct reply *r, json_t *json, const char *text)
 	r->text[r->n_items++] = copy;
 }
 
+void reply_line(struct reply *r, const char *text)
+{
+	char *copy = strdup(text);
+
+	if (copy == NULL || !reserve_text(r)) {
+		free(copy);
+		reply_refuse(r, REPLY_LIMIT, "out of memory");
+		return;
+	}
+	r->text[r->n_items++] = copy;
+}
+
 char *reply_render_classic(const struct reply *r)
 {
 	char *out = NULL;

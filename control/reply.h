@@ -5,6 +5,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "hft/err.h"
 
@@ -43,12 +44,13 @@ enum reply_code {
 
 struct reply {
 	enum reply_code code;
-	bool mutated;  // state changed: journal before answering
-	bool close;    // quit
-	bool set_json; // mode json.
-	bool is_list;  // classic renders `N; item; item...` instead of True/False
-	json_t *body;  // JSON object: extra members (id, why, share, at, earliest, items, line, column, expected ...)
-	json_t *items; // array of strings or objects; classic text of item i is text[i]
+	bool mutated;   // state changed: journal before answering
+	bool close;     // quit
+	bool set_json;  // mode json.
+	uint64_t later; // not 0: the answer is not whole; what will complete it knows it by this number
+	bool is_list;   // classic renders `N; item; item...` instead of True/False
+	json_t *body;   // JSON object: extra members (id, why, share, at, earliest, items, line, column, expected ...)
+	json_t *items;  // array of strings or objects; classic text of item i is text[i]
 	char **text;
 	size_t n_items, cap_items;
 };
@@ -60,6 +62,8 @@ const char *reply_code_name(enum reply_code code);
 int reply_refuse(struct reply *r, enum reply_code code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 // A list answer's item: JSON form (reference stolen) and classic text.
 void reply_item(struct reply *r, json_t *json, const char *text);
+// The same, in classic answers only.
+void reply_line(struct reply *r, const char *text);
 // The whole answer as a malloc'ed string without newline (caller frees): classic "True", "False", "2; a; b"; JSON one
 // object.
 char *reply_render_classic(const struct reply *r);

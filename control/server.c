@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -115,6 +116,31 @@ bool server_execute(struct server *s, server_exec_fn fn, void *ctx)
 	return !TAILQ_EMPTY(&s->ready);
 }
 
+static struct session *debtor(const struct server *s, uint64_t later)
+{
+	struct session *x;
+
+	TAILQ_FOREACH (x, &s->sessions, link)
+		if (later != 0 && x->owes == later)
+			return x;
+	return NULL;
+}
+
+struct reply *server_owed(struct server *s, uint64_t later)
+{
+	struct session *x = debtor(s, later);
+
+	return x == NULL ? NULL : &x->owed;
+}
+
+void server_answer(struct server *s, uint64_t later)
+{
+	struct session *x = debtor(s, later);
+
+	if (x != NULL)
+		session_answer(x);
+}
+
 bool server_listens(const struct server *s, const char *user)
 {
 	const struct session *x;
@@ -187,6 +213,29 @@ void server_renew_tls(struct server *s, SSL_CTX *tls)
 void server_stats(const struct server *s, struct server_stats *out)
 {
 	*out = s->stats;
+}
+
+unsigned int server_raise_files(unsigned int max_sessions)
+{
+	const rlim_t others = 64;
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) < 0)
+		return max_sessions;
+	if (files.rlim_max < max_sessions + others && files.rlim_max != RLIM_INFINITY) {
+		const struct rlimit more = {max_sessions + others, max_sessions + others};
+
+		if (setrlimit(RLIMIT_NOFILE, &more) == 0) // root may
+			return max_sessions;
+	}
+	files.rlim_cur = files.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur >= max_sessions + others)
+		return max_sessions;
+	log_warning("only %u sessions at a time instead of limits.all_sessions %u: this process may open %llu files "
+		    "(ulimit -Hn, systemd: LimitNOFILE=)",
+		    (unsigned int)(files.rlim_cur > 2 * others ? files.rlim_cur - others : others), max_sessions,
+		    (unsigned long long)files.rlim_cur);
+	return (unsigned int)(files.rlim_cur > 2 * others ? files.rlim_cur - others : others);
 }
 
 static int bind_unix(int fd, const char *path, struct err *err)

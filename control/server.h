@@ -63,10 +63,17 @@ void server_destroy(struct server *s); // accepts NULL; closes all sessions, rem
 uint16_t server_tcp_port(const struct server *s); // as bound; 0: none
 uint16_t server_tls_port(const struct server *s);
 
+// A session is a descriptor, and a process has a few others: lets this one have so many. How many sessions it comes to
+// (logged if they are fewer).
+unsigned int server_raise_files(unsigned int max_sessions);
+
 typedef void (*server_exec_fn)(void *ctx, const struct principal *speaker, const char *statement, size_t len,
 			       struct reply *reply);
 // Executes what has arrived, fairly between sessions. true: more is waiting, come again at once.
 bool server_execute(struct server *s, server_exec_fn fn, void *ctx);
+// An answer that fn has left unfinished (reply->later): to be completed, and then given. NULL: its session is gone.
+struct reply *server_owed(struct server *s, uint64_t later);
+void server_answer(struct server *s, uint64_t later); // does nothing without it
 // Somebody who speaks as this user (NULL: as anybody) is in JSON mode and so hears events.
 bool server_listens(const struct server *s, const char *user);
 // One JSON object, without newline, to all of those. It goes behind the answers that are held back already, and out

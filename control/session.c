@@ -44,6 +44,13 @@ bool session_start(struct session *x)
 	return bufferevent_enable(x->bev, EV_READ | EV_WRITE) == 0;
 }
 
+static void forget_owed(struct session *x)
+{
+	if (x->owes != 0)
+		reply_fini(&x->owed);
+	x->owes = 0;
+}
+
 void session_destroy(struct session *x)
 {
 	struct server *s = x->server;
@@ -56,6 +63,7 @@ void session_destroy(struct session *x)
 	if (x->held != NULL && evbuffer_get_length(x->held) > 0)
 		TAILQ_REMOVE(&s->holding, x, held_link);
 	session_hear(x, false);
+	forget_owed(x);
 	s->stats.sessions--;
 	if (x->bev != NULL && x->held != NULL) {
 		s->unread_bytes -= session_unread(x);
@@ -167,8 +175,8 @@ static void read_on(struct session *x)
 static bool execute_some(struct session *x, unsigned int max, server_exec_fn fn, void *ctx)
 {
 	for (unsigned int i = 0; i < max; i++) {
-		if (x->state == SESSION_CLOSING || backlogged(x))
-			return false; // on_write goes on
+		if (x->state == SESSION_CLOSING || x->owes != 0 || backlogged(x))
+			return false; // session_answer, or on_write, goes on
 		if (execute_next(x, fn, ctx) == 1)
 			continue;
 		if (x->eof)
@@ -352,10 +360,22 @@ static void execute(struct session *x, const char *text, size_t len, server_exec
 	if (r.code == REPLY_OK && word != SESSION_WORD_QUIT && word != SESSION_WORD_NONE)
 		x->json = word == SESSION_WORD_JSON;
 	session_hear(x, x->json);
+	if (r.later != 0) {
+		x->owes = r.later;
+		x->owed = r;
+		return;
+	}
 	session_hold_reply(x, &r);
 	if (r.close)
 		session_close(x);
 	reply_fini(&r);
+}
+
+void session_answer(struct session *x)
+{
+	session_hold_reply(x, &x->owed);
+	forget_owed(x);
+	make_ready(x);
 }
 
 // Nothing more will come: what is left in the buffer is no statement, and its client is told so.
@@ -444,6 +464,7 @@ void session_close(struct session *x)
 	const struct timeval soon = {0, 0};
 
 	x->state = SESSION_CLOSING;
+	forget_owed(x);
 	event_del(x->deadline);
 	session_hear(x, false);
 	bufferevent_setwatermark(x->bev, EV_WRITE, 0, 0);

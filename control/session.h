@@ -36,6 +36,8 @@ struct session {
 	bool ready, json;
 	bool hears;                 // events: in the list of those
 	bool at_end;                // nothing will follow what is in the buffer
+	uint64_t owes;              // the number of an answer to come, 0: none. Until then nothing else is answered
+	struct reply owed;          // what there is of it
 	bool eof;                   // the client sends no more
 	bool lingering;             // closing, and all answers are out
 	uint64_t n_lost;            // events since it was told one
@@ -68,6 +70,7 @@ bool session_execute(struct session *x, unsigned int max, server_exec_fn fn, voi
 void session_tell(struct session *x, const char *line);
 // Lets the answers go; the session may end with them.
 void session_send(struct session *x);
+void session_answer(struct session *x);         // with what is owed; goes on with what follows
 size_t session_unread(const struct session *x); // bytes of answers that the client has not fetched
 // What is still to be answered is dropped; what was is sent, and the session ends. why: told in JSON mode.
 void session_end(struct session *x, const char *why);

@@ -14,6 +14,8 @@ int state_init(struct state *s, int64_t now_ns)
 			    .now_ns = now_ns,
 			    .events = kept.events,
 			    .user_dropped = kept.user_dropped,
+			    .ask_network = kept.ask_network,
+			    .ask_dataplane = kept.ask_dataplane,
 			    .max_open = kept.max_open};
 	memcpy(s->network_why, kept.network_why, sizeof(s->network_why));
 	request_book_init(&s->requests);

@@ -21,6 +21,13 @@ struct network_ask {
 	void *ctx;
 };
 
+struct trace_question;
+
+struct dataplane_ask {                                                       // trace.h
+	int (*fn)(void *ctx, struct trace_question *q, struct reply *reply); // NULL: nobody can be asked
+	void *ctx;
+};
+
 struct state {
 	struct nib *nib; // borrowed
 	bool offline;
@@ -44,6 +51,7 @@ struct state {
 		void *ctx;
 	} user_dropped;
 	struct network_ask ask_network;
+	struct dataplane_ask ask_dataplane;
 	uint32_t max_open; // requests of one user that are not over; 0: any number
 };
 

@@ -43,6 +43,7 @@ enum verb {
 	VERB_VERIFY,  // `verify.` / `verify N.`
 	VERB_WHERE,   // `where IP.`
 	VERB_EXPLAIN, // `explain(PACKET FIELDS) [at TIME].`
+	VERB_TRACE,   // `trace(PACKET FIELDS).`
 	VERB_TIME,    // `time.`
 	VERB_HELP,
 	VERB_TICK,

@@ -191,6 +191,7 @@ static int worker_up(struct dp *dp, struct err *err)
 		.log = dp->log,
 		.nodes = names_nodes(dp_policy_names(dp->policy)),
 		.layers = dp_policy_layers(dp->policy),
+		.ask = &dp->ask,
 		.slot = &dp->slot,
 		.qsbr_id = WORKER_QSBR_ID,
 		.poll_always = dp->conf->poll_always,
@@ -260,8 +261,8 @@ static int tell_up(struct dp *dp, struct err *err)
 
 	dp->tell = dp_tell_create(&conf, err);
 	if (dp->tell != NULL)
-		dp->trace =
-			dp_trace_create(dp_policy_layers(dp->policy), names_nodes(dp_policy_names(dp->policy)), err);
+		dp->trace = dp_trace_create(dp_policy_layers(dp->policy), names_nodes(dp_policy_names(dp->policy)),
+					    dp->conf->drop_fragments, err);
 	return dp->trace == NULL ? -err->code : 0;
 }
 

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "class_ask.h"
 #include "dp_log.h"
 #include "dp_priv.h"
 
@@ -16,6 +17,8 @@
 #define BUILDING_POLL_NS NS_PER_MS
 #define ADOPTION_LATE_NS (100 * NS_PER_MS)
 #define REAP_STUCK_NS (1000 * NS_PER_MS)
+#define ASK_POLL_NS (NS_PER_MS / 4)
+#define ASK_LATE_NS (50 * NS_PER_MS) // then the answer goes without the worker's part
 
 struct loop {
 	struct dp *dp;
@@ -24,6 +27,9 @@ struct loop {
 	uint32_t awaited_gen;
 	bool late_logged, waiting; // waiting: for the first policy
 	bool building;             // a commit waits for the classifier
+	bool asked;                // answer waits for the worker, since asked_ns
+	int64_t asked_ns;
+	struct proto_msg answer;
 };
 
 static int64_t clock_ns(clockid_t id)
@@ -100,15 +106,32 @@ static void serve_link(struct loop *l, const struct pollfd fds[LINK_POLLFDS], in
 	l->waiting = false;
 }
 
-static void answer_questions(struct dp *dp)
+static bool ask_worker(struct loop *l, const struct sched_set *set, uint16_t port)
 {
-	const struct snapshot *live = atomic_load_explicit(&dp->slot.live, memory_order_relaxed);
-	struct proto_msg answer = {.type = PROTO_TRACED};
+	return set != NULL && port < l->dp->conf->n_ports && class_ask_put(&l->dp->ask, port, set);
+}
+
+// One after the other: what only the worker knows is waited for.
+static void answer_questions(struct loop *l, int64_t mono_ns)
+{
+	const struct snapshot *live = atomic_load_explicit(&l->dp->slot.live, memory_order_relaxed);
 	struct proto_trace question;
 
-	while (link_next_trace(dp->link, &question)) {
-		dp_trace_answer(dp->trace, live, &question, &answer.traced);
-		link_tell(dp->link, &answer);
+	for (;;) {
+		if (l->asked && !class_ask_take(&l->dp->ask, &l->answer.traced.queue) &&
+		    mono_ns < l->asked_ns + ASK_LATE_NS)
+			return;
+		if (l->asked)
+			link_tell(l->dp->link, &l->answer);
+		l->asked = false;
+		if (!link_next_trace(l->dp->link, &question))
+			return;
+		l->answer.type = PROTO_TRACED;
+		l->asked_ns = mono_ns;
+		l->asked =
+			ask_worker(l, dp_trace_answer(l->dp->trace, live, &question, &l->answer.traced), question.port);
+		if (!l->asked)
+			link_tell(l->dp->link, &l->answer);
 	}
 }
 
@@ -160,6 +183,8 @@ static int64_t quiet_ns(const struct loop *l, int64_t now_ns, int64_t mono_ns)
 		quiet = min_ns(quiet, next_ns - now_ns);
 	if (l->waiting && !l->building)
 		quiet = min_ns(quiet, l->start_ns + l->dp->conf->policy_wait_ms * NS_PER_MS - mono_ns);
+	if (l->asked)
+		quiet = min_ns(quiet, ASK_POLL_NS);
 	if (l->building)
 		quiet = min_ns(quiet, BUILDING_POLL_NS);
 	else if (link_awaits_gen(l->dp->link) != 0)
@@ -184,7 +209,7 @@ static void turn(struct loop *l)
 	mono_ns = clock_ns(CLOCK_MONOTONIC);
 	dp_policy_turn(l->dp->policy, now_ns);
 	serve_link(l, fds, now_ns);
-	answer_questions(l->dp);
+	answer_questions(l, mono_ns);
 	follow_worker(l, mono_ns);
 	if (l->waiting && !l->building && mono_ns >= l->start_ns + l->dp->conf->policy_wait_ms * NS_PER_MS)
 		end_waiting(l, now_ns);

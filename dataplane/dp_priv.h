@@ -4,6 +4,7 @@
 #pragma once
 #include <stdint.h>
 
+#include "class_ask.h"
 #include "dp.h"
 #include "dp_policy.h"
 #include "dp_tell.h"
@@ -35,8 +36,9 @@ struct dp {
 	struct table *table;
 	struct dp_policy *policy;
 	struct worker *worker;
-	bool launched; // the worker runs
-	bool left;     // a builder uses the EAL's memory still
+	struct class_ask ask; // to the worker, for answers to the controller
+	bool launched;        // the worker runs
+	bool left;            // a builder uses the EAL's memory still
 	struct link *link;
 	struct dp_tell *tell;
 	struct dp_trace *trace;

@@ -2,6 +2,7 @@
 #include "dp_trace.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,9 +16,11 @@ struct dp_trace {
 	const struct names_node *nodes;
 	struct layers_reader *reader;
 	struct combine *combine;
+	bool drop_fragments;
 };
 
-struct dp_trace *dp_trace_create(const struct layers *layers, const struct names_node *nodes, struct err *err)
+struct dp_trace *dp_trace_create(const struct layers *layers, const struct names_node *nodes, bool drop_fragments,
+				 struct err *err)
 {
 	struct dp_trace *t = calloc(1, sizeof(*t));
 
@@ -27,6 +30,7 @@ struct dp_trace *dp_trace_create(const struct layers *layers, const struct names
 	}
 	t->layers = layers;
 	t->nodes = nodes;
+	t->drop_fragments = drop_fragments;
 	t->reader = layers_reader_create(layers);
 	if (t->reader == NULL)
 		err_set(err, ENOMEM, "no memory for questions");
@@ -120,10 +124,20 @@ static void tell_row(const struct dp_trace *t, const struct layers_view *view, u
 	out->n_rows++;
 }
 
-void dp_trace_answer(struct dp_trace *t, const struct snapshot *s, const struct proto_trace *question,
-		     struct proto_traced *out)
+// As far as a description tells: of a protocol with ports, and without them.
+static bool is_fragment(const struct match_packet *p)
+{
+	uint64_t proto = p->f[MATCH_PROTO];
+
+	return (p->kind == MATCH_IP4 || p->kind == MATCH_IP6) &&
+	       (proto == IPPROTO_TCP || proto == IPPROTO_UDP || proto == IPPROTO_SCTP);
+}
+
+const struct sched_set *dp_trace_answer(struct dp_trace *t, const struct snapshot *s,
+					const struct proto_trace *question, struct proto_traced *out)
 {
 	uint32_t met[CLS_CATEGORIES_MAX];
+	const struct combined *answer;
 	struct pkt pkt;
 
 	memset(out, 0, sizeof(*out));
@@ -131,13 +145,15 @@ void dp_trace_answer(struct dp_trace *t, const struct snapshot *s, const struct 
 	out->queue = UINT32_MAX;
 	out->drop = s == NULL;
 	if (s == NULL)
-		return;
+		return NULL;
 	out->gen = s->gen;
 	pkt_of_match_packet(&question->packet, &pkt);
 	layers_run(&s->view, t->reader, &pkt, 1, met);
-	out->drop = combine_get(t->combine, s->view.epoch, met, s->view.n_categories)->drop;
+	answer = combine_get(t->combine, s->view.epoch, met, s->view.n_categories);
+	out->drop = answer->drop || (t->drop_fragments && is_fragment(&question->packet));
 	for (uint32_t c = 0; c < s->view.n_categories; c++) {
 		if (met[c] != CLS_NO_ROW)
 			tell_row(t, &s->view, met[c], out);
 	}
+	return out->drop || question->port == PROTO_NO_PORT ? NULL : &answer->set;
 }

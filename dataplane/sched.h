@@ -97,6 +97,8 @@ void sched_apply(struct sched_limits *limits, const struct sched_change *changes
 // A pool without room counts it and gives SCHED_POLICED: the packet enqueued next is best effort of the root, and
 // dropped where a limit of its set is shut.
 uint32_t sched_class(struct sched *s, const struct sched_set *set, uint64_t now_tsc);
+// The class that such packets have now; makes none. SCHED_POLICED: none yet.
+uint32_t sched_class_find(const struct sched *s, const struct sched_set *set);
 // What sched_class gave still means that set: ask before using one that was kept from an earlier turn.
 bool sched_class_is_live(const struct sched *s, uint32_t class);
 

@@ -240,14 +240,36 @@ static uint32_t class_add(struct sched *s, const struct sched_set *set)
 	return slot;
 }
 
-uint32_t sched_class(struct sched *s, const struct sched_set *set, uint64_t now_tsc)
+static bool is_best_effort(const struct sched_set *set)
 {
-	uint32_t slot = *chain_of(s, set->hash);
+	return set->node == SCHED_NODE_ROOT && set->n_reservations + set->n_limits == 0;
+}
 
-	if (set->node == SCHED_NODE_ROOT && set->n_reservations + set->n_limits == 0)
-		return SCHED_BEST_EFFORT;
+static uint32_t find_slot(const struct sched *s, const struct sched_set *set)
+{
+	uint32_t slot = s->chain[set->hash & s->chain_mask];
+
 	while (slot != SCHED_NONE && !is_set_of(s, &s->queue[slot], set))
 		slot = s->queue[slot].next;
+	return slot;
+}
+
+uint32_t sched_class_find(const struct sched *s, const struct sched_set *set)
+{
+	uint32_t slot = find_slot(s, set);
+
+	if (is_best_effort(set))
+		return SCHED_BEST_EFFORT;
+	return slot == SCHED_NONE ? SCHED_POLICED : name_of(s, slot);
+}
+
+uint32_t sched_class(struct sched *s, const struct sched_set *set, uint64_t now_tsc)
+{
+	uint32_t slot;
+
+	if (is_best_effort(set))
+		return SCHED_BEST_EFFORT;
+	slot = find_slot(s, set);
 	if (slot == SCHED_NONE)
 		slot = class_add(s, set);
 	if (slot != SCHED_NONE)

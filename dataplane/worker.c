@@ -15,6 +15,8 @@
 #include <rte_random.h>
 #include <rte_rcu_qsbr.h>
 
+#include "class_ask.h"
+
 #define FDB_ENTRIES 65536
 #define FDB_SWEEP_TICKS 512 // the whole table is swept in so many ticks
 #define IDLE_TURNS 200      // empty turns before the first sleep
@@ -71,6 +73,7 @@ struct worker *worker_create(const struct worker_conf *conf, struct err *err)
 	w->pool = conf->pool;
 	w->limits = conf->limits;
 	w->log = conf->log;
+	w->ask = conf->ask;
 	w->slot = conf->slot;
 	w->qsbr_id = conf->qsbr_id;
 	for (uint16_t i = 0; i < conf->n_ports; i++) {
@@ -166,6 +169,8 @@ static void follow_clock(struct worker *w, uint64_t now_tsc)
 	if (likely(tick == w->tick))
 		return;
 	w->tick = tick;
+	if (unlikely(w->ask != NULL && class_ask_is_open(w->ask)))
+		class_ask_answer(w->ask, w->port[w->ask->port].sched);
 	combine_flush(w->combine);
 	fdb_age(w->fdb, fdb_n_slots(w->fdb) / FDB_SWEEP_TICKS, tick);
 	atomic_store_explicit(&w->n_addresses, fdb_n_entries(w->fdb), memory_order_relaxed);

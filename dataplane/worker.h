@@ -12,6 +12,7 @@
 
 #define WORKER_PORTS_MAX 32
 
+struct class_ask;
 struct rte_mempool;
 struct sched;
 struct sched_limits;
@@ -39,6 +40,7 @@ struct worker_conf {
 	struct sched_log *log;          // of changes for the schedulers, read as reader 0; borrowed
 	const struct names_node *nodes; // by slot; borrowed
 	const struct layers *layers;    // whose views are published; borrowed
+	struct class_ask *ask;          // questions to this worker, NULL: none; borrowed
 	struct snapshot_slot *slot;     // borrowed; slot->rcu has room for qsbr_id
 	unsigned int qsbr_id;           // of this worker in slot->rcu
 	bool poll_always;               // never sleep

@@ -46,6 +46,7 @@ struct worker {
 	struct layers_reader *reader;
 	struct combine *combine;
 	struct row_count *counts; // by counter slot; written through combine
+	struct class_ask *ask;
 	struct snapshot_slot *slot;
 	unsigned int qsbr_id;
 	struct {

@@ -20,15 +20,15 @@
 #include "script.h"
 #include "show.h"
 #include "statements.h"
+#include "trace.h"
 #include "traffic.h"
 
 #define NAME_CHARS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_$-"
 
 static const char usage[] =
 	"usage: panectl [WHERE] [--user NAME] [--json] ['STATEMENT.' ...]\n"
-	"       panectl [WHERE] schedule SHARE | tree | topology | verify | stats | top | events | script FILE | check "
-	"FILE... | "
-	"help [VERB]\n"
+	"       panectl [WHERE] schedule SHARE | tree | topology | verify | stats | top | events | trace 'TESTS' |\n"
+	"               script FILE | check FILE... | help [VERB]\n"
 	"\n"
 	"Statements say what the network shall do: panectl help. A final dot that is missing is added. Without "
 	"statements\n"
@@ -56,6 +56,7 @@ static int run_events(const struct options *o, char **args, int n_args);
 static int run_help(const struct options *o, char **args, int n_args);
 static int run_play(const struct options *o, char **args, int n_args);
 static int run_stats(const struct options *o, char **args, int n_args);
+static int run_trace(const struct options *o, char **args, int n_args);
 static int run_top(const struct options *o, char **args, int n_args);
 static int run_schedule(const struct options *o, char **args, int n_args);
 static int run_topology(const struct options *o, char **args, int n_args);
@@ -82,6 +83,9 @@ static const struct command {
 	 "what passes at each port a second, and why frames are dropped, over S seconds [1]", run_stats},
 	{"top", "top [--seconds S] [--rounds N] [--json]", "the same again and again, until you stop it (^C)", run_top},
 	{"events", "events [--json]", "print what happens to your requests, until you stop it (^C)", run_events},
+	{"trace", "trace 'srcHost=10.0.0.5 dstPort=80' [--json]",
+	 "what becomes of such a packet: the requests that match, how they combine, what the dataplane does with it",
+	 run_trace},
 	{"script", "script FILE [--offline] [--json]",
 	 "play the lines `speaker : statement.` of a file at the switch, or --offline: clock at 0, no network",
 	 run_play},
@@ -304,6 +308,16 @@ static int run_stats(const struct options *given, char **args, int n_args)
 static int run_top(const struct options *given, char **args, int n_args)
 {
 	return run_pace(given, args, n_args, "top", false);
+}
+
+static int run_trace(const struct options *given, char **args, int n_args)
+{
+	struct options o = *given;
+
+	n_args = take_flags(&o, args, n_args, NULL, NULL);
+	if (n_args <= 0)
+		return n_args < 0 ? STATUS_USAGE : usage_error("%s: which packet?", "trace");
+	return trace_run(&o, args, n_args);
 }
 
 static int run_play(const struct options *given, char **args, int n_args)

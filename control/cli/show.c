@@ -6,6 +6,7 @@
 
 #include "show_query.h"
 #include "show_table.h"
+#include "show_trace.h"
 
 static void show_accepted(const json_t *answer, FILE *out);
 static void show_refused(const json_t *answer, FILE *out);
@@ -244,6 +245,7 @@ static void show_items(const json_t *answer, const json_t *items, FILE *out)
 		fprintf(out, "%s (%s)\n", text, json_string_value(time));
 	} else if (json_object_get(answer, "packet") != NULL) {
 		show_explanation(answer, out);
+		show_trace(json_object_get(answer, "dataplane"), out);
 	} else if (json_is_boolean(json_object_get(answer, "exact"))) {
 		show_traffic(answer, out);
 	} else if (first == NULL) {

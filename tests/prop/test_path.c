@@ -209,6 +209,21 @@ static uint64_t n_sent_in_class(const struct action *a)
 	return stats.packets;
 }
 
+// The worker says which class that is, at the next tick of its clock.
+static void queue_is_told(const struct action *a)
+{
+	struct sched_set set = set_of(a);
+	uint32_t class = 0;
+
+	assert_true(class_ask_put(&net.ask, 1, &set));
+	assert_false(class_ask_put(&net.ask, 1, &set));
+	assert_false(class_ask_take(&net.ask, &class));
+	net.now_tsc += NET_HZ / 100;
+	net_turn(&net);
+	assert_true(class_ask_take(&net.ask, &class));
+	assert_int_equal(class, sched_class(net.sched[1], &set, net.now_tsc));
+}
+
 static void worker_agrees(const struct policy *p, const struct frame *f, const struct pkt *pkt)
 {
 	struct action want = eval_frame(p, pkt);
@@ -227,8 +242,10 @@ static void worker_agrees(const struct policy *p, const struct frame *f, const s
 	}
 	net_expect_out(&net, 1, f);
 	assert_int_equal(net_counter(&net, 0, COUNTER_denied), denied);
-	if (want.reservations.n + want.limits.n > 0) // best effort that nothing holds back is not counted by class
+	if (want.reservations.n + want.limits.n > 0) { // best effort that nothing holds back is not counted by class
 		assert_int_equal(n_sent_in_class(&want), sent + 1);
+		queue_is_told(&want);
+	}
 }
 
 // What a question is answered is what the worker does.
@@ -236,10 +253,12 @@ static void trace_agrees(const struct policy *p, const struct pkt *pkt)
 {
 	static struct proto_traced got;
 	struct action want = eval_frame(p, pkt);
-	struct proto_trace question = {.number = 7, .port = PROTO_NO_PORT};
+	struct proto_trace question = {.number = 7, .port = 1};
+	const struct sched_set *set;
 
 	pkt_to_match_packet(pkt, NOW_NS, &question.packet);
-	dp_trace_answer(trace, atomic_load(&net.slot.live), &question, &got);
+	set = dp_trace_answer(trace, atomic_load(&net.slot.live), &question, &got);
+	assert_int_equal(set == NULL, got.drop);
 	assert_int_equal(got.number, 7);
 	assert_int_equal(got.drop, want.access == ACCESS_DENY);
 	assert_int_equal(got.reservations.n, want.reservations.n);
@@ -247,6 +266,11 @@ static void trace_agrees(const struct policy *p, const struct pkt *pkt)
 	assert_memory_equal(got.reservations.id, want.reservations.id,
 			    want.reservations.n * sizeof(want.reservations.id[0]));
 	assert_memory_equal(got.limits.id, want.limits.id, want.limits.n * sizeof(want.limits.id[0]));
+	if (set != NULL) {
+		struct sched_set wanted = set_of(&want);
+
+		assert_true(sched_set_equal(set, &wanted));
+	}
 	for (uint16_t i = 0; i < got.n_rows; i++) { // each is one of the policy's that covers it
 		uint32_t k = 0;
 
@@ -290,7 +314,7 @@ static void worker_does_what_the_tree_says(void **state)
 	print_message("seeds %llu and up, %ld rounds\n", (unsigned long long)seed, rounds);
 	net_open(&net, 2, NET_HZ, 0, 63);
 	widths_open();
-	trace = dp_trace_create(net.layers, names_nodes(net.names), &err);
+	trace = dp_trace_create(net.layers, names_nodes(net.names), false, &err);
 	net_check(trace != NULL, err.msg);
 	for (long i = 0; i < rounds; i++) {
 		struct rnd r = rnd_seed(seed + (uint64_t)i);

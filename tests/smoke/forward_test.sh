@@ -82,6 +82,21 @@ check "their own other traffic, too" replies h2 h1
 # and after several times as many frames as there are buffers a port still receives
 check "after all that every port still receives" replies h1 h3
 
+# what is said of a packet is what becomes of it
+traced() { # WHAT: of pings from h2 to h3, and the dataplane finds what is explained
+	panectl trace 'srcHost=h2 dstHost=h3 transport=ICMP' | tee "$RUN_DIR/trace"
+	grep -q "^dataplane: $1, as explained" "$RUN_DIR/trace"
+}
+panectl 'reserve(dstHost=h3) = 1Mb on rootShare.' >/dev/null || check "a reservation is accepted" false
+check "pings get through" replies h2 h3
+check "as a trace says" traced forward
+check "with the class that they queue in" grep -qE '^ +queue: class [1-9][0-9]* at port p-h3' "$RUN_DIR/trace"
+panectl 'deny(srcHost=h2, dstHost=h3) on rootShare to +3.' >/dev/null || check "a denial is accepted" false
+check "a trace says when they are dropped" traced drop
+check "and they are" not replies h2 h3
+check "until the denial is over" wait_for 5 replies h2 h3
+check "and then a trace says so" traced forward
+
 # h3 takes h1's place and addresses: no waiting for the old place to age
 ip -n h1 link set eth0 down
 ip -n h3 link set eth0 down
@@ -103,5 +118,7 @@ check "fragments do not" not replies h2 h1 -s 4000
 says_so() { panectl --json 'explain(kind={ip4}, srcHost=h1, transport=TCP).' | grep -F 'all fragments dropped'; }
 check "and explain says so" says_so
 counted_fragments() { panectl --json "ports." | grep -E '"fragment":[1-9]'; }
+fragment_traced() { panectl trace '(kind={ip4}, srcHost=h1, transport=TCP)' | grep '^dataplane: drop, as explained'; }
+check "and so does the dataplane" fragment_traced
 check "they are counted" wait_for 3 counted_fragments
 finish

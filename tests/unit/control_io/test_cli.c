@@ -13,6 +13,7 @@
 #include "control/check.h"
 #include "control/cli/complete.h"
 #include "control/cli/draw.h"
+#include "control/cli/show_trace.h"
 #include "control/engine.h"
 #include "io_fixture.h"
 
@@ -314,9 +315,34 @@ static void a_line_that_is_none_is_named(void **state)
 	nib_destroy(nib);
 }
 
+static void tests_of_a_trace_need_no_commas(void **state)
+{
+	static const struct {
+		const char *given[3], *statement;
+	} cases[] = {
+		{{"srcHost=10.0.0.5 dstPort=80"}, "trace(srcHost=10.0.0.5, dstPort=80)."},
+		{{"srcHost=10.0.0.5", "dstPort=80"}, "trace(srcHost=10.0.0.5, dstPort=80)."},
+		{{" (srcHost = h1,dstPort <= 80). "}, "trace(srcHost = h1,dstPort <= 80)."},
+		{{"srcHost = h1  dstPort >= 80 srcUser=!{alice, bob}"},
+		 "trace(srcHost = h1, dstPort >= 80, srcUser=!{alice, bob})."},
+		{{"dstPort={80, 443} ,  vlan=7"}, "trace(dstPort={80, 443} ,vlan=7)."},
+		{{"nonsense here"}, "trace(nonsense here)."},
+		{{""}, "trace()."},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char *given[] = {(char *)cases[i].given[0], (char *)cases[i].given[1]};
+		char *text = trace_statement(given, given[1] == NULL ? 1 : 2);
+
+		assert_string_equal(text, cases[i].statement);
+		free(text);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(tests_of_a_trace_need_no_commas),
 		cmocka_unit_test(a_schedule_is_drawn_to_scale),
 		cmocka_unit_test(no_drawing_is_wider_than_the_terminal),
 		cmocka_unit_test(schedules_without_a_shape_have_words),

@@ -19,6 +19,7 @@
 #include <rte_rcu_qsbr.h>
 #include <rte_ring.h>
 
+#include "dataplane/class_ask.h"
 #include "dataplane/cls_fill.h"
 #include "dataplane/combine.h"
 #include "dataplane/layers.h"
@@ -49,6 +50,7 @@ struct net {
 	struct names *names;
 	struct rte_mempool *pool, *copies;
 	struct snapshot_slot slot;
+	struct class_ask ask;
 	struct layers *layers;
 	uint32_t row[NET_ROWS_MAX], n_rows; // slots of those published
 	int64_t poll_ns;
@@ -146,7 +148,8 @@ static inline void net_forget_meters(struct net *net, const struct net_meter *me
 static inline void net_open_on(struct net *net, uint16_t n_ports, const char *const *devices, uint64_t tsc_hz,
 			       uint64_t rate_bps, unsigned int n_copies)
 {
-	struct worker_conf conf = {.n_ports = n_ports, .mac_ageing_s = NET_AGEING_S, .tsc_hz = tsc_hz};
+	struct worker_conf conf = {
+		.n_ports = n_ports, .mac_ageing_s = NET_AGEING_S, .tsc_hz = tsc_hz, .ask = &net->ask};
 	struct layers_conf layers_conf = {.simd_max_bits = 512, .max_slots = 4096};
 	struct err err = {0};
 

@@ -342,20 +342,20 @@ static void a_row_that_changes_its_category_is_replaced_at_once(void **state)
 	assert_int_equal(access_category, 9);
 }
 
-static void on_told(void *ctx, const struct proto_msg *msg)
+static void on_traced(void *ctx, const struct proto_traced *traced)
 {
-	*(struct proto_msg *)ctx = *msg;
+	*(struct proto_traced *)ctx = *traced;
 }
 
 static void a_question_is_answered_over_the_link(void **state)
 {
 	struct fixture *f = *state;
-	struct proto_msg told = {0}, answer = {.type = PROTO_TRACED};
-	struct dp_link_hooks hooks = {.told = on_told, .ctx = &told};
+	struct proto_msg answer = {.type = PROTO_TRACED};
+	struct proto_traced traced = {0};
 	struct proto_trace trace = {.number = 5, .packet = {.kind = MATCH_IP4}}, asked;
 
 	assert_false(dp_link_trace(f->ctl, &trace)); // no session yet
-	dp_link_hook(f->ctl, &hooks);
+	dp_link_on_traced(f->ctl, on_traced, &traced);
 	turn_until(f, stats_of(f).connected);
 	assert_true(dp_link_trace(f->ctl, &trace));
 	turn_until(f, link_next_trace(f->dp.link, &asked));
@@ -365,9 +365,8 @@ static void a_question_is_answered_over_the_link(void **state)
 	answer.traced.number = 5;
 	answer.traced.drop = 1;
 	link_tell(f->dp.link, &answer);
-	turn_until(f, told.type == PROTO_TRACED);
-	assert_int_equal(told.traced.number, 5);
-	assert_int_equal(told.traced.drop, 1);
+	turn_until(f, traced.number == 5);
+	assert_int_equal(traced.drop, 1);
 }
 
 static void a_large_table_goes_in_one_transaction(void **state)
