@@ -63,6 +63,7 @@ static const cyaml_schema_field_t dataplane_fields[] = {
 	UINT_OPT("policy_wait_ms", struct config_dataplane, policy_wait_ms),
 	BOOL_OPT("huge_pages", struct config_dataplane, huge_pages),
 	TEXT_OPT("lcores", struct config_dataplane, lcores),
+	UINT_OPT("workers", struct config_dataplane, workers),
 	BOOL_OPT("poll_always", struct config_dataplane, poll_always),
 	BOOL_OPT("drop_fragments", struct config_dataplane, drop_fragments),
 	UINT_OPT("simd_max_bits", struct config_dataplane, simd_max_bits),

@@ -31,7 +31,10 @@ struct config_dataplane {
 	uint32_t policy_wait_ms; // a starting dataplane forwards nothing until it has the policy, at most this long;
 				 // default 2000
 	bool huge_pages;         // default false
-	char *lcores;     // DPDK -l list, "main,worker" (two cores); default chosen from the affinity mask; may be NULL
+	char *lcores;     // CPUs, "main,worker,...": workers take those after the first in turn; default chosen from
+			  // the affinity mask; may be NULL
+	uint32_t workers; // threads that carry packets, 0 to 8; default 0: one for each CPU of lcores but the first, or
+			  // 1
 	bool poll_always; // default false: sleep shortly when idle
 	bool drop_fragments;    // of IP packets; default false
 	uint32_t simd_max_bits; // 0 scalar, 128, 256, 512 (default)

@@ -19,6 +19,7 @@
 #include "tls.h"
 
 #define PORTS_MAX 32 // of rte_ethdev
+#define WORKERS_MAX 8
 #define NAMES_MAX 4096
 #define RUN_DIR_MAX 80 // with "/control.sock" it must fit sun_path
 #define NAME_CHARS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-"
@@ -204,6 +205,7 @@ static int check_dataplane(const struct check *k, const struct config_dataplane 
 		{"dataplane.memory_mb", d->memory_mb, 64, 1048576},
 		{"dataplane.mtu", d->mtu, 576, 9600},
 		{"dataplane.policy_wait_ms", d->policy_wait_ms, 0, 60000},
+		{"dataplane.workers", d->workers, 0, WORKERS_MAX}, // of dataplane/workers.h
 	};
 
 	for (size_t i = 0; i < sizeof(range) / sizeof(range[0]); i++) {
@@ -213,7 +215,7 @@ static int check_dataplane(const struct check *k, const struct config_dataplane 
 	}
 	if (d->simd_max_bits != 0 && d->simd_max_bits != 128 && d->simd_max_bits != 256 && d->simd_max_bits != 512)
 		return bad(k, "dataplane.simd_max_bits", "expected 0, 128, 256 or 512, got %u", d->simd_max_bits);
-	if (d->lcores != NULL && (strspn(d->lcores, "0123456789,-") != strlen(d->lcores) || strlen(d->lcores) > 63))
+	if (d->lcores != NULL && (strspn(d->lcores, "0123456789,") != strlen(d->lcores) || strlen(d->lcores) > 63))
 		return bad(k, "dataplane.lcores", "expected core numbers such as 0,1, got \"%.64s\"", d->lcores);
 	return 0;
 }

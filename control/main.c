@@ -205,6 +205,7 @@ static int run_dataplane(const struct config *c, struct err *err)
 		.poll_always = d->poll_always,
 		.drop_fragments = d->drop_fragments,
 		.lcores = d->lcores,
+		.n_workers = (uint16_t)d->workers,
 		.file_prefix = prefix,
 	};
 	struct dp_port_conf *ports = calloc(c->n_ports + 1, sizeof(*ports));

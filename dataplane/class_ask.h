@@ -44,6 +44,6 @@ static inline bool class_ask_is_open(const struct class_ask *a)
 
 static inline void class_ask_answer(struct class_ask *a, const struct sched *sched)
 {
-	a->class = sched_class_find(sched, &a->set);
+	a->class = sched == NULL ? UINT32_MAX : sched_class_find(sched, &a->set); // NULL: the port is gone
 	atomic_store_explicit(&a->open, false, memory_order_release);
 }

@@ -92,6 +92,20 @@ static void add_counter(struct combined *e, uint32_t counter)
 		e->counter[e->n_counters++] = counter;
 }
 
+static void forget_classes(struct combined *e)
+{
+	for (int i = 0; i < COMBINE_PORTS; i++)
+		e->class_at[i].port = UINT32_MAX;
+}
+
+void combine_forget_classes(struct combine *c)
+{
+	for (uint32_t i = 0; i < ENTRIES; i++)
+		forget_classes(&c->entry[i]);
+	forget_classes(&c->nothing);
+	forget_classes(&c->large);
+}
+
 static void work_out(const struct combine *c, const struct met *met, struct combined *e)
 {
 	bool background = false;
@@ -114,8 +128,7 @@ static void work_out(const struct combine *c, const struct met *met, struct comb
 	}
 	sched_set_seal(&e->set);
 	e->best_effort = e->set.node == SCHED_NODE_ROOT && e->set.n_reservations == 0 && e->set.n_limits == 0;
-	for (int i = 0; i < COMBINE_PORTS; i++)
-		e->class_at[i].port = UINT32_MAX;
+	forget_classes(e);
 }
 
 // --- keeping

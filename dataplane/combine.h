@@ -55,6 +55,8 @@ static inline void combine_count(struct combined *answer, uint32_t n_packets, ui
 	answer->packets += n_packets;
 	answer->bytes += n_bytes;
 }
+// The classes kept with the answers mean nothing any more.
+void combine_forget_classes(struct combine *c);
 // Brings some of what was counted into the counters; COMBINE_FLUSHES calls bring all.
 #define COMBINE_FLUSHES 64
 void combine_flush(struct combine *c);

@@ -22,14 +22,13 @@
 #include "names.h"
 #include "sched.h"
 
-#define WORKER_LCORE 1
-#define WORKER_QSBR_ID 0
+#define WORKER_LCORE 1      // of the first worker
 #define CLASSES_LEAST 4096U // of a port, however many ports there are
 #define LOW_LIMIT_FRAMES 4  // more would be seconds of delay at 100 kb/s, and buffers that others need
 
 static int eal_up(struct dp *dp, struct err *err)
 {
-	int ret = dp_eal_up(dp->conf, err);
+	int ret = dp_eal_up(dp->conf, &dp->n_workers, err);
 
 	dp->eal = ret == 0;
 	return ret;
@@ -45,8 +44,7 @@ static int port_up(struct dp *dp, struct dp_port *port, struct err *err)
 {
 	struct port_conf conf = {.name = port->conf->name,
 				 .device = port->conf->device,
-				 .n_rx_queues = 1,
-				 .n_tx_queues = 1,
+				 .n_queues = dp->n_workers,
 				 .mtu = (uint16_t)dp->conf->mtu,
 				 .pool = dp->pool};
 	char why[PORT_ERR_MAX];
@@ -128,10 +126,11 @@ static void scheds_down(struct dp *dp)
 
 static int policy_up(struct dp *dp, struct err *err)
 {
-	size_t size = rte_rcu_qsbr_get_memsize(1);
+	uint16_t n = dp->n_workers;
+	size_t size = rte_rcu_qsbr_get_memsize(n);
 
-	snapshot_slot_init(&dp->slot, rte_zmalloc("pane_rcu", size, RTE_CACHE_LINE_SIZE));
-	if (dp->slot.rcu == NULL || rte_rcu_qsbr_init(dp->slot.rcu, 1) != 0)
+	snapshot_slot_init(&dp->slot, rte_zmalloc("pane_rcu", size, RTE_CACHE_LINE_SIZE), n);
+	if (dp->slot.rcu == NULL || rte_rcu_qsbr_init(dp->slot.rcu, n) != 0)
 		return err_set(err, ENOMEM, "no memory for the RCU variable");
 	dp->table = table_create(err);
 	if (dp->table == NULL)
@@ -182,7 +181,7 @@ static void filters_down(struct dp *dp)
 
 static int worker_up(struct dp *dp, struct err *err)
 {
-	struct worker_conf conf = {
+	struct workers_conf conf = {
 		.n_ports = (uint16_t)dp->conf->n_ports,
 		.mac_ageing_s = dp->conf->mac_ageing_s,
 		.tsc_hz = rte_get_tsc_hz(),
@@ -193,33 +192,38 @@ static int worker_up(struct dp *dp, struct err *err)
 		.layers = dp_policy_layers(dp->policy),
 		.ask = &dp->ask,
 		.slot = &dp->slot,
-		.qsbr_id = WORKER_QSBR_ID,
+		.n_workers = dp->n_workers,
 		.poll_always = dp->conf->poll_always,
 		.drop_fragments = dp->conf->drop_fragments,
 	};
 	int ret;
 
 	for (uint32_t i = 0; i < dp->conf->n_ports; i++)
-		conf.port[i] = (struct worker_port_conf){.port_id = dp->port[i].port_id,
-							 .max_frame_bytes = dp->port[i].caps.max_frame_bytes,
-							 .sched = dp->port[i].sched};
-	dp->worker = worker_create(&conf, err);
-	if (dp->worker == NULL)
+		conf.port[i] = (struct workers_port){.port_id = dp->port[i].port_id,
+						     .max_frame_bytes = dp->port[i].caps.max_frame_bytes,
+						     .n_rx_queues = dp->port[i].caps.n_rx_queues,
+						     .n_tx_queues = dp->port[i].caps.n_tx_queues,
+						     .sched = dp->port[i].sched,
+						     .shaped = dp->port[i].conf->rate_bps != 0};
+	dp->workers = workers_create(&conf, err);
+	if (dp->workers == NULL)
 		return -err->code;
-	ret = rte_eal_remote_launch(worker_main, dp->worker, WORKER_LCORE);
-	if (ret < 0)
-		return err_set(err, -ret, "the worker cannot be started: %s", strerror(-ret));
-	dp->launched = true;
+	for (; dp->n_launched < dp->n_workers; dp->n_launched++) {
+		ret = rte_eal_remote_launch(worker_main, workers_at(dp->workers, dp->n_launched),
+					    WORKER_LCORE + dp->n_launched);
+		if (ret < 0)
+			return err_set(err, -ret, "worker %u cannot be started: %s", dp->n_launched, strerror(-ret));
+	}
 	return 0;
 }
 
 static void worker_down(struct dp *dp)
 {
-	if (dp->launched) {
-		worker_stop(dp->worker);
-		rte_eal_wait_lcore(WORKER_LCORE);
-	}
-	worker_destroy(dp->worker);
+	if (dp->n_launched > 0)
+		workers_stop(dp->workers);
+	for (uint16_t i = 0; i < dp->n_launched; i++)
+		rte_eal_wait_lcore(WORKER_LCORE + i);
+	workers_destroy(dp->workers);
 }
 
 static int telemetry_up(struct dp *dp, struct err *err)
@@ -253,7 +257,7 @@ static int tell_up(struct dp *dp, struct err *err)
 {
 	struct dp_tell_conf conf = {.link = dp->link,
 				    .names = dp_policy_names(dp->policy),
-				    .worker = dp->worker,
+				    .workers = dp->workers,
 				    .dp = dp,
 				    .filter = dp_policy_filter(dp->policy),
 				    .n_ports = (uint16_t)dp->conf->n_ports,
@@ -287,6 +291,8 @@ static int check(const struct dp_conf *conf, struct err *err)
 {
 	char why[PORT_ERR_MAX];
 
+	if (conf->n_workers > WORKERS_MAX)
+		return err_set(err, EINVAL, "%u workers: at most %u are possible", conf->n_workers, WORKERS_MAX);
 	if (conf->n_ports == 0 || conf->n_ports > WORKER_PORTS_MAX)
 		return err_set(err, EINVAL, "%u ports: at least 1 and at most %u are possible", conf->n_ports,
 			       WORKER_PORTS_MAX);

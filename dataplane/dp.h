@@ -20,7 +20,9 @@ struct dp_conf {
 	uint32_t mac_ageing_s, memory_mb, mtu, policy_wait_ms, simd_max_bits;
 	uint32_t held_buffers; // that devices keep for good, beyond their rings (pcap with infinite_rx: its frames)
 	bool huge_pages, poll_always, drop_fragments;
-	const char *lcores; // "0,1": main and worker core; NULL: chosen from the affinity mask (one core is enough)
+	const char
+		*lcores; // "0,1,2": cores of main and of workers; NULL: chosen from the affinity mask (one is enough)
+	uint16_t n_workers;      // 0: as many as lcores names after the first, or one. They may share cores
 	const char *file_prefix; // EAL prefix, so that several run side by side
 };
 

@@ -34,39 +34,60 @@ __attribute__((format(printf, 2, 3))) static void add(struct args *a, const char
 	a->argc++;
 }
 
-// "2,3" or "2": CPUs of main and worker. A list of CPUs as -l has it, of which the first two count.
-static int parse_lcores(const char *text, int *main_cpu, int *worker_cpu, struct err *err)
-{
-	char *end;
-	long first = strtol(text, &end, 10), second = first;
+// CPUs: of the main thread first, then those that workers take in turn.
+struct cpus {
+	int cpu[1 + CPU_SETSIZE];
+	int n;
+};
 
-	if (end != text && *end == ',') {
-		text = end + 1;
-		second = strtol(text, &end, 10);
-	}
-	if (end == text || *end != '\0' || first < 0 || second < 0 || first >= CPU_SETSIZE || second >= CPU_SETSIZE)
-		return err_set(err, EINVAL, "lcores: expected \"MAIN,WORKER\", two CPU numbers");
-	*main_cpu = (int)first;
-	*worker_cpu = (int)second;
+// "2,3,4", or "2": that CPU for all.
+static int parse_lcores(const char *text, struct cpus *cpus, struct err *err)
+{
+	const char *at = text;
+
+	do {
+		char *end;
+		long cpu = strtol(at, &end, 10);
+
+		if (end == at || cpu < 0 || cpu >= CPU_SETSIZE || cpus->n == CPU_SETSIZE ||
+		    (*end != ',' && *end != '\0'))
+			return err_set(err, EINVAL, "lcores: expected \"MAIN,WORKER,...\", CPU numbers, not \"%s\"",
+				       text);
+		cpus->cpu[cpus->n++] = (int)cpu;
+		at = end + 1;
+	} while (at[-1] == ',');
 	return 0;
 }
 
-// The first and the last CPU we may run on: they are the least likely to share a core.
-static int choose_lcores(int *main_cpu, int *worker_cpu, struct err *err)
+// The first CPU we may run on, then from the last one down: they are the least likely to share a core.
+static int choose_lcores(struct cpus *cpus, struct err *err)
 {
 	cpu_set_t set;
+	int first = -1;
 
 	if (sched_getaffinity(0, sizeof(set), &set) < 0)
 		return err_set(err, errno, "which CPUs may be used: %s", strerror(errno));
-	*main_cpu = -1;
-	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
-		if (!CPU_ISSET(cpu, &set))
-			continue;
-		if (*main_cpu < 0)
-			*main_cpu = cpu;
-		*worker_cpu = cpu;
+	for (int cpu = 0; cpu < CPU_SETSIZE && first < 0; cpu++) {
+		if (CPU_ISSET(cpu, &set))
+			first = cpu;
+	}
+	cpus->cpu[cpus->n++] = first;
+	for (int cpu = CPU_SETSIZE - 1; cpu > first; cpu--) {
+		if (CPU_ISSET(cpu, &set))
+			cpus->cpu[cpus->n++] = cpu;
 	}
 	return 0;
+}
+
+// "0@2,1@3,...": lcore 0 is the main thread, those after it are the workers.
+static void format_lcores(const struct cpus *cpus, uint16_t n_workers, char *out, size_t size)
+{
+	int n_others = cpus->n > 1 ? cpus->n - 1 : 1;
+	size_t len = (size_t)snprintf(out, size, "0@%d", cpus->cpu[0]);
+
+	for (int i = 0; i < n_workers && len < size; i++)
+		len += (size_t)snprintf(out + len, size - len, ",%d@%d", i + 1,
+					cpus->cpu[cpus->n > 1 ? 1 + i % n_others : 0]);
 }
 
 // Telemetry needs the EAL's run-time directory; without it the EAL would not start.
@@ -90,17 +111,24 @@ static bool uses_pci(const struct dp_conf *conf)
 	return false;
 }
 
-int dp_eal_up(const struct dp_conf *conf, struct err *err)
+int dp_eal_up(const struct dp_conf *conf, uint16_t *n_workers, struct err *err)
 {
 	struct args a = {0};
-	int main_cpu = 0, worker_cpu = 0;
-	int ret = conf->lcores != NULL ? parse_lcores(conf->lcores, &main_cpu, &worker_cpu, err)
-				       : choose_lcores(&main_cpu, &worker_cpu, err);
+	struct cpus cpus = {0};
+	char lcores[96];
+	int ret = conf->lcores != NULL ? parse_lcores(conf->lcores, &cpus, err) : choose_lcores(&cpus, err);
 
 	if (ret < 0)
 		return ret;
+	*n_workers = conf->n_workers;
+	if (*n_workers == 0)
+		*n_workers = conf->lcores != NULL && cpus.n > 2 ? (uint16_t)(cpus.n - 1) : 1;
+	if (*n_workers > WORKERS_MAX)
+		return err_set(err, EINVAL, "lcores: \"%s\" is for %u workers, at most %u are possible", conf->lcores,
+			       *n_workers, WORKERS_MAX);
+	format_lcores(&cpus, *n_workers, lcores, sizeof(lcores));
 	add(&a, "pane-dataplane");
-	add(&a, "--lcores=0@%d,1@%d", main_cpu, worker_cpu);
+	add(&a, "--lcores=%s", lcores);
 	add(&a, "-m");
 	add(&a, "%u", conf->memory_mb);
 	if (conf->huge_pages)
@@ -118,9 +146,9 @@ int dp_eal_up(const struct dp_conf *conf, struct err *err)
 		add(&a, "--no-telemetry");
 	if (rte_eal_init(a.argc, a.argv) < 0)
 		return err_set(err, rte_errno != 0 ? rte_errno : EINVAL,
-			       "DPDK does not start on CPUs %d and %d with %u MB: %s (its own words are above)",
-			       main_cpu, worker_cpu, conf->memory_mb, rte_strerror(rte_errno));
-	dp_info("main on CPU %d, worker on CPU %d, %u MB %s huge pages", main_cpu, worker_cpu, conf->memory_mb,
+			       "DPDK does not start on lcores %s with %u MB: %s (its own words are above)", lcores,
+			       conf->memory_mb, rte_strerror(rte_errno));
+	dp_info("lcores at CPUs: %s (0: main, others: workers), %u MB %s huge pages", lcores, conf->memory_mb,
 		conf->huge_pages ? "of" : "without");
 	return 0;
 }

@@ -27,11 +27,11 @@ void dp_figures_get(const struct dp *dp, uint64_t value[FIGURE_N])
 	struct worker_phases phases;
 	double ns_per_tick = 1e9 / (double)rte_get_tsc_hz();
 
-	worker_phases_get(dp->worker, &phases);
-	value[FIGURE_addresses] = worker_n_addresses(dp->worker);
+	workers_phases_get(dp->workers, &phases);
+	value[FIGURE_addresses] = workers_n_addresses(dp->workers);
 	value[FIGURE_buffers] = dp->pool->size;
 	value[FIGURE_buffers_free] = rte_mempool_avail_count(dp->pool);
-	value[FIGURE_snapshot] = atomic_load_explicit(&dp->slot.adopted_gen, memory_order_relaxed);
+	value[FIGURE_snapshot] = snapshot_adopted_gen(&dp->slot);
 	value[FIGURE_timed_packets] = phases.packets;
 	for (int i = 0; i < WORKER_PHASES; i++)
 		value[of_phase[i]] = (uint64_t)((double)phases.ticks[i] * ns_per_tick);
@@ -60,7 +60,7 @@ static int show_port(const struct dp *dp, const char *params, struct rte_tel_dat
 
 		if (params == NULL || strcmp(params, port->conf->name) != 0)
 			continue;
-		worker_counters_get(dp->worker, i, value);
+		workers_counters_get(dp->workers, i, value);
 		rte_tel_data_start_dict(d);
 		rte_tel_data_add_dict_string(d, "device", port->conf->device);
 		rte_tel_data_add_dict_string(d, "driver", port->caps.driver);

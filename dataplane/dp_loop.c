@@ -74,7 +74,7 @@ void dp_loop_ports(struct dp *dp)
 
 		if (up != port->up) {
 			port->up = up;
-			worker_port_set_up(dp->worker, i, up);
+			workers_port_set_up(dp->workers, i, up);
 			port_log(port);
 		}
 		port_tell(dp, i); // sent when something changed
@@ -148,10 +148,9 @@ static void follow_worker(struct loop *l, int64_t mono_ns)
 		l->awaited_ns = mono_ns;
 		l->late_logged = false;
 	}
-	link_adopted(dp->link, atomic_load_explicit(&dp->slot.adopted_gen, memory_order_acquire),
-		     clock_ns(CLOCK_REALTIME));
+	link_adopted(dp->link, snapshot_adopted_gen(&dp->slot), clock_ns(CLOCK_REALTIME));
 	if (link_awaits_gen(dp->link) != 0 && !l->late_logged && mono_ns - l->awaited_ns > ADOPTION_LATE_NS) {
-		dp_warning("the worker has not taken over snapshot %u for 100 ms", gen);
+		dp_warning("a worker has not taken over snapshot %u for 100 ms", gen);
 		l->late_logged = true;
 	}
 }

@@ -13,7 +13,7 @@
 #include "nic-config/port.h"
 #include "snapshot.h"
 #include "table.h"
-#include "worker.h"
+#include "workers.h"
 
 struct dp_port {
 	const struct dp_port_conf *conf;
@@ -35,10 +35,10 @@ struct dp {
 	struct snapshot_slot slot;
 	struct table *table;
 	struct dp_policy *policy;
-	struct worker *worker;
-	struct class_ask ask; // to the worker, for answers to the controller
-	bool launched;        // the worker runs
-	bool left;            // a builder uses the EAL's memory still
+	struct workers *workers;
+	struct class_ask ask;           // to the owner of the schedulers, for answers to the controller
+	uint16_t n_workers, n_launched; // n_launched: that run
+	bool left;                      // a builder uses the EAL's memory still
 	struct link *link;
 	struct dp_tell *tell;
 	struct dp_trace *trace;
@@ -49,8 +49,9 @@ struct dp {
 int dp_up(struct dp *dp, const struct dp_conf *conf, struct err *err);
 void dp_down(struct dp *dp);
 
-// Brings the EAL up as conf says: cores, memory, devices. 0, or -errno with err. Once in a process.
-int dp_eal_up(const struct dp_conf *conf, struct err *err);
+// Brings the EAL up as conf says: cores, memory, devices; *n_workers: how many lcores there are for workers. 0, or
+// -errno with err. Once in a process.
+int dp_eal_up(const struct dp_conf *conf, uint16_t *n_workers, struct err *err);
 
 // The packet buffers and each port's part of them. 0, or -errno with err: too little memory, and how much is enough.
 int dp_pool_up(struct dp *dp, struct err *err);

@@ -14,7 +14,7 @@
 #include "link.h"
 #include "names.h"
 #include "sights.h"
-#include "worker.h"
+#include "workers.h"
 
 #define NS_PER_S INT64_C(1000000000)
 #define NS_PER_MS INT64_C(1000000)
@@ -73,7 +73,7 @@ static void tell_ports(struct dp_tell *t)
 	for (uint16_t i = 0; i < t->conf.n_ports; i++) {
 		struct proto_msg msg = {.type = PROTO_COUNTERS, .counters = {.port = i, .n = COUNTER_N}};
 
-		worker_counters_get(t->conf.worker, i, msg.counters.value);
+		workers_counters_get(t->conf.workers, i, msg.counters.value);
 		if (t->conf.filter != NULL) {
 			struct xdp_count dropped;
 
@@ -95,11 +95,13 @@ static void tell_counts(struct dp_tell *t)
 
 static void look_at(struct dp_tell *t, struct names_count *c)
 {
-	const struct row_count *now = &worker_row_counts(t->conf.worker)[c->slot];
-	uint64_t packets = atomic_load_explicit(&now->packets, memory_order_relaxed) + c->dropped_packets;
-	uint64_t bytes = atomic_load_explicit(&now->bytes, memory_order_relaxed) + c->dropped_bytes;
-	bool changed = packets != c->seen_packets || bytes != c->seen_bytes;
+	uint64_t packets, bytes;
+	bool changed;
 
+	workers_row_count(t->conf.workers, c->slot, &packets, &bytes);
+	packets += c->dropped_packets;
+	bytes += c->dropped_bytes;
+	changed = packets != c->seen_packets || bytes != c->seen_bytes;
 	c->seen_packets = packets;
 	c->seen_bytes = bytes;
 	if (!changed && (!t->all || packets == c->base_packets))
@@ -154,7 +156,7 @@ static void follow_hosts(struct dp_tell *t, int64_t mono_ns)
 {
 	struct sight sight;
 
-	while (worker_next_sight(t->conf.worker, &sight)) {
+	while (workers_next_sight(t->conf.workers, &sight)) {
 		const struct proto_host host = {
 			.port = sight.port, .vlan = sight.vlan, .kinds = sight.kinds, .addr = sight.addr};
 

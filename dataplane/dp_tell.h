@@ -13,12 +13,12 @@ struct dp_filter;
 struct dp_tell;
 struct link;
 struct names;
-struct worker;
+struct workers;
 
 struct dp_tell_conf { // all borrowed
 	struct link *link;
 	struct names *names;
-	struct worker *worker;
+	struct workers *workers;
 	const struct dp *dp;      // for its figures
 	struct dp_filter *filter; // NULL: none
 	uint16_t n_ports;

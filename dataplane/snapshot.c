@@ -7,10 +7,13 @@
 
 #include <rte_rcu_qsbr.h>
 
-void snapshot_slot_init(struct snapshot_slot *slot, struct rte_rcu_qsbr *rcu)
+void snapshot_slot_init(struct snapshot_slot *slot, struct rte_rcu_qsbr *rcu, uint32_t n_readers)
 {
+	assert(n_readers > 0 && n_readers <= SNAPSHOT_READERS_MAX);
 	atomic_init(&slot->live, NULL);
-	atomic_init(&slot->adopted_gen, 0);
+	for (uint32_t i = 0; i < SNAPSHOT_READERS_MAX; i++)
+		atomic_init(&slot->adopted_gen[i], 0);
+	slot->n_readers = n_readers;
 	slot->rcu = rcu;
 	STAILQ_INIT(&slot->retired);
 	STAILQ_INIT(&slot->spare);
@@ -75,6 +78,21 @@ unsigned int snapshot_reap(struct snapshot_slot *slot)
 	STAILQ_FOREACH (s, &slot->retired, link)
 		n++;
 	return n;
+}
+
+uint32_t snapshot_adopted_gen(const struct snapshot_slot *slot)
+{
+	uint32_t least = atomic_load_explicit(&slot->adopted_gen[0], memory_order_acquire);
+
+	for (uint32_t i = 1; i < slot->n_readers; i++) {
+		uint32_t gen = atomic_load_explicit(&slot->adopted_gen[i], memory_order_acquire);
+
+		if (gen == 0 || (int32_t)(gen - least) < 0)
+			least = gen;
+		if (gen == 0)
+			break;
+	}
+	return least;
 }
 
 uint32_t snapshot_oldest_gen(const struct snapshot_slot *slot)

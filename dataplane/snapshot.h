@@ -10,6 +10,8 @@
 
 struct rte_rcu_qsbr;
 
+#define SNAPSHOT_READERS_MAX 8
+
 struct snapshot {
 	uint32_t gen; // not 0; of the policy: views that only differ in how rows are laid out may share one
 	struct layers_view view;
@@ -21,13 +23,15 @@ STAILQ_HEAD(snapshot_list, snapshot);
 
 // The one published pointer and what was replaced but may still be in use.
 struct snapshot_slot {
-	_Atomic(struct snapshot *) live; // link thread writes, workers read
-	_Atomic uint32_t adopted_gen;    // a worker writes after adopting (single worker for now)
+	_Atomic(struct snapshot *) live;                    // link thread writes, workers read
+	_Atomic uint32_t adopted_gen[SNAPSHOT_READERS_MAX]; // each written by a worker after adopting
+	uint32_t n_readers;
 	struct rte_rcu_qsbr *rcu;
 	struct snapshot_list retired, spare; // link thread only
 };
 
-void snapshot_slot_init(struct snapshot_slot *slot, struct rte_rcu_qsbr *rcu); // rcu is borrowed
+// For n_readers workers, of which the first is number 0. rcu is borrowed, and has room for as many.
+void snapshot_slot_init(struct snapshot_slot *slot, struct rte_rcu_qsbr *rcu, uint32_t n_readers);
 // Frees all of them. No worker runs any more.
 void snapshot_slot_fini(struct snapshot_slot *slot);
 // Takes the memory that the next snapshot_publish needs. 0 or -ENOMEM.
@@ -36,5 +40,7 @@ int snapshot_reserve(struct snapshot_slot *slot);
 void snapshot_publish(struct snapshot_slot *slot, uint32_t gen, const struct layers_view *view);
 // Takes back retired snapshots that no worker can see any more; returns how many are still waiting.
 unsigned int snapshot_reap(struct snapshot_slot *slot);
+// The generation that all workers have adopted, or a later one; 0: some have none. Any thread.
+uint32_t snapshot_adopted_gen(const struct snapshot_slot *slot);
 // The oldest snapshot that a worker may still look at; 0: there was none.
 uint32_t snapshot_oldest_gen(const struct snapshot_slot *slot);

@@ -5,19 +5,18 @@
 #include "worker_priv.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <time.h>
 
-#include <rte_ethdev.h>
-#include <rte_random.h>
+#include <rte_mbuf.h>
 #include <rte_rcu_qsbr.h>
 
 #include "class_ask.h"
 
-#define FDB_ENTRIES 65536
 #define FDB_SWEEP_TICKS 512 // the whole table is swept in so many ticks
 #define IDLE_TURNS 200      // empty turns before the first sleep
 #define SLEEP_NS 50000
@@ -25,72 +24,87 @@
 #define CHANGES 64             // of policy, taken from the log at once
 #define WAKE_NS 20000          // a sleep may take so much longer than asked for; also the shortest worth taking
 
-static int memory_up(struct worker *w, const struct worker_conf *conf, struct err *err)
+static int rings_up(struct worker *w, uint16_t n_workers)
+{
+	if (w->id != WORKER_OWNER && (w->handed = hand_ring_create(WORKER_RING, sizeof(struct worker_handed))) == NULL)
+		return -ENOMEM;
+	for (uint16_t i = 0; i < n_workers; i++) {
+		if (i != w->id && (w->to_me[i] = hand_ring_create(WORKER_RING, sizeof(void *))) == NULL)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static int memory_up(struct worker *w, const struct workers_conf *conf, struct err *err)
 {
 	uint64_t ageing = conf->mac_ageing_s * conf->tsc_hz >> w->tick_shift;
 
-	w->fdb = fdb_create(FDB_ENTRIES, (uint32_t)RTE_MIN(ageing, UINT32_MAX), rte_rand(), err);
-	if (w->fdb != NULL)
-		w->sights = sights_create((uint32_t)RTE_MIN(ageing / 4, UINT32_MAX), err);
+	w->sights = sights_create((uint32_t)RTE_MIN(ageing / 4, UINT32_MAX), err);
 	if (w->sights == NULL)
 		return -err->code;
 	w->counts = calloc(NAMES_COUNTERS_MAX, sizeof(*w->counts));
 	w->reader = layers_reader_create(conf->layers);
-	if (w->counts == NULL || w->reader == NULL)
+	if (w->counts == NULL || w->reader == NULL || rings_up(w, conf->n_workers) < 0)
 		return err_set(err, ENOMEM, "worker: no memory for lookups and counters");
 	w->combine = combine_create(conf->nodes, conf->layers, w->counts, err);
 	return w->combine == NULL ? -err->code : 0;
 }
 
+static void drop_handed(struct hand_ring *handed)
+{
+	struct worker_handed h;
+
+	while (handed != NULL && hand_ring_get(handed, &h, 1) == 1)
+		rte_pktmbuf_free(h.m);
+}
+
+static void drop_given(struct hand_ring *given)
+{
+	void *m;
+
+	while (given != NULL && hand_ring_get(given, &m, 1) == 1)
+		rte_pktmbuf_free(m);
+}
+
 static void memory_down(struct worker *w)
 {
+	drop_handed(w->handed);
+	hand_ring_destroy(w->handed);
+	for (uint16_t i = 0; i < WORKERS_MAX; i++) {
+		drop_given(w->to_me[i]);
+		hand_ring_destroy(w->to_me[i]);
+	}
 	combine_destroy(w->combine);
 	layers_reader_destroy(w->reader);
 	free(w->counts);
 	sights_destroy(w->sights);
-	fdb_destroy(w->fdb);
 }
 
-struct worker *worker_create(const struct worker_conf *conf, struct err *err)
+struct worker *worker_create(struct workers *all, uint16_t id, const struct workers_conf *conf, struct err *err)
 {
-	struct worker *w;
+	struct worker *w = aligned_alloc(_Alignof(struct worker), sizeof(*w));
 	int ret;
 
-	if (conf->n_ports == 0 || conf->n_ports > WORKER_PORTS_MAX || conf->tsc_hz == 0) {
-		err_set(err, EINVAL, "worker: %u ports, at most %u", conf->n_ports, WORKER_PORTS_MAX);
-		return NULL;
-	}
-	w = aligned_alloc(_Alignof(struct worker), sizeof(*w));
 	if (w == NULL) {
 		err_set(err, ENOMEM, "worker: no memory");
 		return NULL;
 	}
 	memset(w, 0, sizeof(*w));
-	w->n_ports = conf->n_ports;
+	w->all = all;
+	w->id = id;
 	w->poll_always = conf->poll_always;
 	w->drop_fragments = conf->drop_fragments;
 	w->tsc_hz = conf->tsc_hz;
+	w->tick_shift = all->tick_shift;
+	w->fdb = all->fdb;
 	w->pool = conf->pool;
 	w->limits = conf->limits;
 	w->log = conf->log;
 	w->ask = conf->ask;
 	w->slot = conf->slot;
-	w->qsbr_id = conf->qsbr_id;
-	for (uint16_t i = 0; i < conf->n_ports; i++) {
-		struct worker_port *p = &w->port[i];
-
-		p->port_id = conf->port[i].port_id;
-		p->max_frame_bytes = conf->port[i].max_frame_bytes;
-		p->sched = conf->port[i].sched;
-		p->up = true;
-		p->link_seen = 1;
-		atomic_init(&p->link, 1);
-	}
-	while (conf->tsc_hz >> w->tick_shift > 1000)
-		w->tick_shift++;
 	ret = memory_up(w, conf, err);
-	if (ret == 0 && rte_rcu_qsbr_thread_register(w->slot->rcu, w->qsbr_id) != 0)
-		ret = err_set(err, EINVAL, "worker: no place %u in the RCU variable", w->qsbr_id);
+	if (ret == 0 && rte_rcu_qsbr_thread_register(w->slot->rcu, id) != 0)
+		ret = err_set(err, EINVAL, "worker: no place %u in the RCU variable", id);
 	if (ret < 0) {
 		memory_down(w);
 		free(w);
@@ -103,7 +117,7 @@ void worker_destroy(struct worker *w)
 {
 	if (w == NULL)
 		return;
-	rte_rcu_qsbr_thread_unregister(w->slot->rcu, w->qsbr_id);
+	rte_rcu_qsbr_thread_unregister(w->slot->rcu, w->id);
 	memory_down(w);
 	free(w);
 }
@@ -112,7 +126,7 @@ static void adopt(struct worker *w, const struct snapshot *s)
 {
 	w->gen = s->gen;
 	w->adopted = true;
-	atomic_store_explicit(&w->slot->adopted_gen, s->gen, memory_order_release);
+	atomic_store_explicit(&w->slot->adopted_gen[w->id], s->gen, memory_order_release);
 }
 
 // After the snapshot pointer is loaded: whatever its rows name is in the log by then.
@@ -153,12 +167,12 @@ static void timing_end(struct worker *w, uint64_t now_tsc)
 
 static void follow_link(struct worker *w, struct worker_port *p)
 {
-	uint32_t link = atomic_load_explicit(&p->link, memory_order_relaxed);
+	uint32_t link = atomic_load_explicit(&w->all->link[p - w->port], memory_order_relaxed);
 
 	if (likely(link == p->link_seen))
 		return;
 	p->link_seen = link;
-	p->up = (link & 1) != 0;
+	p->up = p->attached && (link & 1) != 0;
 	fdb_flush_port(w->fdb, (uint16_t)(p - w->port));
 }
 
@@ -169,11 +183,59 @@ static void follow_clock(struct worker *w, uint64_t now_tsc)
 	if (likely(tick == w->tick))
 		return;
 	w->tick = tick;
+	combine_flush(w->combine);
+	if (w->id != WORKER_OWNER)
+		return;
 	if (unlikely(w->ask != NULL && class_ask_is_open(w->ask)))
 		class_ask_answer(w->ask, w->port[w->ask->port].sched);
-	combine_flush(w->combine);
 	fdb_age(w->fdb, fdb_n_slots(w->fdb) / FDB_SWEEP_TICKS, tick);
-	atomic_store_explicit(&w->n_addresses, fdb_n_entries(w->fdb), memory_order_relaxed);
+}
+
+// What others have handed over by now. Read before the log, so that the log has all meters that they name.
+static void count_handed(const struct worker *w, uint32_t n[WORKERS_MAX])
+{
+	for (uint16_t i = 0; i < w->all->n; i++)
+		n[i] = i == w->id ? 0 : hand_ring_count(w->all->worker[i]->handed);
+}
+
+static unsigned int receive_all(struct worker *w, const struct snapshot *s, uint64_t now_tsc)
+{
+	uint32_t n_handed[WORKERS_MAX];
+	bool owns = w->id == WORKER_OWNER, alone = w->all->n == 1;
+	unsigned int n = 0;
+
+	if (owns && !alone)
+		count_handed(w, n_handed);
+	if (owns)
+		follow_log(w, now_tsc);
+	if (unlikely(!w->adopted || s->gen != w->gen))
+		adopt(w, s);
+	for (uint16_t i = 0; i < w->n_rx; i++)
+		n += worker_receive(w, w->rx[i], s, now_tsc);
+	if (likely(alone))
+		return n;
+	n += worker_receive_given(w, s, now_tsc);
+	if (w->n_staged > 0)
+		worker_hand_over(w);
+	return owns ? n + worker_take_over(w, n_handed, now_tsc) : n;
+}
+
+static unsigned int send_all(struct worker *w, uint64_t now_tsc)
+{
+	unsigned int n = 0;
+
+	for (uint16_t i = 0; i < w->n_ports; i++) {
+		struct worker_port *p = &w->port[i];
+
+		if (p->n_direct > 0)
+			worker_flush_direct(p);
+		if (p->sched == NULL)
+			continue;
+		if (sched_backlog_packets(p->sched) > 0)
+			n += worker_send_scheduled(p, now_tsc);
+		counters_add(&p->counters, COUNTER_queue_dropped, sched_new_drops(p->sched));
+	}
+	return n;
 }
 
 unsigned int worker_turn(struct worker *w, uint64_t now_tsc)
@@ -185,25 +247,15 @@ unsigned int worker_turn(struct worker *w, uint64_t now_tsc)
 	follow_clock(w, now_tsc);
 	for (uint16_t i = 0; i < w->n_ports; i++) {
 		follow_link(w, &w->port[i]);
-		w->port[i].bypass = sched_may_bypass(w->port[i].sched, SCHED_BEST_EFFORT);
+		if (w->port[i].sched != NULL)
+			w->port[i].bypass = sched_may_bypass(w->port[i].sched, SCHED_BEST_EFFORT);
 	}
-	if (likely(s != NULL)) {
-		follow_log(w, now_tsc);
-		if (unlikely(!w->adopted || s->gen != w->gen))
-			adopt(w, s);
-		for (uint16_t i = 0; i < w->n_ports; i++)
-			n += worker_receive(w, &w->port[i], s, now_tsc);
-	}
-	for (uint16_t i = 0; i < w->n_ports; i++) {
-		if (w->port[i].n_direct > 0)
-			worker_flush_direct(&w->port[i]);
-		if (sched_backlog_packets(w->port[i].sched) > 0)
-			n += worker_send_scheduled(&w->port[i], now_tsc);
-		counters_add(&w->port[i].counters, COUNTER_queue_dropped, sched_new_drops(w->port[i].sched));
-	}
+	if (likely(s != NULL))
+		n += receive_all(w, s, now_tsc);
+	n += send_all(w, now_tsc);
 	worker_phase_end(w, WORKER_TX);
 	timing_end(w, now_tsc);
-	rte_rcu_qsbr_quiescent(w->slot->rcu, w->qsbr_id); // no pointer into s survives this line
+	rte_rcu_qsbr_quiescent(w->slot->rcu, w->id); // no pointer into s survives this line
 	return n;
 }
 
@@ -212,8 +264,10 @@ static uint64_t quiet_ns(const struct worker *w, uint64_t now_tsc)
 {
 	uint64_t least = w->tsc_hz / MS_PER_S;
 
-	for (uint16_t i = 0; i < w->n_ports; i++)
-		least = RTE_MIN(least, sched_next_tsc(w->port[i].sched, now_tsc));
+	for (uint16_t i = 0; i < w->n_ports; i++) {
+		if (w->port[i].sched != NULL)
+			least = RTE_MIN(least, sched_next_tsc(w->port[i].sched, now_tsc));
+	}
 	return least * NS_PER_S / w->tsc_hz;
 }
 
@@ -226,9 +280,20 @@ static void rest(const struct worker *w, uint64_t now_tsc)
 	if (ns < 2 * WAKE_NS)
 		return;
 	ts.tv_nsec = (long)RTE_MIN(ns - WAKE_NS, (uint64_t)SLEEP_NS);
-	rte_rcu_qsbr_thread_offline(w->slot->rcu, w->qsbr_id);
+	rte_rcu_qsbr_thread_offline(w->slot->rcu, w->id);
 	nanosleep(&ts, NULL);
-	rte_rcu_qsbr_thread_online(w->slot->rcu, w->qsbr_id);
+	rte_rcu_qsbr_thread_online(w->slot->rcu, w->id);
+}
+
+// Until workers_release. Nobody waits for its quiescence meanwhile.
+static void park(struct worker *w)
+{
+	rte_rcu_qsbr_thread_offline(w->slot->rcu, w->id);
+	atomic_store(&w->parked, true);
+	while (atomic_load(&w->all->hold))
+		sched_yield();
+	atomic_store(&w->parked, false);
+	rte_rcu_qsbr_thread_online(w->slot->rcu, w->id);
 }
 
 int worker_main(void *worker)
@@ -237,10 +302,17 @@ int worker_main(void *worker)
 	unsigned int empty_turns = 0;
 
 	prctl(PR_SET_TIMERSLACK, 1); // the default of 50 us would double every sleep
-	rte_rcu_qsbr_thread_online(w->slot->rcu, w->qsbr_id);
-	while (!atomic_load_explicit(&w->stop, memory_order_relaxed)) {
-		uint64_t now_tsc = rte_rdtsc();
+	rte_rcu_qsbr_thread_online(w->slot->rcu, w->id);
+	atomic_store(&w->running,
+		     true); // before it looks whether it is to hold: workers_hold looks the other way round
+	while (!atomic_load_explicit(&w->all->stop, memory_order_relaxed)) {
+		uint64_t now_tsc;
 
+		if (unlikely(atomic_load(&w->all->hold))) {
+			park(w);
+			continue;
+		}
+		now_tsc = rte_rdtsc();
 		if (worker_turn(w, now_tsc) > 0)
 			empty_turns = 0;
 		else if (empty_turns < IDLE_TURNS)
@@ -248,59 +320,12 @@ int worker_main(void *worker)
 		else if (!w->poll_always)
 			rest(w, now_tsc);
 	}
-	rte_rcu_qsbr_thread_offline(w->slot->rcu, w->qsbr_id);
+	rte_rcu_qsbr_thread_offline(w->slot->rcu, w->id);
+	atomic_store(&w->running, false);
 	return 0;
-}
-
-void worker_stop(struct worker *w)
-{
-	atomic_store_explicit(&w->stop, true, memory_order_relaxed);
-}
-
-void worker_port_set_up(struct worker *w, uint16_t port, bool up)
-{
-	uint32_t link = atomic_load_explicit(&w->port[port].link, memory_order_relaxed);
-
-	if ((link & 1) != up)
-		atomic_store_explicit(&w->port[port].link, ((link >> 1) + 1) << 1 | up, memory_order_relaxed);
-}
-
-void worker_counters_get(const struct worker *w, uint16_t port, uint64_t *value)
-{
-	const struct worker_port *p = &w->port[port];
-	struct rte_eth_stats stats;
-
-	counters_read(&p->counters, value);
-	if (rte_eth_stats_get(p->port_id, &stats) == 0) {
-		value[COUNTER_dev_missed] = stats.imissed;
-		value[COUNTER_dev_no_mbuf] = stats.rx_nombuf;
-		value[COUNTER_dev_tx_errors] = stats.oerrors;
-	}
 }
 
 const char *const worker_phase_name[WORKER_PHASES] = {
 	[WORKER_RX] = "rx",   [WORKER_PARSE] = "parse", [WORKER_CLASSIFY] = "classify",
 	[WORKER_ACT] = "act", [WORKER_TX] = "tx",
 };
-
-void worker_phases_get(const struct worker *w, struct worker_phases *out)
-{
-	for (int i = 0; i < WORKER_PHASES; i++)
-		out->ticks[i] = atomic_load_explicit(&w->phases.ticks[i], memory_order_relaxed);
-	out->packets = atomic_load_explicit(&w->phases.packets, memory_order_relaxed);
-}
-
-const struct row_count *worker_row_counts(const struct worker *w)
-{
-	return w->counts;
-}
-
-bool worker_next_sight(struct worker *w, struct sight *out)
-{
-	return sights_next(w->sights, out);
-}
-
-uint32_t worker_n_addresses(const struct worker *w)
-{
-	return atomic_load_explicit(&w->n_addresses, memory_order_relaxed);
-}

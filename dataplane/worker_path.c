@@ -31,7 +31,7 @@ static uint64_t bytes_of(struct rte_mbuf *const *m, uint16_t n)
 static uint16_t transmit(struct worker_port *p, struct rte_mbuf **m, uint16_t n)
 {
 	uint64_t bytes = bytes_of(m, n); // afterwards they are no longer ours to look at
-	uint16_t sent = rte_eth_tx_burst(p->port_id, 0, m, n);
+	uint16_t sent = rte_eth_tx_burst(p->port_id, p->tx_queue, m, n);
 
 	if (unlikely(sent < n))
 		bytes -= bytes_of(m + sent, n - sent);
@@ -61,6 +61,23 @@ static uint32_t flow_hash(const struct pkt *pkt)
 	return rte_hash_crc_8byte(pkt->src_mac, rte_hash_crc_8byte(pkt->dst_mac, 0));
 }
 
+// The same for both directions of a flow, and for all fragments of a datagram but the first.
+static uint32_t flow_hash_symmetric(const struct pkt *pkt)
+{
+	uint64_t both = pkt->src_mac ^ pkt->dst_mac, rest = 0;
+
+	if (pkt->family == PKT_IP4) {
+		both = (pkt->ip4.src_be ^ pkt->ip4.dst_be) | (uint64_t)(pkt->ip4.src_be + pkt->ip4.dst_be) << 32;
+		rest = (uint32_t)(pkt->ip4.sport_be ^ pkt->ip4.dport_be) | (uint32_t)pkt->ip4.proto << 16;
+	} else if (pkt->family == PKT_IP6) {
+		const uint32_t *src = pkt->ip6.src_be, *dst = pkt->ip6.dst_be;
+
+		both = (src[0] ^ dst[0] ^ src[2] ^ dst[2]) | (uint64_t)(src[1] ^ dst[1] ^ src[3] ^ dst[3]) << 32;
+		rest = (uint32_t)(pkt->ip6.sport_be ^ pkt->ip6.dport_be) | (uint32_t)pkt->ip6.proto << 16;
+	}
+	return rte_hash_crc_8byte(both, (uint32_t)rest) * 0x9e3779b1u;
+}
+
 // The class that packets of this answer have at a port: kept with the answer.
 static uint32_t class_at(struct worker_port *p, struct combined *answer, uint64_t now_tsc)
 {
@@ -74,26 +91,96 @@ static uint32_t class_at(struct worker_port *p, struct combined *answer, uint64_
 	return answer->class_at[i].class;
 }
 
-static void output(struct worker_port *p, struct rte_mbuf *m, const struct pkt *pkt, struct combined *answer,
-		   uint64_t now_tsc)
+static void send_direct(struct worker_port *p, struct rte_mbuf *m)
 {
-	uint32_t class = answer->best_effort ? SCHED_BEST_EFFORT : class_at(p, answer, now_tsc);
+	p->direct[p->n_direct++] = m;
+	if (p->n_direct == PKT_BURST)
+		worker_flush_direct(p);
+}
 
-	if (unlikely(!p->up)) {
-		drop(p, COUNTER_tx_down, m);
-	} else if (unlikely(rte_pktmbuf_pkt_len(m) > p->max_frame_bytes)) {
-		drop(p, COUNTER_tx_oversize, m);
-	} else if (answer->best_effort ? p->bypass : sched_may_bypass(p->sched, class)) {
-		if (!answer->best_effort) // that is what is left of the port's figures
-			sched_count_bypass(p->sched, class, rte_pktmbuf_pkt_len(m));
-		p->direct[p->n_direct++] = m;
-		if (p->n_direct == PKT_BURST)
-			worker_flush_direct(p);
-	} else if (unlikely(!sched_enqueue(p->sched, m, class, flow_hash(pkt), now_tsc))) {
+// Through the scheduler, or past it where that makes no difference.
+static void send_class(struct worker_port *p, struct rte_mbuf *m, uint32_t class, uint32_t hash, uint64_t now_tsc)
+{
+	if (class != SCHED_BEST_EFFORT && sched_may_bypass(p->sched, class)) {
+		sched_count_bypass(p->sched, class, rte_pktmbuf_pkt_len(m)); // that is what is left of its figures
+		send_direct(p, m);
+	} else if (unlikely(!sched_enqueue(p->sched, m, class, hash, now_tsc))) {
 		drop(p, COUNTER_queue_full, m);
 	} else {
 		p->bypass = sched_may_bypass(p->sched, SCHED_BEST_EFFORT);
 	}
+}
+
+static void stage(struct worker *w, struct worker_port *p, struct rte_mbuf *m, const struct pkt *pkt,
+		  const struct sched_set *set)
+{
+	struct worker_handed *h = &w->staged[w->n_staged++];
+
+	h->m = m;
+	h->flow_hash = flow_hash(pkt);
+	h->port = (uint16_t)(p - w->port);
+	h->set = *set;
+	if (w->n_staged == PKT_BURST)
+		worker_hand_over(w);
+}
+
+static void output(struct worker *w, struct worker_port *p, struct rte_mbuf *m, const struct pkt *pkt,
+		   struct combined *answer, uint64_t now_tsc)
+{
+	if (unlikely(!p->up))
+		drop(p, COUNTER_tx_down, m);
+	else if (unlikely(rte_pktmbuf_pkt_len(m) > p->max_frame_bytes))
+		drop(p, COUNTER_tx_oversize, m);
+	else if (answer->best_effort && p->bypass)
+		send_direct(p, m);
+	else if (p->sched == NULL)
+		stage(w, p, m, pkt, &answer->set);
+	else
+		send_class(p, m, answer->best_effort ? SCHED_BEST_EFFORT : class_at(p, answer, now_tsc), flow_hash(pkt),
+			   now_tsc);
+}
+
+void worker_hand_over(struct worker *w)
+{
+	unsigned int n = hand_ring_put(w->handed, w->staged, w->n_staged);
+
+	for (; unlikely(n < w->n_staged); n++)
+		drop(&w->port[w->staged[n].port], COUNTER_owner_full, w->staged[n].m);
+	w->n_staged = 0;
+}
+
+static void send_handed(struct worker *w, const struct worker_handed *h, uint64_t now_tsc)
+{
+	struct worker_port *p = &w->port[h->port];
+	bool best_effort = h->set.node == SCHED_NODE_ROOT && h->set.n_reservations == 0 && h->set.n_limits == 0;
+
+	if (unlikely(!p->up))
+		drop(p, COUNTER_tx_down, h->m);
+	else if (best_effort && p->bypass)
+		send_direct(p, h->m);
+	else
+		send_class(p, h->m, best_effort ? SCHED_BEST_EFFORT : sched_class(p->sched, &h->set, now_tsc),
+			   h->flow_hash, now_tsc);
+}
+
+unsigned int worker_take_over(struct worker *w, const uint32_t n[WORKERS_MAX], uint64_t now_tsc)
+{
+	struct worker_handed handed[PKT_BURST];
+	unsigned int total = 0;
+
+	for (uint16_t i = 0; i < w->all->n; i++) {
+		uint32_t left = n[i], k;
+
+		for (; left > 0; left -= k) {
+			k = hand_ring_get(w->all->worker[i]->handed, handed, RTE_MIN(left, (uint32_t)PKT_BURST));
+			if (k == 0)
+				break;
+			for (uint32_t j = 0; j < k; j++)
+				send_handed(w, &handed[j], now_tsc);
+			total += k;
+		}
+	}
+	return total;
 }
 
 // Every other port that is up gets the frame: the last one itself, the others deep copies (AF_XDP cannot send indirect
@@ -118,11 +205,11 @@ static void flood(struct worker *w, struct worker_port *in, struct rte_mbuf *m, 
 		struct rte_mbuf *copy = rte_pktmbuf_copy(m, w->pool, 0, UINT32_MAX);
 
 		if (likely(copy != NULL))
-			output(out[i], copy, pkt, answer, now_tsc);
+			output(w, out[i], copy, pkt, answer, now_tsc);
 		else
 			counters_add(&out[i]->counters, COUNTER_no_mbuf, 1);
 	}
-	output(out[n - 1], m, pkt, answer, now_tsc);
+	output(w, out[n - 1], m, pkt, answer, now_tsc);
 }
 
 static void learn(struct worker *w, struct worker_port *in, const struct pkt *pkt)
@@ -140,7 +227,8 @@ static void learn(struct worker *w, struct worker_port *in, const struct pkt *pk
 	sights_note(w->sights, pkt, (uint16_t)(in - w->port), w->tick);
 }
 
-static void forward(struct worker *w, struct worker_port *in, struct rte_mbuf *m, const struct pkt *pkt,
+// False: denied, and still to be freed.
+static bool forward(struct worker *w, struct worker_port *in, struct rte_mbuf *m, const struct pkt *pkt,
 		    struct combined *answer, uint64_t now_tsc)
 {
 	static const enum counter_id unfit[] = {
@@ -154,14 +242,12 @@ static void forward(struct worker *w, struct worker_port *in, struct rte_mbuf *m
 
 	if (unlikely(pkt->verdict != PKT_OK)) {
 		drop(in, unfit[pkt->verdict], m);
-		return;
+		return true;
 	}
 	learn(w, in, pkt); // a denied frame still says where its sender is
 	combine_count(answer, 1, rte_pktmbuf_pkt_len(m));
-	if (answer->drop) {
-		drop(in, COUNTER_denied, m);
-		return;
-	}
+	if (answer->drop)
+		return false;
 	if ((pkt->dst_mac >> 40 & 1) == 0)
 		dst = fdb_find(w->fdb, pkt->vlan, pkt->dst_mac, w->tick);
 	if (dst == FDB_PORT_NONE)
@@ -169,26 +255,21 @@ static void forward(struct worker *w, struct worker_port *in, struct rte_mbuf *m
 	else if (&w->port[dst] == in)
 		drop(in, COUNTER_same_port, m);
 	else
-		output(&w->port[dst], m, pkt, answer, now_tsc);
+		output(w, &w->port[dst], m, pkt, answer, now_tsc);
+	return true;
 }
 
-uint16_t worker_receive(struct worker *w, struct worker_port *in, const struct snapshot *s, uint64_t now_tsc)
+// A burst of one port, phase by phase.
+static void process(struct worker *w, struct worker_port *in, const struct snapshot *s, struct rte_mbuf **m, uint16_t n,
+		    uint64_t now_tsc)
 {
-	struct rte_mbuf *m[PKT_BURST];
 	struct pkt pkt[PKT_BURST];
+	struct rte_mbuf *denied[PKT_BURST];
 	uint32_t met[PKT_BURST * CLS_CATEGORIES_MAX], n_categories = s->view.n_categories;
-	uint16_t n = rte_eth_rx_burst(in->port_id, 0, m, PKT_BURST);
+	uint16_t n_denied = 0;
 
 	if (n == 0)
-		return 0;
-	counters_add(&in->counters, COUNTER_rx_packets, n);
-	counters_add(&in->counters, COUNTER_rx_bytes, bytes_of(m, n));
-	worker_phase_end(w, WORKER_RX);
-	if (unlikely(!in->up)) {
-		counters_add(&in->counters, COUNTER_rx_down, n);
-		rte_pktmbuf_free_bulk(m, n);
-		return n;
-	}
+		return;
 	for (uint16_t i = 0; i < n && i < PREFETCH_AHEAD; i++)
 		rte_prefetch0(rte_pktmbuf_mtod(m[i], void *));
 	for (uint16_t i = 0; i < n; i++) {
@@ -207,12 +288,103 @@ uint16_t worker_receive(struct worker *w, struct worker_port *in, const struct s
 	for (uint16_t i = 0; i < n && n_categories > 0; i++)
 		combine_prefetch(w->combine, &met[i * n_categories], n_categories);
 	worker_phase_end(w, WORKER_CLASSIFY);
-	for (uint16_t i = 0; i < n; i++)
-		forward(w, in, m[i], &pkt[i],
-			combine_get(w->combine, s->view.epoch, &met[i * n_categories], n_categories), now_tsc);
+	for (uint16_t i = 0; i < n; i++) {
+		if (!forward(w, in, m[i], &pkt[i],
+			     combine_get(w->combine, s->view.epoch, &met[i * n_categories], n_categories), now_tsc))
+			denied[n_denied++] = m[i];
+	}
+	if (n_denied > 0) {
+		counters_add(&in->counters, COUNTER_denied, n_denied);
+		rte_pktmbuf_free_bulk(denied, n_denied);
+	}
 	worker_phase_end(w, WORKER_ACT);
 	w->timing.n_packets += n;
+}
+
+// Gives others what is theirs; what is left, in order.
+static uint16_t give(struct worker *w, struct worker_port *in, struct rte_mbuf **m, uint16_t n)
+{
+	struct rte_mbuf *to[WORKERS_MAX][PKT_BURST];
+	uint16_t n_to[WORKERS_MAX] = {0}, n_mine = 0;
+
+	for (uint16_t i = 0; i < n; i++) {
+		uint32_t hash = 0, k;
+		struct pkt pkt;
+
+		if (pkt_parse(m[i], in->max_frame_bytes, &pkt) == PKT_OK)
+			hash = flow_hash_symmetric(&pkt);
+		k = (uint32_t)((uint64_t)hash * w->all->n >> 32);
+		if (k == w->id) {
+			m[n_mine++] = m[i];
+			continue;
+		}
+		m[i]->port = (uint16_t)(in - w->port);
+		to[k][n_to[k]++] = m[i];
+	}
+	for (uint16_t k = 0; k < w->all->n; k++) {
+		unsigned int sent;
+
+		if (n_to[k] == 0)
+			continue;
+		sent = hand_ring_put(w->from_me[k], to[k], n_to[k]);
+		counters_add(&in->counters, COUNTER_worker_full, n_to[k] - sent);
+		rte_pktmbuf_free_bulk(to[k] + sent, n_to[k] - sent);
+	}
+	return n_mine;
+}
+
+unsigned int worker_receive(struct worker *w, struct worker_queue from, const struct snapshot *s, uint64_t now_tsc)
+{
+	struct worker_port *in = &w->port[from.port];
+	struct rte_mbuf *m[PKT_BURST];
+	uint16_t n = rte_eth_rx_burst(in->port_id, from.queue, m, PKT_BURST), left = n;
+
+	if (n == 0)
+		return 0;
+	counters_add(&in->counters, COUNTER_rx_packets, n);
+	counters_add(&in->counters, COUNTER_rx_bytes, bytes_of(m, n));
+	worker_phase_end(w, WORKER_RX);
+	if (unlikely(!in->up)) {
+		counters_add(&in->counters, COUNTER_rx_down, n);
+		rte_pktmbuf_free_bulk(m, n);
+		return n;
+	}
+	if (in->spread)
+		left = give(w, in, m, n);
+	process(w, in, s, m, left, now_tsc);
 	return n;
+}
+
+// The port may have gone meanwhile.
+static void process_given(struct worker *w, struct worker_port *in, const struct snapshot *s, struct rte_mbuf **m,
+			  uint16_t n, uint64_t now_tsc)
+{
+	if (likely(in->up)) {
+		process(w, in, s, m, n, now_tsc);
+		return;
+	}
+	counters_add(&in->counters, COUNTER_rx_down, n);
+	rte_pktmbuf_free_bulk(m, n);
+}
+
+unsigned int worker_receive_given(struct worker *w, const struct snapshot *s, uint64_t now_tsc)
+{
+	struct rte_mbuf *m[PKT_BURST];
+	unsigned int total = 0;
+
+	for (uint16_t k = 0; k < w->all->n; k++) {
+		uint16_t n = 0, same;
+
+		if (w->to_me[k] != NULL)
+			n = (uint16_t)hand_ring_get(w->to_me[k], m, PKT_BURST);
+		for (uint16_t i = 0; i < n; i += same) { // those of one port at once
+			for (same = 1; i + same < n && m[i + same]->port == m[i]->port; same++)
+				;
+			process_given(w, &w->port[m[i]->port], s, m + i, same, now_tsc);
+		}
+		total += n;
+	}
+	return total;
 }
 
 unsigned int worker_send_scheduled(struct worker_port *p, uint64_t now_tsc)

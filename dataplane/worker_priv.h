@@ -1,29 +1,47 @@
 // SPDX-License-Identifier: Apache-2.0
-// Inside of a worker; only worker*.c include it.
+// Inside of workers; only worker*.c include it.
 #pragma once
+#include <stdatomic.h>
+
+#include <rte_cycles.h>
+
 #include "combine.h"
 #include "fdb.h"
+#include "hand_ring.h"
 #include "layers.h"
 #include "pkt.h"
 #include "sched.h"
 #include "sched_log.h"
 #include "sights.h"
 #include "snapshot.h"
-#include "worker.h"
+#include "workers.h"
 
-#include <rte_cycles.h>
+#define WORKER_OWNER 0 // of all schedulers
+#define WORKER_RING 1024
 
-struct worker_port {
+// What the owner needs to send a frame for another worker.
+struct worker_handed {
+	struct rte_mbuf *m;
+	uint32_t flow_hash;
+	uint16_t port;
+	struct sched_set set;
+};
+
+struct worker_port { // a port as one worker has it
 	struct counters counters;
-	_Atomic uint32_t link; // writer: worker_port_set_up. Bit 0: up; above: changes so far, so that none goes unseen
 	uint32_t link_seen;
-	uint16_t port_id;
+	uint16_t port_id, tx_queue;
 	uint16_t n_direct;
+	bool attached, up;
+	bool bypass; // what is best effort may leave at once; the owner asks once a turn, until something is queued
+	bool spread; // frames received may be another worker's
 	uint32_t max_frame_bytes;
-	bool up;
-	bool bypass; // what is best effort may skip the scheduler; asked once a turn, until something is queued
-	struct sched *sched;
+	struct sched *sched;                // the owner's; others: NULL
 	struct rte_mbuf *direct[PKT_BURST]; // of this turn, past the scheduler
+};
+
+struct worker_queue {
+	uint16_t port, queue;
 };
 
 struct worker_sums { // writer: worker
@@ -33,22 +51,29 @@ struct worker_sums { // writer: worker
 
 struct worker {
 	struct worker_port port[WORKER_PORTS_MAX];
-	uint16_t n_ports;
+	struct workers *all;
+	uint16_t id, n_ports; // no port from n_ports on is attached
+	uint16_t n_rx;
+	struct worker_queue rx[WORKER_PORTS_MAX * WORKERS_MAX]; // that it receives from
 	bool poll_always, drop_fragments, adopted;
 	uint32_t gen;              // adopted
 	uint32_t tick_shift, tick; // tick = now_tsc >> tick_shift, about a millisecond
 	uint64_t tsc_hz;
-	struct fdb *fdb;
+	struct fdb *fdb; // everybody's
 	struct sights *sights;
 	struct rte_mempool *pool;
-	struct sched_limits *limits;
-	struct sched_log *log;
+	struct sched_limits *limits; // the owner's
+	struct sched_log *log;       // the owner's
 	struct layers_reader *reader;
 	struct combine *combine;
 	struct row_count *counts; // by counter slot; written through combine
 	struct class_ask *ask;
 	struct snapshot_slot *slot;
-	unsigned int qsbr_id;
+	struct hand_ring *handed;               // to the owner, of struct worker_handed; the owner's is NULL
+	struct hand_ring *to_me[WORKERS_MAX];   // frames that others received for it, by giver; NULL: itself
+	struct hand_ring *from_me[WORKERS_MAX]; // the other way round
+	uint16_t n_staged;
+	struct worker_handed staged[PKT_BURST]; // not yet handed over, of this turn
 	struct {
 		bool on; // this turn
 		uint32_t n_turns, n_packets;
@@ -56,8 +81,24 @@ struct worker {
 		uint64_t ticks[WORKER_PHASES]; // of this turn
 	} timing;
 	struct worker_sums phases;
-	_Atomic uint32_t n_addresses; // writer: worker
-	_Atomic bool stop;            // writer: worker_stop
+	_Atomic bool running, parked; // writer: worker
+};
+
+struct workers {
+	uint16_t n;
+	struct worker *worker[WORKERS_MAX];
+	uint32_t tick_shift;
+	struct fdb *fdb;
+	_Atomic uint32_t link[WORKER_PORTS_MAX]; // writer: workers_port_set_up. Bit 0: up; above: changes so far
+	_Atomic bool stop;                       // writer: workers_stop
+	_Atomic bool hold;                       // writer: workers_hold
+	// main thread's
+	struct workers_port conf[WORKER_PORTS_MAX]; // of attached ports
+	bool attached[WORKER_PORTS_MAX];
+	struct {
+		uint64_t missed, no_mbuf, tx_errors;
+	} past[WORKER_PORTS_MAX];                   // of devices that went
+	uint64_t base[WORKER_PORTS_MAX][COUNTER_N]; // what ports before had counted
 };
 
 static inline void worker_phase_end(struct worker *w, enum worker_phase phase)
@@ -71,8 +112,18 @@ static inline void worker_phase_end(struct worker *w, enum worker_phase phase)
 	w->timing.end_tsc = now_tsc;
 }
 
-// worker_path.c. A burst of the port, from the device to the schedulers and the outputs of this turn; how many.
-uint16_t worker_receive(struct worker *w, struct worker_port *in, const struct snapshot *s, uint64_t now_tsc);
+// worker.c. Memory aside, a worker is what workers_create makes of conf.
+struct worker *worker_create(struct workers *all, uint16_t id, const struct workers_conf *conf, struct err *err);
+void worker_destroy(struct worker *w); // accepts NULL
+
+// worker_path.c. A burst of the queue, from the device to the schedulers and the outputs of this turn; how many.
+unsigned int worker_receive(struct worker *w, struct worker_queue from, const struct snapshot *s, uint64_t now_tsc);
+// What other workers received for this one, at most a burst of each; how many.
+unsigned int worker_receive_given(struct worker *w, const struct snapshot *s, uint64_t now_tsc);
+// What the turn staged for the owner is handed over.
+void worker_hand_over(struct worker *w);
+// The owner: the first n[i] that worker i has handed over go their way; how many.
+unsigned int worker_take_over(struct worker *w, const uint32_t n[WORKERS_MAX], uint64_t now_tsc);
 // What waits in port->direct: it is sent, or dropped and counted.
 void worker_flush_direct(struct worker_port *port);
 // What the port's scheduler lets go now; how many.

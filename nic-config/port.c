@@ -30,12 +30,12 @@
 #include <rte_ring.h>
 
 #include "af_packet_defrag.h"
+#include "port_queues.h"
 #include "xdp_filter.h"
 #include "xsk_leak.h"
 
 #define ARGS_MAX 512
-#define L2_OVERHEAD_BYTES 22 // Ethernet header and two VLAN tags
-#define RING_SLOTS 1024      // of a ring: port's rings
+#define RING_SLOTS 1024 // of a ring: port's rings
 #define AF_PACKET_FRAMES 1024
 #define AF_PACKET_HEADER_BYTES 128 // what the kernel puts before a frame in its ring, rounded up
 
@@ -46,6 +46,7 @@ struct kind {
 	bool (*is_valid)(const char *arg);
 	void (*format_args)(const struct port_conf *conf, const char *arg, char *args);
 	bool is_interface; // arg starts with the name of a kernel interface that must exist
+	bool has_queues;   // may have more than one
 };
 
 // Characters up to the first comma.
@@ -110,7 +111,7 @@ static bool is_pci_address(const char *arg)
 // The rest after "IF": "" or ",key=value...".
 static void args_af_xdp(const struct port_conf *conf, const char *arg, char *args)
 {
-	snprintf(args, ARGS_MAX, "iface=%.*s,start_queue=0,queue_count=%u%s", first_len(arg), arg, conf->n_rx_queues,
+	snprintf(args, ARGS_MAX, "iface=%.*s,start_queue=0,queue_count=%u%s", first_len(arg), arg, conf->n_queues,
 		 arg + first_len(arg));
 }
 
@@ -122,7 +123,7 @@ static void args_af_packet(const struct port_conf *conf, const char *arg, char *
 	while (frame < (unsigned int)conf->mtu + L2_OVERHEAD_BYTES + AF_PACKET_HEADER_BYTES)
 		frame *= 2;
 	snprintf(args, ARGS_MAX, "iface=%.*s,qpairs=%u,framesz=%u,blocksz=%u,framecnt=%u,qdisc_bypass=1%s",
-		 first_len(arg), arg, conf->n_rx_queues, frame, RTE_MAX(frame, 4096u), AF_PACKET_FRAMES,
+		 first_len(arg), arg, conf->n_queues, frame, RTE_MAX(frame, 4096u), AF_PACKET_FRAMES,
 		 arg + first_len(arg));
 }
 
@@ -133,8 +134,7 @@ static void args_interface(const struct port_conf *conf, const char *arg, char *
 
 static void args_vhost(const struct port_conf *conf, const char *arg, char *args)
 {
-	snprintf(args, ARGS_MAX, "iface=%.*s,queues=%u%s", first_len(arg), arg, conf->n_rx_queues,
-		 arg + first_len(arg));
+	snprintf(args, ARGS_MAX, "iface=%.*s,queues=%u%s", first_len(arg), arg, conf->n_queues, arg + first_len(arg));
 }
 
 static void args_pcap(const struct port_conf *conf, const char *arg, char *args)
@@ -158,15 +158,16 @@ static void args_plain(const struct port_conf *conf, const char *arg, char *args
 }
 
 static const struct kind kinds[] = {
-	{"af_xdp", "net_af_xdp", "af_xdp:INTERFACE", is_interface_name, args_af_xdp, true},
-	{"af_packet", "net_af_packet", "af_packet:INTERFACE", is_interface_name, args_af_packet, true},
-	{"tap", "net_tap", "tap:NAME of the new interface", is_interface_name, args_interface, false},
-	{"pcap", "net_pcap", "pcap:IN,OUT[,ARGS] (two files; one may be left out)", is_file_pair, args_pcap, false},
-	{"ring", NULL, "ring:NAME of 1 to 24 characters without comma", is_ring_name, args_plain, false},
-	{"null", "net_null", "null: or null:size=64", is_any, args_null, false},
-	{"memif", "net_memif", "memif:role=server,id=0,socket=PATH", is_any, args_plain, false},
-	{"vhost", "net_vhost", "vhost:SOCKET", is_not_empty, args_vhost, false},
-	{"pci", NULL, "pci:0000:03:00.0", is_pci_address, args_plain, false},
+	{"af_xdp", "net_af_xdp", "af_xdp:INTERFACE", is_interface_name, args_af_xdp, true, true},
+	{"af_packet", "net_af_packet", "af_packet:INTERFACE", is_interface_name, args_af_packet, true, true},
+	{"tap", "net_tap", "tap:NAME of the new interface", is_interface_name, args_interface, false, true},
+	{"pcap", "net_pcap", "pcap:IN,OUT[,ARGS] (two files; one may be left out)", is_file_pair, args_pcap, false,
+	 false},
+	{"ring", NULL, "ring:NAME of 1 to 24 characters without comma", is_ring_name, args_plain, false, false},
+	{"null", "net_null", "null: or null:size=64", is_any, args_null, false, true},
+	{"memif", "net_memif", "memif:role=server,id=0,socket=PATH", is_any, args_plain, false, false},
+	{"vhost", "net_vhost", "vhost:SOCKET", is_not_empty, args_vhost, false, false},
+	{"pci", NULL, "pci:0000:03:00.0", is_pci_address, args_plain, false, true},
 };
 
 // *arg: what follows the colon.
@@ -338,56 +339,6 @@ static int create_ring(const struct port_conf *conf, const char *arg, uint16_t *
 	return 0;
 }
 
-static int setup_queues(const struct port_conf *conf, uint16_t port_id, char why[PORT_ERR_MAX])
-{
-	uint16_t n_rx = conf->rx_desc, n_tx = conf->tx_desc;
-	int rc = 0;
-
-	if (n_rx != 0 && n_tx != 0)
-		rc = rte_eth_dev_adjust_nb_rx_tx_desc(port_id, &n_rx, &n_tx);
-	for (uint16_t q = 0; q < conf->n_rx_queues && rc == 0; q++)
-		rc = rte_eth_rx_queue_setup(port_id, q, n_rx, SOCKET_ID_ANY, NULL, conf->pool);
-	if (rc < 0)
-		return why_fail(why, -rc, "%s: receive queue: %s", conf->device, strerror(-rc));
-	for (uint16_t q = 0; q < conf->n_tx_queues && rc == 0; q++)
-		rc = rte_eth_tx_queue_setup(port_id, q, n_tx, SOCKET_ID_ANY, NULL);
-	if (rc < 0)
-		return why_fail(why, -rc, "%s: transmit queue: %s", conf->device, strerror(-rc));
-	return 0;
-}
-
-// Tags stay in the frames: no VLAN stripping, no filter.
-static int configure(const struct port_conf *conf, uint16_t port_id, char why[PORT_ERR_MAX])
-{
-	struct rte_eth_conf eth = {.rxmode = {.mtu = conf->mtu}};
-	struct rte_eth_dev_info info;
-	uint32_t room = rte_pktmbuf_data_room_size(conf->pool) - RTE_PKTMBUF_HEADROOM;
-	int rc = rte_eth_dev_info_get(port_id, &info);
-
-	if (rc < 0)
-		return why_fail(why, -rc, "%s: cannot be asked what it is: %s", conf->device, strerror(-rc));
-	if (room < conf->mtu + (uint32_t)L2_OVERHEAD_BYTES)
-		return why_fail(why, EINVAL, "%s: MTU %u does not fit buffers of %u bytes", conf->device, conf->mtu,
-				room);
-	rc = rte_eth_dev_configure(port_id, conf->n_rx_queues, conf->n_tx_queues, &eth);
-	if (rc < 0)
-		return why_fail(why, -rc, "%s: refused %u+%u queues, MTU %u (it has %u+%u, longest frame %u): %s",
-				conf->device, conf->n_rx_queues, conf->n_tx_queues, conf->mtu, info.max_rx_queues,
-				info.max_tx_queues, info.max_rx_pktlen, strerror(-rc));
-	rc = setup_queues(conf, port_id, why);
-	if (rc < 0)
-		return rc;
-	if (info.if_index == 0) {
-		rc = rte_eth_dev_set_mtu(port_id, conf->mtu);
-		if (rc < 0 && rc != -ENOTSUP)
-			return why_fail(why, -rc, "%s: MTU %u: %s", conf->device, conf->mtu, strerror(-rc));
-	}
-	rc = rte_eth_promiscuous_enable(port_id);
-	if (rc < 0 && rc != -ENOTSUP)
-		return why_fail(why, -rc, "%s: promiscuous mode: %s", conf->device, strerror(-rc));
-	return 0;
-}
-
 static struct xsk_leak sockets[RTE_MAX_ETHPORTS]; // of af_xdp ports
 
 static int open_with(const struct kind *kind, const struct port_conf *conf, const char *arg, const char *more,
@@ -405,7 +356,7 @@ static int open_with(const struct kind *kind, const struct port_conf *conf, cons
 		rc = create_pci(conf, arg, port_id, why);
 	if (rc < 0)
 		return rc;
-	rc = configure(conf, *port_id, why);
+	rc = port_configure(conf, *port_id, why);
 	xsk_leak_made_since(&leak);
 	sockets[*port_id] = leak;
 	if (rc < 0)
@@ -435,14 +386,31 @@ static int open_with_program(const struct kind *kind, const struct port_conf *co
 	return rc;
 }
 
-int port_open(const struct port_conf *conf, uint16_t *port_id, char why[PORT_ERR_MAX])
+// How many there may be before the device is asked.
+static uint16_t queues_of(const struct kind *kind, const char *arg, uint16_t wanted)
 {
+	char interface[IFNAMSIZ];
+	uint16_t n;
+
+	if (!kind->has_queues || wanted <= 1)
+		return 1;
+	if (strcmp(kind->prefix, "af_xdp") != 0)
+		return wanted;
+	snprintf(interface, sizeof(interface), "%.*s", first_len(arg), arg);
+	n = port_interface_queues(interface);
+	return n == 0 ? 1 : RTE_MIN(n, wanted);
+}
+
+int port_open(const struct port_conf *wanted, uint16_t *port_id, char why[PORT_ERR_MAX])
+{
+	struct port_conf with_queues = *wanted, *conf = &with_queues;
 	const char *arg = NULL;
 	const struct kind *kind = kind_find(conf->device, &arg);
 	int rc = port_device_check(conf->device, why);
 
 	if (rc < 0)
 		return rc;
+	conf->n_queues = queues_of(kind, arg, wanted->n_queues);
 	if (strcmp(kind->prefix, "af_xdp") == 0 && strstr(arg, ",xdp_prog=") == NULL) {
 		rc = open_with_program(kind, conf, arg, port_id, why);
 		if (rc == 0 || rc == -EBUSY)
@@ -494,6 +462,8 @@ int port_caps_get(uint16_t port_id, struct port_caps *out)
 	snprintf(out->driver, sizeof(out->driver), "%s", info.driver_name);
 	memcpy(out->mac, mac.addr_bytes, sizeof(out->mac));
 	out->max_frame_bytes = (uint16_t)RTE_MIN(mtu + L2_OVERHEAD_BYTES, UINT16_MAX);
+	out->n_rx_queues = info.nb_rx_queues;
+	out->n_tx_queues = info.nb_tx_queues;
 	out->rx_copies = strncmp(info.driver_name, "net_af_", 7) == 0;
 	out->up = port_is_up(port_id);
 	// what virtual drivers say of their speed is made up

@@ -29,9 +29,9 @@ struct rte_mempool;
 //
 // memif:ARGS, vhost:SOCKET[A], pci:ADDRESS[A]
 struct port_conf {
-	const char *name;   // of the configuration
-	const char *device; // valid by port_device_check
-	uint16_t n_rx_queues, n_tx_queues;
+	const char *name;          // of the configuration
+	const char *device;        // valid by port_device_check
+	uint16_t n_queues;         // in each direction, at most: as many as the device has; 0 counts as 1
 	uint16_t rx_desc, tx_desc; // 0: default
 	uint16_t mtu;
 	struct rte_mempool *pool; // its buffers must hold a frame of the MTU in one segment
@@ -44,12 +44,15 @@ struct port_caps {
 	bool up;
 	bool rx_copies; // frames may be copied by the kernel (af_packet, af_xdp in copy mode)
 	uint16_t max_frame_bytes;
+	uint16_t n_rx_queues, n_tx_queues; // it got
 };
 
 // Checks the text only (at configuration time): 0, or -EINVAL with what was expected in why.
 int port_device_check(const char *device, char why[PORT_ERR_MAX]);
 // Creates (virtual) or finds (PCI) the device, configures queues, MTU and promiscuous mode; VLAN tags stay in the
-// frames. *port_id is rte_ethdev's. 0, or -errno with the device and the reason in why; then nothing is left open.
+// frames. Several queues are filled by a hash of addresses and ports that is the same for both directions, where the
+// device lets itself be told. *port_id is rte_ethdev's. 0, or -errno with the device and the reason in why; then
+// nothing is left open.
 int port_open(const struct port_conf *conf, uint16_t *port_id, char why[PORT_ERR_MAX]);
 int port_start(uint16_t port_id, char why[PORT_ERR_MAX]);
 void port_close(uint16_t port_id); // stop, close, remove the virtual device

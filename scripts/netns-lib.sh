@@ -98,7 +98,7 @@ host_add() {
 	printf '%s %s\n' "$SUBNET.$n" "$name" >>/etc/hosts
 }
 
-# config_write FILE DEVICE_KIND RATE HOST...: a port to each host; RATE may be empty.
+# config_write FILE DEVICE_KIND RATE HOST...: a port to each host; RATE may be empty. WORKERS, if set: how many.
 config_write() {
 	local file=$1 kind=$2 rate=$3 h
 
@@ -113,6 +113,7 @@ config_write() {
 		for h in "$@"; do
 			printf '  - name: %s\n    address: %s\n' "$h" "$(awk -v h="$h" '$2 == h {print $1}' /etc/hosts)"
 		done
+		[ -z "${WORKERS:-}" ] || printf 'dataplane:\n  workers: %s\n' "$WORKERS"
 	} >"$file"
 	mkdir -p "$RUN_DIR/state"
 }

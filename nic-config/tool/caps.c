@@ -85,8 +85,7 @@ int caps_print(char **devices, int n, FILE *to)
 	fprintf(to, "%-26s %-14s %9s %8s %8s %-5s %-9s %-9s %-5s\n", "DEVICE", "DRIVER", "QUEUES", "MAX MTU", "Mb/s",
 		"RSS", "CHECKSUM", "FLOW DROP", "TM");
 	for (int i = 0; i < n; i++) {
-		struct port_conf conf = {
-			.device = devices[i], .n_rx_queues = 1, .n_tx_queues = 1, .mtu = 1500, .pool = pool};
+		struct port_conf conf = {.device = devices[i], .n_queues = 1, .mtu = 1500, .pool = pool};
 		char why[PORT_ERR_MAX], name[16];
 		uint16_t port;
 

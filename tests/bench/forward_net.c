@@ -135,11 +135,11 @@ void forward_net_read(const struct forward_net *net, struct forward_figures *out
 	for (uint16_t i = 0; i < net->dp.conf->n_ports; i++) {
 		uint64_t value[COUNTER_N];
 
-		worker_counters_get(net->dp.worker, i, value);
+		workers_counters_get(net->dp.workers, i, value);
 		for (int c = 0; c < COUNTER_N; c++)
 			out->counters[c] += value[c];
 	}
-	worker_phases_get(net->dp.worker, &out->phases);
+	workers_phases_get(net->dp.workers, &out->phases);
 	out->cpu_ns = cpu_ns(net);
 	out->wall_ns = bench_now_ns();
 	out->tsc = rte_rdtsc();
@@ -147,7 +147,7 @@ void forward_net_read(const struct forward_net *net, struct forward_figures *out
 
 void forward_net_stop(struct forward_net *net)
 {
-	worker_stop(net->dp.worker);
+	workers_stop(net->dp.workers);
 	rte_eal_mp_wait_lcore();
 }
 
@@ -155,7 +155,7 @@ uint64_t forward_net_counter(const struct forward_net *net, uint16_t port, enum 
 {
 	uint64_t value[COUNTER_N];
 
-	worker_counters_get(net->dp.worker, port, value);
+	workers_counters_get(net->dp.workers, port, value);
 	return value[id];
 }
 

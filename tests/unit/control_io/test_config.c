@@ -224,6 +224,7 @@ static const struct {
 	{"dataplane:\n  mtu: 100\n", "pane.yaml:2: dataplane.mtu: expected 576 to 9600, got 100"},
 	{"dataplane:\n  simd_max_bits: 64\n",
 	 "pane.yaml:2: dataplane.simd_max_bits: expected 0, 128, 256 or 512, got 64"},
+	{"dataplane:\n  workers: 9\n", "pane.yaml:2: dataplane.workers: expected 0 to 8, got 9"},
 	{"dataplane:\n  lcores: all\n",
 	 "pane.yaml:2: dataplane.lcores: expected core numbers such as 0,1, got \"all\""},
 };

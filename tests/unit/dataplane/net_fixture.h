@@ -26,7 +26,7 @@
 #include "dataplane/names.h"
 #include "dataplane/sched.h"
 #include "dataplane/snapshot.h"
-#include "dataplane/worker.h"
+#include "dataplane/workers.h"
 #include "nic-config/port.h"
 #include "tests/unit/dataplane/eal.h"
 #include "tests/unit/dataplane/frame.h"
@@ -39,7 +39,8 @@
 #define NET_ROWS_MAX 64
 
 struct net {
-	struct worker *w;
+	struct workers *all;
+	struct worker *w; // the first
 	uint16_t n_ports;
 	uint16_t port_id[NET_PORTS_MAX];
 	struct rte_ring *rx[NET_PORTS_MAX], *tx[NET_PORTS_MAX];
@@ -145,11 +146,14 @@ static inline void net_forget_meters(struct net *net, const struct net_meter *me
 
 // device: one per port, or NULL for rings. tsc_hz: NET_HZ, or the real one for worker_main. rate_bps of all ports, 0:
 // none. n_copies: buffers for flooding.
-static inline void net_open_on(struct net *net, uint16_t n_ports, const char *const *devices, uint64_t tsc_hz,
-			       uint64_t rate_bps, unsigned int n_copies)
+static inline void net_open_many(struct net *net, uint16_t n_workers, uint16_t n_ports, const char *const *devices,
+				 uint64_t tsc_hz, uint64_t rate_bps, unsigned int n_copies)
 {
-	struct worker_conf conf = {
-		.n_ports = n_ports, .mac_ageing_s = NET_AGEING_S, .tsc_hz = tsc_hz, .ask = &net->ask};
+	struct workers_conf conf = {.n_ports = n_ports,
+				    .n_workers = n_workers,
+				    .mac_ageing_s = NET_AGEING_S,
+				    .tsc_hz = tsc_hz,
+				    .ask = &net->ask};
 	struct layers_conf layers_conf = {.simd_max_bits = 512, .max_slots = 4096};
 	struct err err = {0};
 
@@ -158,10 +162,10 @@ static inline void net_open_on(struct net *net, uint16_t n_ports, const char *co
 	net->now_tsc = tsc_hz;
 	net->pool = rte_pktmbuf_pool_create("frames", 8191, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE, 0);
 	net->copies = rte_pktmbuf_pool_create("copies", n_copies, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE, 0);
-	net->slot.rcu = rte_zmalloc(NULL, rte_rcu_qsbr_get_memsize(1), RTE_CACHE_LINE_SIZE);
+	net->slot.rcu = rte_zmalloc(NULL, rte_rcu_qsbr_get_memsize(n_workers), RTE_CACHE_LINE_SIZE);
 	assert_true(net->pool != NULL && net->copies != NULL && net->slot.rcu != NULL);
-	rte_rcu_qsbr_init(net->slot.rcu, 1);
-	snapshot_slot_init(&net->slot, net->slot.rcu);
+	rte_rcu_qsbr_init(net->slot.rcu, n_workers);
+	snapshot_slot_init(&net->slot, net->slot.rcu, n_workers);
 	layers_conf.rcu = net->slot.rcu;
 	net->layers = layers_create(&layers_conf, &err);
 	net_check(net->layers != NULL, err.msg);
@@ -177,12 +181,8 @@ static inline void net_open_on(struct net *net, uint16_t n_ports, const char *co
 		struct sched_conf sc = {
 			.rate_bps = rate_bps, .tsc_hz = tsc_hz, .mtu_bytes = NET_MAX_FRAME, .socket_id = SOCKET_ID_ANY};
 		char name[16], device[24], why[PORT_ERR_MAX], ring[24];
-		struct port_conf pc = {.name = name,
-				       .device = device,
-				       .n_rx_queues = 1,
-				       .n_tx_queues = 1,
-				       .mtu = NET_MTU,
-				       .pool = net->pool};
+		struct port_conf pc = {
+			.name = name, .device = device, .n_queues = 1, .mtu = NET_MTU, .pool = net->pool};
 
 		snprintf(name, sizeof(name), "w%u", i);
 		snprintf(device, sizeof(device), "ring:%s", name);
@@ -195,7 +195,10 @@ static inline void net_open_on(struct net *net, uint16_t n_ports, const char *co
 		net->tx[i] = rte_ring_lookup(ring);
 		net->sched[i] = sched_create(&sc, net->limits, &err);
 		net_check(net->sched[i] != NULL, err.msg);
-		conf.port[i] = (struct worker_port_conf){net->port_id[i], NET_MAX_FRAME, net->sched[i]};
+		conf.port[i] = (struct workers_port){.port_id = net->port_id[i],
+						     .max_frame_bytes = NET_MAX_FRAME,
+						     .sched = net->sched[i],
+						     .shaped = rate_bps != 0};
 	}
 	conf.pool = net->copies;
 	conf.limits = net->limits;
@@ -203,9 +206,16 @@ static inline void net_open_on(struct net *net, uint16_t n_ports, const char *co
 	conf.nodes = names_nodes(net->names);
 	conf.layers = net->layers;
 	conf.slot = &net->slot;
-	net->w = worker_create(&conf, &err);
-	net_check(net->w != NULL, err.msg);
+	net->all = workers_create(&conf, &err);
+	net_check(net->all != NULL, err.msg);
+	net->w = workers_at(net->all, 0);
 	net_publish(net, NULL, 0, NULL, 0);
+}
+
+static inline void net_open_on(struct net *net, uint16_t n_ports, const char *const *devices, uint64_t tsc_hz,
+			       uint64_t rate_bps, unsigned int n_copies)
+{
+	net_open_many(net, 1, n_ports, devices, tsc_hz, rate_bps, n_copies);
 }
 
 static inline void net_open(struct net *net, uint16_t n_ports, uint64_t tsc_hz, uint64_t rate_bps,
@@ -225,7 +235,7 @@ static inline void net_drain(struct rte_ring *ring)
 // Also checks that no buffer is lost.
 static inline void net_close(struct net *net)
 {
-	worker_destroy(net->w);
+	workers_destroy(net->all);
 	for (uint16_t i = 0; i < net->n_ports; i++) {
 		sched_destroy(net->sched[i]);
 		port_close(net->port_id[i]);
@@ -261,7 +271,8 @@ static inline void net_inject(struct net *net, uint16_t port, const struct frame
 
 static inline void net_turn(struct net *net)
 {
-	worker_turn(net->w, net->now_tsc);
+	for (uint16_t i = 0; i < workers_n(net->all); i++)
+		worker_turn(workers_at(net->all, i), net->now_tsc);
 }
 
 // Next frame out of a port, NULL if there is none. The caller frees it.
@@ -276,7 +287,7 @@ static inline uint64_t net_counter(const struct net *net, uint16_t port, enum co
 {
 	uint64_t value[COUNTER_N];
 
-	worker_counters_get(net->w, port, value);
+	workers_counters_get(net->all, port, value);
 	return value[id];
 }
 
@@ -300,14 +311,15 @@ static inline void net_expect_silence(struct net *net, uint16_t port)
 static inline struct row_count net_row_count(struct net *net, uint64_t id)
 {
 	struct row_count out;
-	const struct row_count *count = &worker_row_counts(net->w)[names_counter(net->names, id)];
+	uint64_t packets, bytes;
 
 	for (int i = 0; i < COMBINE_FLUSHES; i++) { // a millisecond each
 		net->now_tsc += NET_HZ / 500;
-		worker_turn(net->w, net->now_tsc);
+		net_turn(net);
 	}
-	atomic_init(&out.packets, atomic_load(&count->packets));
-	atomic_init(&out.bytes, atomic_load(&count->bytes));
+	workers_row_count(net->all, names_counter(net->names, id), &packets, &bytes);
+	atomic_init(&out.packets, packets);
+	atomic_init(&out.bytes, bytes);
 	return out;
 }
 
@@ -319,7 +331,7 @@ static inline void net_expect_all_accounted_for(const struct net *net)
 	for (uint16_t i = 0; i < net->n_ports; i++) {
 		uint64_t value[COUNTER_N];
 
-		worker_counters_get(net->w, i, value);
+		workers_counters_get(net->all, i, value);
 		in += value[COUNTER_rx_packets] + value[COUNTER_copies];
 		out += value[COUNTER_tx_packets] + sched_backlog_packets(net->sched[i]);
 		for (int c = 0; c < COUNTER_N; c++)

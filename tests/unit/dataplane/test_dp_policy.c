@@ -59,7 +59,7 @@ static int open_fixture(void **state)
 	fx.now_ns = 1000 * MS;
 	fx.table = table_create(&err);
 	fx.log = sched_log_create(1, &err);
-	snapshot_slot_init(&fx.slot, rte_zmalloc(NULL, rte_rcu_qsbr_get_memsize(1), RTE_CACHE_LINE_SIZE));
+	snapshot_slot_init(&fx.slot, rte_zmalloc(NULL, rte_rcu_qsbr_get_memsize(1), RTE_CACHE_LINE_SIZE), 1);
 	rte_rcu_qsbr_init(fx.slot.rcu, 1);
 	rte_rcu_qsbr_thread_register(fx.slot.rcu, 0);
 	rte_rcu_qsbr_thread_online(fx.slot.rcu, 0);

@@ -97,7 +97,7 @@ static void silent_host_is_forgotten_after_the_ageing_time(void **state)
 		net.now_tsc += NET_HZ / 500;
 		net_turn(&net);
 	}
-	assert_int_equal(worker_n_addresses(net.w), 1);
+	assert_int_equal(workers_n_addresses(net.all), 1);
 }
 
 static void vlans_are_separate_and_tags_stay(void **state)
@@ -174,17 +174,17 @@ static void down_port_is_left_out_and_its_hosts_forgotten(void **state)
 	struct frame to_h2 = udp(H2, H1, IP(1), IP(2), 10), from_h2 = udp(H1, H2, IP(2), IP(1), 10);
 
 	learn_all();
-	worker_port_set_up(net.w, 1, false);
+	workers_port_set_up(net.all, 1, false);
 	send_from(0, &to_h2); // unknown now: floods to what is up
 	net_expect_silence(&net, 1);
 	net_expect_out(&net, 2, &to_h2);
 	send_from(1, &from_h2);
 	net_expect_silence(&net, 0);
 	assert_int_equal(net_counter(&net, 1, COUNTER_rx_down), 1);
-	worker_port_set_up(net.w, 2, false);
+	workers_port_set_up(net.all, 2, false);
 	send_from(0, &to_h2);
 	assert_int_equal(net_counter(&net, 0, COUNTER_no_output), 1);
-	worker_port_set_up(net.w, 1, true);
+	workers_port_set_up(net.all, 1, true);
 	send_from(1, &from_h2);
 	net_expect_out(&net, 0, &from_h2);
 	send_from(0, &to_h2);
@@ -196,8 +196,8 @@ static void link_that_flaps_between_turns_still_forgets(void **state)
 	struct frame f = udp(H2, H1, IP(1), IP(2), 10);
 
 	learn_all();
-	worker_port_set_up(net.w, 1, false);
-	worker_port_set_up(net.w, 1, true);
+	workers_port_set_up(net.all, 1, false);
+	workers_port_set_up(net.all, 1, true);
 	send_from(0, &f);
 	net_expect_out(&net, 1, &f);
 	net_expect_out(&net, 2, &f);
@@ -302,7 +302,7 @@ static void backlog_of_a_port_that_went_down_is_dropped_and_counted(void **state
 		send_from(0, &limited);
 	assert_true(sched_backlog_packets(net.sched[1]) > 10);
 	net_drain(net.tx[1]);
-	worker_port_set_up(net.w, 1, false);
+	workers_port_set_up(net.all, 1, false);
 	for (int i = 0; i < 200; i++) {
 		net.now_tsc += NET_HZ / 1000;
 		net_turn(&net);
@@ -344,7 +344,7 @@ static void random_frames_crash_nothing(void **state)
 				net_drain(net.tx[p]);
 		}
 		if (rnd_below(&r, 500) == 0)
-			worker_port_set_up(net.w, (uint16_t)rnd_below(&r, 3), rnd_below(&r, 2));
+			workers_port_set_up(net.all, (uint16_t)rnd_below(&r, 3), rnd_below(&r, 2));
 	}
 	for (int i = 0; i < 100; i++)
 		net_turn(&net);
@@ -355,20 +355,20 @@ static void random_frames_crash_nothing(void **state)
 
 static void senseless_configurations_are_refused(void **state)
 {
-	struct worker_conf conf = {
+	struct workers_conf conf = {
 		.n_ports = 0, .tsc_hz = NET_HZ, .mac_ageing_s = 1, .slot = &net.slot, .layers = net.layers};
 	struct err err;
 
-	assert_null(worker_create(&conf, &err));
+	assert_null(workers_create(&conf, &err));
 	assert_int_equal(err.code, EINVAL);
 	conf.n_ports = WORKER_PORTS_MAX + 1;
-	assert_null(worker_create(&conf, &err));
+	assert_null(workers_create(&conf, &err));
 	conf.n_ports = 1;
 	conf.mac_ageing_s = 0;
-	assert_null(worker_create(&conf, &err));
+	assert_null(workers_create(&conf, &err));
 	conf.mac_ageing_s = 1;
-	conf.qsbr_id = 99;
-	assert_null(worker_create(&conf, &err));
+	conf.n_workers = WORKERS_MAX + 1;
+	assert_null(workers_create(&conf, &err));
 }
 
 static void *run_worker(void *w)
@@ -410,7 +410,7 @@ static void running_worker_forwards_sleeps_and_stops(void **state)
 	for (int wait = 0; wait < 20000 && rte_rcu_qsbr_check(live.slot.rcu, token, false) == 0; wait++)
 		usleep(100);
 	assert_int_equal(rte_rcu_qsbr_check(live.slot.rcu, token, false), 1);
-	worker_stop(live.w);
+	workers_stop(live.all);
 	pthread_join(thread, NULL);
 	net_close(&live);
 }

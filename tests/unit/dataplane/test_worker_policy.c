@@ -107,9 +107,9 @@ static void new_snapshot_counts_from_its_turn_on(void **state)
 
 	learn_all();
 	net_publish(&net, &row, 1, NULL, 0);
-	assert_int_not_equal(atomic_load(&net.slot.adopted_gen), atomic_load(&net.slot.live)->gen);
+	assert_int_not_equal(snapshot_adopted_gen(&net.slot), atomic_load(&net.slot.live)->gen);
 	send_from(0, &f);
-	assert_int_equal(atomic_load(&net.slot.adopted_gen), atomic_load(&net.slot.live)->gen);
+	assert_int_equal(snapshot_adopted_gen(&net.slot), atomic_load(&net.slot.live)->gen);
 	net_expect_silence(&net, 1);
 	row.access = ACCESS_ALLOW;
 	net_publish(&net, &row, 1, NULL, 0);

@@ -45,8 +45,7 @@ static int64_t now_ms(void)
 
 static int open_device(const char *name, const char *device, uint16_t *port_id, char why[PORT_ERR_MAX])
 {
-	struct port_conf conf = {
-		.name = name, .device = device, .n_rx_queues = 1, .n_tx_queues = 1, .mtu = MTU, .pool = pool};
+	struct port_conf conf = {.name = name, .device = device, .n_queues = 1, .mtu = MTU, .pool = pool};
 	int rc = port_open(&conf, port_id, why);
 
 	if (rc < 0)
@@ -191,8 +190,7 @@ static void missing_file_interface_or_device_is_refused_with_its_name(void **sta
 
 static void mtu_beyond_the_buffers_is_refused(void **state)
 {
-	struct port_conf conf = {
-		.name = "n1", .device = "null:", .n_rx_queues = 1, .n_tx_queues = 1, .mtu = 9000, .pool = pool};
+	struct port_conf conf = {.name = "n1", .device = "null:", .n_queues = 1, .mtu = 9000, .pool = pool};
 	char why[PORT_ERR_MAX];
 	uint16_t id;
 

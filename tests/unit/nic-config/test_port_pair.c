@@ -65,8 +65,7 @@ static uint16_t open_virtio_user(const char *args, struct rte_mempool *pool)
 
 static uint16_t open_memif(const char *device, struct rte_mempool *pool)
 {
-	struct port_conf conf = {
-		.name = "peer", .device = device, .n_rx_queues = 1, .n_tx_queues = 1, .mtu = MTU, .pool = pool};
+	struct port_conf conf = {.name = "peer", .device = device, .n_queues = 1, .mtu = MTU, .pool = pool};
 	char why[PORT_ERR_MAX];
 	uint16_t id;
 
@@ -128,8 +127,7 @@ static struct rte_mempool *pool;
 
 static uint16_t open_port(const char *name, const char *device)
 {
-	struct port_conf conf = {
-		.name = name, .device = device, .n_rx_queues = 1, .n_tx_queues = 1, .mtu = MTU, .pool = pool};
+	struct port_conf conf = {.name = name, .device = device, .n_queues = 1, .mtu = MTU, .pool = pool};
 	char why[PORT_ERR_MAX];
 	uint16_t id;
 

@@ -48,8 +48,7 @@ static uint32_t draw(uint32_t n)
 
 static int open_port(uint16_t *id, char why[PORT_ERR_MAX])
 {
-	struct port_conf conf = {
-		.name = "x0", .device = "af_xdp:xf0", .n_rx_queues = 1, .n_tx_queues = 1, .mtu = 1500, .pool = pool};
+	struct port_conf conf = {.name = "x0", .device = "af_xdp:xf0", .n_queues = 1, .mtu = 1500, .pool = pool};
 	int rc = port_open(&conf, id, why);
 
 	return rc < 0 ? rc : port_start(*id, why);

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+// All workers of a switch, as one: they share the address table, the policy's snapshot and the ports.
+//
+// Each queue a port receives with is one worker's. A port with fewer queues than there are workers is received from by
+// one of them, who gives each frame to the worker that a hash of its addresses names (of both directions the same). So
+// the packets of a flow are all one worker's, and stay in order. The first worker is the owner of every scheduler:
+// limits reach over ports, so their tokens have one owner. The others hand over to it, through rings, what has a
+// guarantee or a limit, what goes to a port with a rate, and what goes to a port without a queue of theirs; whatever
+// else they send themselves. Nothing that is written for a packet is shared.
+// Threads: one thread (main lcore) for everything but what is marked "any thread".
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "counters.h"
+#include "hft/err.h"
+#include "worker.h"
+
+#define WORKERS_MAX 8
+
+struct class_ask;
+struct rte_mempool;
+struct sched;
+struct sched_limits;
+struct layers;
+struct names_node;
+struct sight;
+struct sched_log;
+struct snapshot_slot;
+struct workers;
+
+struct workers_port {
+	uint16_t port_id;         // rte_ethdev's; the worker's own port numbers are indices into the configuration
+	uint16_t max_frame_bytes; // without FCS, with tags; longer frames are dropped and counted
+	uint16_t n_rx_queues, n_tx_queues; // 0 counts as 1
+	struct sched *sched;               // borrowed, used by the first worker only
+	bool shaped;                       // it has a rate: everything goes through it
+};
+
+struct workers_conf {
+	struct workers_port port[WORKER_PORTS_MAX];
+	uint16_t n_ports;
+	uint16_t n_workers; // 0 counts as 1
+	uint32_t mac_ageing_s;
+	uint64_t tsc_hz;
+	struct rte_mempool *pool; // for the copies of flooded frames; its buffers hold max_frame_bytes in one segment
+	struct sched_limits *limits;    // shared by the ports' schedulers; borrowed
+	struct sched_log *log;          // of changes for the schedulers, read as reader 0; borrowed
+	const struct names_node *nodes; // by slot; borrowed
+	const struct layers *layers;    // whose views are published; borrowed
+	struct class_ask *ask;          // questions to the owner, NULL: none; borrowed
+	struct snapshot_slot *slot;     // borrowed; made for n_workers, which are its readers 0 to n_workers - 1
+	bool poll_always;               // never sleep
+	bool drop_fragments;            // of IP packets
+};
+
+// NULL with err: -EINVAL or -ENOMEM. Registers with slot->rcu (offline until worker_main). Ports start up.
+struct workers *workers_create(const struct workers_conf *conf, struct err *err);
+void workers_destroy(struct workers *all); // accepts NULL; packets still in schedulers are theirs
+uint16_t workers_n(const struct workers *all);
+struct worker *workers_at(struct workers *all, uint16_t i);
+void workers_stop(struct workers *all); // any thread, also a signal handler
+
+// Between these two no worker that runs is in a turn: some microseconds. Not needed for what follows.
+void workers_hold(struct workers *all);
+void workers_release(struct workers *all);
+// The port is there from the next turn on, and up. It may have been there before, its scheduler, too. All that takes
+// long comes before: the device is started. port < WORKER_PORTS_MAX.
+void workers_port_attach(struct workers *all, uint16_t port, const struct workers_port *conf);
+// No worker touches the device any more, nor the scheduler; what is meant for the port is dropped and counted, what it
+// counted stays.
+void workers_port_detach(struct workers *all, uint16_t port);
+// Another port has this number from now on: it counts from 0.
+void workers_port_forget(struct workers *all, uint16_t port);
+
+// Any thread. The workers forget the addresses behind a port that goes down, and drop (counted) what is meant for it.
+// One caller at a time.
+void workers_port_set_up(struct workers *all, uint16_t port, bool up);
+// value[COUNTER_N] of one port since it has this number, the driver's own losses included.
+void workers_counters_get(const struct workers *all, uint16_t port, uint64_t *value);
+// Any thread. Since start.
+void workers_phases_get(const struct workers *all, struct worker_phases *out);
+// Any thread. What the requests of rows were met by, by counter slot (names.h), up to some 100 ms ago: numbers that
+// only grow, each whole.
+void workers_row_count(const struct workers *all, uint32_t slot, uint64_t *packets, uint64_t *bytes);
+// Link thread. Where senders were met, of each worker oldest first, not each time (sights.h); false: no more.
+bool workers_next_sight(struct workers *all, struct sight *out);
+// Any thread. Addresses known now.
+uint32_t workers_n_addresses(const struct workers *all);

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "port_queues.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <rte_ethdev.h>
+#include <rte_mbuf.h>
+
+#include "port.h"
+
+#define RSS_KEY_BYTES 64
+#define RSS_FIELDS (RTE_ETH_RSS_IP | RTE_ETH_RSS_TCP | RTE_ETH_RSS_UDP | RTE_ETH_RSS_SCTP)
+
+uint16_t port_interface_queues(const char *interface)
+{
+	char path[64];
+	struct dirent *e;
+	uint16_t n = 0;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/sys/class/net/%s/queues", interface);
+	dir = opendir(path);
+	while (dir != NULL && (e = readdir(dir)) != NULL)
+		n += strncmp(e->d_name, "rx-", 3) == 0;
+	if (dir != NULL)
+		closedir(dir);
+	return n;
+}
+
+// Sixteen bits over and over: the Toeplitz hash is then the same when source and destination change places (Woo and
+// Park, "Scalable TCP session monitoring with symmetric receive-side scaling", 2012).
+static uint8_t *symmetric_key(uint8_t key[RSS_KEY_BYTES])
+{
+	for (int i = 0; i < RSS_KEY_BYTES; i += 2) {
+		key[i] = 0x6d;
+		key[i + 1] = 0x5a;
+	}
+	return key;
+}
+
+static void spread_by_flow(const struct rte_eth_dev_info *info, struct rte_eth_conf *eth, uint8_t key[RSS_KEY_BYTES])
+{
+	uint64_t fields = info->flow_type_rss_offloads & RSS_FIELDS;
+
+	if (fields == 0)
+		return;
+	eth->rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
+	eth->rx_adv_conf.rss_conf.rss_hf = fields;
+	if (info->hash_key_size <= RSS_KEY_BYTES) {
+		eth->rx_adv_conf.rss_conf.rss_key = symmetric_key(key);
+		eth->rx_adv_conf.rss_conf.rss_key_len = info->hash_key_size;
+	}
+}
+
+static int setup_queues(const struct port_conf *conf, uint16_t port_id, uint16_t n_queues, char why[PORT_ERR_MAX])
+{
+	uint16_t n_rx = conf->rx_desc, n_tx = conf->tx_desc;
+	int rc = 0;
+
+	if (n_rx != 0 && n_tx != 0)
+		rc = rte_eth_dev_adjust_nb_rx_tx_desc(port_id, &n_rx, &n_tx);
+	for (uint16_t q = 0; q < n_queues && rc == 0; q++)
+		rc = rte_eth_rx_queue_setup(port_id, q, n_rx, SOCKET_ID_ANY, NULL, conf->pool);
+	if (rc < 0)
+		return why_fail(why, -rc, "%s: receive queue: %s", conf->device, strerror(-rc));
+	for (uint16_t q = 0; q < n_queues && rc == 0; q++)
+		rc = rte_eth_tx_queue_setup(port_id, q, n_tx, SOCKET_ID_ANY, NULL);
+	if (rc < 0)
+		return why_fail(why, -rc, "%s: transmit queue: %s", conf->device, strerror(-rc));
+	return 0;
+}
+
+// Tags stay in the frames: no VLAN stripping, no filter.
+int port_configure(const struct port_conf *conf, uint16_t port_id, char why[PORT_ERR_MAX])
+{
+	struct rte_eth_conf eth = {.rxmode = {.mtu = conf->mtu}};
+	struct rte_eth_dev_info info;
+	uint8_t key[RSS_KEY_BYTES];
+	uint16_t n_queues;
+	uint32_t room = rte_pktmbuf_data_room_size(conf->pool) - RTE_PKTMBUF_HEADROOM;
+	int rc = rte_eth_dev_info_get(port_id, &info);
+
+	if (rc < 0)
+		return why_fail(why, -rc, "%s: cannot be asked what it is: %s", conf->device, strerror(-rc));
+	if (room < conf->mtu + (uint32_t)L2_OVERHEAD_BYTES)
+		return why_fail(why, EINVAL, "%s: MTU %u does not fit buffers of %u bytes", conf->device, conf->mtu,
+				room);
+	n_queues = RTE_MIN(conf->n_queues, RTE_MIN(info.max_rx_queues, info.max_tx_queues));
+	n_queues = RTE_MAX(n_queues, 1);
+	if (n_queues > 1)
+		spread_by_flow(&info, &eth, key);
+	rc = rte_eth_dev_configure(port_id, n_queues, n_queues, &eth);
+	if (rc < 0)
+		return why_fail(why, -rc, "%s: refused %u+%u queues, MTU %u (it has %u+%u, longest frame %u): %s",
+				conf->device, n_queues, n_queues, conf->mtu, info.max_rx_queues, info.max_tx_queues,
+				info.max_rx_pktlen, strerror(-rc));
+	rc = setup_queues(conf, port_id, n_queues, why);
+	if (rc < 0)
+		return rc;
+	if (info.if_index == 0) {
+		rc = rte_eth_dev_set_mtu(port_id, conf->mtu);
+		if (rc < 0 && rc != -ENOTSUP)
+			return why_fail(why, -rc, "%s: MTU %u: %s", conf->device, conf->mtu, strerror(-rc));
+	}
+	rc = rte_eth_promiscuous_enable(port_id);
+	if (rc < 0 && rc != -ENOTSUP)
+		return why_fail(why, -rc, "%s: promiscuous mode: %s", conf->device, strerror(-rc));
+	return 0;
+}

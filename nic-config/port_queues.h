@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+// The queues of a port: how many, and what goes into which. Thread: main lcore.
+#pragma once
+#include <stdint.h>
+
+#include "port.h"
+
+#define L2_OVERHEAD_BYTES 22 // Ethernet header and two VLAN tags
+
+// Receive queues of a kernel interface; 0: there is none of this name.
+uint16_t port_interface_queues(const char *interface);
+// Queues (conf->n_queues at most), MTU and promiscuous mode of a port that the EAL has. Tags stay in the frames: no
+// VLAN stripping, no filter. 0, or -errno with why.
+int port_configure(const struct port_conf *conf, uint16_t port_id, char why[PORT_ERR_MAX]);
