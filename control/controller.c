@@ -309,15 +309,20 @@ static void link_down(struct controller *c)
 	dp_link_destroy(c->link);
 }
 
+static enum prove_mode verify_mode(const struct controller *c)
+{
+	enum prove_mode mode = PROVE_OFF;
+
+	prove_mode_parse(c->conf->verify != NULL ? c->conf->verify : c->conf->config->verify, &mode);
+	return mode;
+}
+
+// The first turn sends the policy, also an empty one.
 static int realize_up(struct controller *c, struct err *err)
 {
-	// The first turn sends the policy, also an empty one.
-	enum prove_mode verify = PROVE_OFF;
-
-	prove_mode_parse(c->conf->verify != NULL ? c->conf->verify : c->conf->config->verify, &verify);
 	c->realize = realize_create(c->engine, c->link, err);
 	if (c->realize != NULL)
-		realize_prove(c->realize, verify);
+		realize_prove(c->realize, verify_mode(c));
 	c->traces = traces_create(loop_base(c->loop), c->link, c->engine, c->server);
 	return c->realize != NULL && c->traces != NULL ? 0 : err_set(err, ENOMEM, "out of memory");
 }
@@ -357,6 +362,7 @@ static int openflow_up(struct controller *c, struct err *err)
 	const struct of_server_conf conf = {.listen = config->openflow_listen,
 					    .tls_listen = config->openflow_tls.listen,
 					    .tls = c->openflow_tls,
+					    .verify = verify_mode(c),
 					    .nib = c->nib};
 
 	if (conf.listen == NULL && conf.tls_listen == NULL)
@@ -393,7 +399,8 @@ static void openflow_down(struct controller *c)
 
 static int metrics_up(struct controller *c, struct err *err)
 {
-	const struct metrics_source src = {c->nib, c->engine, c->link, c->realize};
+	const struct metrics_source src = {c->nib, c->engine, c->link, c->realize,
+					   c->openflow == NULL ? NULL : of_server_proof(c->openflow)};
 
 	if (c->conf->config->metrics_listen == NULL)
 		return 0;

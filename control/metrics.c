@@ -10,6 +10,7 @@
 #include "dp_link.h"
 #include "engine.h"
 #include "nib.h"
+#include "of_policy.h"
 #include "realize.h"
 
 // As dataplane/counters.def and figures.def have them, in their order.
@@ -157,6 +158,17 @@ static void controller(FILE *f, const struct metrics_source *src)
 	    link.txn_sent - link.txn_in_force);
 }
 
+static void openflow(FILE *f, const struct of_policy_proof *proof)
+{
+	if (proof == NULL)
+		return;
+	one(f, "openflow_proofs_total", "counter", "tables for OpenFlow switches that were proven", proof->proven);
+	one(f, "openflow_proofs_undecided_total", "counter", "... that would have taken too long to prove",
+	    proof->undecided);
+	one(f, "openflow_proof_faults_total", "counter", "... that were not what the policy says, and not sent",
+	    proof->faults);
+}
+
 char *metrics_text(const struct metrics_source *src, size_t *len)
 {
 	char *text = NULL;
@@ -166,6 +178,7 @@ char *metrics_text(const struct metrics_source *src, size_t *len)
 	if (f == NULL)
 		return NULL;
 	controller(f, src);
+	openflow(f, src->openflow_proof);
 	dataplane(f, src->nib);
 	ports(f, src->nib);
 	ok = !ferror(f);

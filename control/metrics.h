@@ -7,6 +7,7 @@
 struct dp_link;
 struct engine;
 struct nib;
+struct of_policy_proof;
 struct realize;
 
 struct metrics_source { // all borrowed
@@ -14,6 +15,7 @@ struct metrics_source { // all borrowed
 	const struct engine *engine;
 	const struct dp_link *link;
 	const struct realize *realize;
+	const struct of_policy_proof *openflow_proof; // NULL: no OpenFlow
 };
 
 // malloc'ed text, its length in *len; NULL: out of memory.

@@ -7,6 +7,7 @@
 
 #include "hft/compile.h"
 #include "hft/condense.h"
+#include "hft/verify_flat.h"
 
 void of_policy_init(struct of_policy *p)
 {
@@ -122,19 +123,39 @@ static int add_paths(const struct demands *demands, struct tree *out)
 	return rc;
 }
 
-static int compile(const struct tree *tree, int64_t now_ns, struct flowtab *ft, struct err *err)
+static int prove(struct of_policy_proof *proof, const struct tree *tree, const struct flowtab *ft, int64_t now_ns,
+		 struct err *err)
+{
+	struct verify_flat_fault fault;
+	char packet[256];
+	int rc;
+
+	if (proof == NULL || proof->effort == 0)
+		return 0;
+	rc = verify_flat(tree, ft, now_ns, proof->effort, &fault);
+	proof->proven += rc == 1;
+	proof->undecided += rc == -E2BIG;
+	proof->faults += rc == 0;
+	if (rc != 0)
+		return 0;
+	match_packet_format(&fault.packet, packet, sizeof(packet));
+	return err_set(err, EPROTO, "the table for switches differs from the policy for the packet %s", packet);
+}
+
+static int compile(const struct tree *tree, int64_t now_ns, struct of_policy_proof *proof, struct flowtab *ft,
+		   struct err *err)
 {
 	int rc = hft_compile(tree, now_ns, COMPILE_ROWS_MAX, ft, err);
 
 	if (rc == 0)
 		condense(ft); // without memory for it the table is only longer
-	return rc;
+	return rc < 0 ? rc : prove(proof, tree, ft, now_ns, err);
 }
 
 enum form { FORM_ACCESS, FORM_PATHS, FORM_FLAT };
 
 static int compile_form(const struct of_policy *p, const struct tree *tree, enum form form, int64_t now_ns,
-			struct flowtab *ft, struct err *err)
+			struct of_policy_proof *proof, struct flowtab *ft, struct err *err)
 {
 	struct tree part;
 	int rc;
@@ -145,7 +166,8 @@ static int compile_form(const struct of_policy *p, const struct tree *tree, enum
 		rc = add_access(tree, form == FORM_FLAT, &part);
 	if (rc == 0 && form != FORM_ACCESS)
 		rc = add_paths(&p->demands, &part);
-	rc = rc < 0 ? err_set(err, ENOMEM, "no memory for the policy of switches") : compile(&part, now_ns, ft, err);
+	rc = rc < 0 ? err_set(err, ENOMEM, "no memory for the policy of switches")
+		    : compile(&part, now_ns, proof, ft, err);
 	tree_fini(&part);
 	return rc;
 }
@@ -165,18 +187,18 @@ static int take_demands(struct of_policy *p, const struct tree *tree, struct dem
 }
 
 int of_policy_build(struct of_policy *p, const struct tree *tree, struct demands *demands, int64_t now_ns,
-		    struct err *err)
+		    struct of_policy_proof *proof, struct err *err)
 {
 	int rc;
 
 	of_policy_init(p);
 	rc = take_demands(p, tree, demands, err);
 	if (rc == 0)
-		rc = compile_form(p, tree, FORM_ACCESS, now_ns, &p->access, err);
+		rc = compile_form(p, tree, FORM_ACCESS, now_ns, proof, &p->access, err);
 	if (rc == 0)
-		rc = compile_form(p, tree, FORM_PATHS, now_ns, &p->paths, err);
+		rc = compile_form(p, tree, FORM_PATHS, now_ns, proof, &p->paths, err);
 	if (rc == 0)
-		rc = compile_form(p, tree, FORM_FLAT, now_ns, &p->flat, err);
+		rc = compile_form(p, tree, FORM_FLAT, now_ns, proof, &p->flat, err);
 	if (rc < 0)
 		of_policy_fini(p);
 	return rc;

@@ -23,13 +23,20 @@ struct of_policy {
 	uint8_t *colours; // of demands that are limits: by index
 };
 
+// Proof (hft/verify_flat.h) that each table is what the tree says: how much may be done for one, and what came of it.
+struct of_policy_proof {
+	uint32_t effort;                    // as verify_flat's; 0: nothing is proven
+	uint64_t proven, undecided, faults; // tables
+};
+
 void of_policy_init(struct of_policy *p);
 void of_policy_fini(struct of_policy *p);
 void of_policy_move(struct of_policy *to, struct of_policy *from); // to is overwritten, from left empty
 
-// Takes the demands over. 0, or the compiler's error (p is then empty).
+// Takes the demands over. proof: is counted in, NULL: nothing is proven. 0, or the compiler's error, or -EPROTO: a
+// table is not what the tree says for the packet in err (p is then empty).
 int of_policy_build(struct of_policy *p, const struct tree *tree, struct demands *demands, int64_t now_ns,
-		    struct err *err);
+		    struct of_policy_proof *proof, struct err *err);
 // Gives every limit a colour: the one the hint names (OF_POLICY_UNSAID: none) where it may have it, else the lowest
 // that is free. Those that get none are counted and returned.
 uint32_t of_policy_colour(struct of_policy *p, uint8_t (*hint)(void *ctx, uint64_t id), void *ctx);

@@ -15,6 +15,7 @@
 
 #include "auth.h"
 #include "engine.h"
+#include "hft/verify.h"
 #include "log.h"
 #include "loop.h"
 #include "nib.h"
@@ -48,6 +49,9 @@ struct of_server {
 	bool policy_known;
 	const struct engine *engine; // of the last turn
 	int64_t now_ns;              // of the last turn, since the epoch
+	enum prove_mode verify;
+	uint32_t n_policies;
+	struct of_policy_proof proof;
 	struct {
 		void (*fn)(void *ctx, uint64_t request, const char *why);
 		void *ctx;
@@ -231,6 +235,7 @@ struct of_server *of_server_create(struct event_base *base, const struct of_serv
 		return NULL;
 	}
 	s->nib = conf->nib;
+	s->verify = conf->verify;
 	s->tls = conf->tls;
 	TAILQ_INIT(&s->sessions);
 	ops.ctx = s;
@@ -288,12 +293,15 @@ static void take_policy(struct of_server *s, const struct engine *engine, int64_
 	struct err err;
 	int ret;
 
+	s->proof.effort = s->verify == PROVE_ALWAYS                                           ? VERIFY_EFFORT
+			  : s->verify == PROVE_SAMPLED && s->n_policies++ % PROVE_SAMPLE == 0 ? VERIFY_EFFORT_SHORT
+											      : 0;
 	tree_init(&tree);
 	demands_init(&demands);
 	of_policy_init(&policy);
 	ret = engine_policy_all(engine, now_ns, &tree, &demands);
 	if (ret == 0)
-		ret = of_policy_build(&policy, &tree, &demands, now_ns, &err);
+		ret = of_policy_build(&policy, &tree, &demands, now_ns, &s->proof, &err);
 	else
 		err_set(&err, -ret, "the policy tree cannot be made");
 	if (ret == 0)
@@ -303,6 +311,11 @@ static void take_policy(struct of_server *s, const struct engine *engine, int64_
 	of_policy_fini(&policy);
 	demands_fini(&demands);
 	tree_fini(&tree);
+}
+
+const struct of_policy_proof *of_server_proof(const struct of_server *s)
+{
+	return &s->proof;
 }
 
 static void follow_policy(struct of_server *s)

@@ -8,16 +8,19 @@
 
 #include "hft/err.h"
 #include "of_net.h"
+#include "prove.h"
 
 struct engine;
 struct event_base;
 struct nib;
+struct of_policy_proof;
 struct of_server;
 
 struct of_server_conf {
 	const char *listen;     // ADDRESS:PORT (6653 is OpenFlow's); NULL: none
 	const char *tls_listen; // the same with TLS; NULL: none
 	SSL_CTX *tls;           // of tls_listen; borrowed
+	enum prove_mode verify; // of the tables for switches, before they are sent
 	struct nib *nib;        // borrowed: it is shown the switches, until the end
 };
 
@@ -32,5 +35,7 @@ int64_t of_server_turn(struct of_server *s, const struct engine *engine, int64_t
 void of_server_on_kept(struct of_server *s, void (*fn)(void *ctx, uint64_t request, const char *why), void *ctx);
 // Whether it could keep one more, see of_net_fit; for engine_ask_network with the server as ctx.
 int of_server_fit(void *server, const struct demand *demand, struct err *err);
+// What proving the tables for switches came to: stays valid as long as the server.
+const struct of_policy_proof *of_server_proof(const struct of_server *s);
 uint16_t of_server_port(const struct of_server *s, bool with_tls); // it listens on; 0: none
 const struct of_net *of_server_net(const struct of_server *s);

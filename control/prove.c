@@ -103,16 +103,9 @@ void prove_unrow(struct prove *p, const struct part_row *row)
 
 static int refuse(const struct verify_fault *fault, struct err *err)
 {
-	const struct match_packet *packet = &fault->packet;
-	struct box point = box_any();
 	char text[256];
 
-	point.src = (struct span128){packet->src, packet->src};
-	point.dst = (struct span128){packet->dst, packet->dst};
-	for (int f = 0; f < MATCH_N_FIELDS; f++)
-		point.f[f] = (struct span){packet->f[f], packet->f[f]};
-	point.kinds = packet->kind;
-	box_format(&point, NULL, NULL, text, sizeof(text));
+	match_packet_format(&fault->packet, text, sizeof(text));
 	return err_set(err, EPROTO, "the table for the dataplane differs from the policy in %s, for the packet %s",
 		       fault->part, text);
 }

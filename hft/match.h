@@ -120,3 +120,5 @@ bool match_covers(const struct match *m, const struct match_packet *packet);
 // Returns the length the text needs, like snprintf.
 size_t box_format(const struct box *box, const char *(*user_name)(void *ctx, uint32_t user), void *ctx, char *buf,
 		  size_t size);
+// A packet in the same syntax, its time as a span of one instant.
+size_t match_packet_format(const struct match_packet *packet, char *buf, size_t size);

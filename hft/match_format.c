@@ -270,3 +270,15 @@ size_t box_format(const struct box *box, const char *(*user_name)(void *ctx, uin
 	put(&t, t.first ? "*)" : ")");
 	return t.len;
 }
+
+size_t match_packet_format(const struct match_packet *packet, char *buf, size_t size)
+{
+	struct box point = box_any();
+
+	point.src = (struct span128){packet->src, packet->src};
+	point.dst = (struct span128){packet->dst, packet->dst};
+	for (int f = 0; f < MATCH_N_FIELDS; f++)
+		point.f[f] = (struct span){packet->f[f], packet->f[f]};
+	point.kinds = packet->kind;
+	return box_format(&point, NULL, NULL, buf, size);
+}

@@ -8,8 +8,11 @@
 
 #include "bench.h"
 #include "control/engine.h"
+#include "hft/compile.h"
+#include "hft/condense.h"
 #include "hft/parts_compile.h"
 #include "hft/verify.h"
+#include "hft/verify_flat.h"
 
 #define CHANGES 2000
 
@@ -142,6 +145,28 @@ static int check_all(struct checked *c, json_t *out, struct err *err)
 	return ret == 1 ? 0 : err_set(err, EINVAL, "the table: %s", ret == 0 ? fault.part : strerror(-ret));
 }
 
+// The flat table of all, as OpenFlow switches with few tables get it. One that is too large is a result.
+static int check_flat(struct checked *c, json_t *out, struct err *err)
+{
+	struct verify_flat_fault fault;
+	struct flowtab ft;
+	uint64_t start_ns;
+	int ret;
+
+	flowtab_init(&ft);
+	ret = hft_compile(&c->tree, 0, COMPILE_ROWS_MAX, &ft, err);
+	if (ret == 0)
+		condense(&ft);
+	start_ns = bench_now_ns();
+	if (ret == 0)
+		ret = verify_flat(&c->tree, &ft, 0, VERIFY_EFFORT, &fault);
+	json_object_set_new(out, "flat_rows", json_integer(ft.n_rows));
+	json_object_set_new(out, "flat_ms",
+			    ret == 1 ? json_real((double)(bench_now_ns() - start_ns) / 1e6) : json_null());
+	flowtab_fini(&ft);
+	return ret == 0 ? err_set(err, EINVAL, "the flat table differs from the policy") : 0;
+}
+
 json_t *bench_verify(const struct bench_opts *opts, struct err *err)
 {
 	json_t *out = json_object();
@@ -159,6 +184,8 @@ json_t *bench_verify(const struct bench_opts *opts, struct err *err)
 	}
 	if (ret == 0)
 		ret = check_all(&c, out, err);
+	if (ret == 0 && !opts->no_flat)
+		ret = check_flat(&c, out, err);
 	if (ret < 0) {
 		json_decref(out);
 		out = NULL;

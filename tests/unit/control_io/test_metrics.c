@@ -74,7 +74,7 @@ static int setup(void **state)
 	f->realize = realize_create(f->engine, f->link, &err);
 	f->port = free_port();
 	snprintf(f->listen, sizeof(f->listen), "127.0.0.1:%d", f->port);
-	src = (struct metrics_source){f->nib, f->engine, f->link, f->realize};
+	src = (struct metrics_source){f->nib, f->engine, f->link, f->realize, NULL};
 	f->server = metrics_server_create(f->base, f->listen, &src, &err);
 	if (f->server == NULL)
 		fail_msg("%s", err.msg);
@@ -219,7 +219,7 @@ static void bad_addresses_are_refused_by_name(void **state)
 {
 	static const char *const bad[] = {"9464", "localhost:9464", "1.2.3.4:99999", ""};
 	struct fixture *f = *state;
-	const struct metrics_source src = {f->nib, f->engine, f->link, f->realize};
+	const struct metrics_source src = {f->nib, f->engine, f->link, f->realize, NULL};
 	struct err err;
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {

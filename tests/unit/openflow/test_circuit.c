@@ -107,7 +107,7 @@ static void make_policy(struct network *n)
 		assert_int_equal(demands_add(&demands, &d), 0);
 		ip_list_unref(d.addresses);
 	}
-	assert_int_equal(of_policy_build(&n->policy, &tree, &demands, 0, &err), 0);
+	assert_int_equal(of_policy_build(&n->policy, &tree, &demands, 0, NULL, &err), 0);
 	tree_fini(&tree);
 }
 
@@ -254,7 +254,7 @@ static void a_reservation_is_refused_only_where_no_path_has_room(void **state)
 		demands_init(&demands);
 		tree_init(&tree);
 		tree_add_node(&tree, TREE_NO_PARENT);
-		of_policy_build(&n.policy, &tree, &demands, 0, &err);
+		of_policy_build(&n.policy, &tree, &demands, 0, NULL, &err);
 		circuits_init(&c);
 		for (uint32_t a = 0; a < N; a++) {
 			for (uint32_t b = 0; b < N; b++)

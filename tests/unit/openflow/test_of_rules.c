@@ -212,7 +212,7 @@ static void limits_of_one_colour_never_meet_and_those_that_may_keep_theirs(void 
 			assert_int_equal(demands_add(&demands, &d), 0);
 			hints[id] = rnd(2) == 0 ? OF_POLICY_UNSAID : (uint8_t)rnd(OF_POLICY_COLOURS);
 		}
-		assert_int_equal(of_policy_build(&p, &tree, &demands, 0, &err), 0);
+		assert_int_equal(of_policy_build(&p, &tree, &demands, 0, NULL, &err), 0);
 		assert_int_equal(of_policy_colour(&p, hint, hints), 0);
 		for (uint32_t a = 0; a < p.demands.n; a++) {
 			const struct demand *x = &p.demands.all[a];

@@ -12,6 +12,7 @@
 #include "control/of_plan.h"
 #include "control/of_verify.h"
 #include "hft/eval.h"
+#include "hft/verify.h"
 #include "of_random.h"
 
 #define N 5
@@ -142,6 +143,7 @@ static void plan(struct net *net)
 static void random_net(struct net *net, unsigned int n_atoms)
 {
 	struct demands demands;
+	struct of_policy_proof proof = {.effort = VERIFY_EFFORT};
 	struct err err;
 
 	memset(net, 0, sizeof(*net));
@@ -155,7 +157,8 @@ static void random_net(struct net *net, unsigned int n_atoms)
 	tree_add_node(&net->policy, 0);
 	for (unsigned int i = 0; i < n_atoms; i++)
 		random_atom(net, rnd(2));
-	assert_int_equal(of_policy_build(&net->planned, &net->policy, &demands, WALL, &err), 0);
+	assert_int_equal(of_policy_build(&net->planned, &net->policy, &demands, WALL, &proof, &err), 0);
+	assert_int_equal(proof.proven, 3); // each form is what the policy says
 	plan(net);
 }
 
