@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "of_net_priv.h"
+#include "of_plan.h"
 
 #define PROBE_PAUSE_NS 50000000LL // between two rounds of probes
 #define HOLD_NS 1500000000LL      // a switch with entries, after it came up: ports settle meanwhile
@@ -175,7 +176,7 @@ static void on_message(void *ctx, struct of_conn *conn, const struct of_msg *m)
 		break;
 	case OF_BARRIER_REPLY:
 		sw->net->stats.barriers_answered++;
-		of_sync_barrier(sw, m->xid);
+		of_update_barrier(sw, m->xid);
 		break;
 	case OF_PORT_STATUS:
 		on_port_status(sw, &m->port_status);
@@ -274,8 +275,11 @@ static void end_holds(struct of_net *net)
 		if (sw->sync != SYNC_KNOWN || sw->hold_ns == INT64_MIN || net->now_ns < sw->hold_ns)
 			continue;
 		sw->hold_ns = INT64_MIN;
-		for (uint32_t i = 0; i < sw->have.n; i++)
+		for (uint32_t i = 0; i < sw->have.n; i++) {
+			if (of_plan_lets_in(&sw->have.rules[i])) // there was a link
+				topo_port_close(&net->topo, sw->idx, sw->have.rules[i].match.in_port);
 			take_host(net, sw, &sw->have.rules[i]);
+		}
 	}
 }
 
@@ -307,7 +311,7 @@ void of_net_turn(struct of_net *net, int64_t now_ns, int64_t wall_ns)
 	if (topo_age(&net->topo, now_ns))
 		of_net_note(net, "a link has not been heard of for %lld s: taken out", TOPO_LINK_AGE_NS / 1000000000);
 	end_holds(net);
-	if (of_sync_awaits(net))
+	if (of_update_awaits(net))
 		return;
 	if ((!net->placed && now_ns >= net->place_ns) || now_ns >= net->leave_ns || net->topo.gen != net->planned_gen ||
 	    net->policy_gen != net->planned_policy || some_dirty(net) || wall_ns >= net->boundary_ns)
@@ -328,7 +332,7 @@ int64_t of_net_next_ns(const struct of_net *net)
 	if (!net->placed && net->place_ns < at)
 		at = net->place_ns;
 	at = net->leave_ns < at ? net->leave_ns : at;
-	if (of_sync_awaits(net))
+	if (of_update_awaits(net))
 		return net->ahead_ns < at ? net->ahead_ns : at;
 	if (net->boundary_ns != INT64_MAX && net->boundary_ns - net->wall_minus_now_ns < at)
 		at = net->boundary_ns - net->wall_minus_now_ns;

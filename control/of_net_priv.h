@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What of_net.c (sessions), of_sync.c (entries) and of_discover.c (links and hosts) share. Thread: control only.
+// What of_net.c (sessions), of_sync.c and of_update.c (entries) and of_discover.c (links and hosts) share. Thread:
+// control only.
 #pragma once
 #include "circuit.h"
 #include "of_conn.h"
@@ -22,7 +23,8 @@ struct of_switch {
 	struct of_meters have_meters;
 	uint32_t meters_xid; // of the request for meters, 0: none
 	bool reading_entries, reading_meters;
-	uint32_t barrier_xid; // of what was laid ahead; 0: none is awaited
+	uint32_t barrier_xid; // of the last step (of_update.c); 0: none is awaited
+	bool deaf;            // it did not answer one in time
 	struct of_rules seen; // read by of_net_read
 	uint32_t seen_xid;    // its request, while an answer is owed; 0: none is
 	bool seen_whole;      // it was answered
@@ -68,8 +70,11 @@ void of_sync_read_back(struct of_switch *sw);
 void of_sync_stats(struct of_switch *sw, const struct of_msg *m); // the answer, or a part of it
 bool of_sync_refused(struct of_switch *sw, uint32_t xid); // an error answers our request for meters: it has none
 // A barrier is answered.
-void of_sync_barrier(struct of_switch *sw, uint32_t xid);
-bool of_sync_awaits(const struct of_net *net); // what was laid ahead is not all in place yet
+void of_update_barrier(struct of_switch *sw, uint32_t xid);
+bool of_update_awaits(const struct of_net *net); // the last step is not in place everywhere yet
+// Plans all switches that are known, and sends the next step. true: nothing is left to be sent.
+struct of_plan_in;
+bool of_update(struct of_net *net, const struct of_plan_in *in);
 // Plans all switches that are known, and sends what they lack.
 void of_sync_plan(struct of_net *net, int64_t wall_ns);
 

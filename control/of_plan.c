@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "lldp.h"
@@ -65,6 +66,7 @@ void plan_unsaid(struct plan *p, const struct err *err)
 // To all hosts and along the tree; a switch never sends a frame back where it came from (OpenFlow 1.3.5, 7.2.5).
 static void flood(struct plan *p, struct of_rule *r)
 {
+	r->flood = true;
 	for (uint32_t i = 0; i < p->sw->n_ports; i++) {
 		const struct topo_port *port = &p->sw->ports[i];
 
@@ -164,7 +166,8 @@ static void add_learning(struct plan *p)
 	}
 	plan_blank(&r, OF_PLAN_LEARN, 0);
 	plan_output(p, &r, OF_PORT_CONTROLLER);
-	plan_goto(&r, OF_PLAN_PATH);
+	if (!p->left_out)
+		plan_goto(&r, OF_PLAN_PATH);
 	plan_add(p, &r);
 	plan_blank(&r, OF_PLAN_PATH, 0);
 	plan_goto(&r, OF_PLAN_FORWARD);
@@ -173,10 +176,42 @@ static void add_learning(struct plan *p)
 
 // --- where they go
 
+static uint64_t hash_of(const uint8_t mac[6], uint64_t dpid, uint32_t port)
+{
+	uint64_t h = dpid * UINT64_C(0x9e3779b97f4a7c15) + port;
+
+	for (int i = 0; i < 6; i++)
+		h = (h ^ mac[i]) * UINT64_C(0x100000001b3);
+	h = (h ^ h >> 32) * UINT64_C(0xd6e8feb86659fd93);
+	return h ^ h >> 32;
+}
+
 // The port towards a host; TOPO_NONE: none.
 static uint32_t port_to(const struct plan *p, const struct topo_host *h)
 {
-	return h->sw == p->idx ? h->port : p->in->next[h->sw][p->idx];
+	const uint16_t *dist = p->in->dist[h->sw];
+	uint32_t best = TOPO_NONE;
+	uint64_t most = 0;
+
+	if (h->sw == p->idx)
+		return h->port;
+	for (uint32_t i = 0; i < p->n_links; i++) {
+		uint64_t hash;
+
+		if (dist[p->links[i].peer] + 1 != dist[p->idx])
+			continue;
+		hash = hash_of(h->mac, p->sw->dpid, p->links[i].port);
+		if (best == TOPO_NONE || hash > most || (hash == most && p->links[i].port < best)) {
+			best = p->links[i].port;
+			most = hash;
+		}
+	}
+	return best;
+}
+
+static uint16_t hops_to(const struct plan *p, const struct topo_host *h)
+{
+	return (uint16_t)(p->in->dist[h->sw][p->idx] + 1);
 }
 
 static void add_forwarding(struct plan *p)
@@ -194,6 +229,7 @@ static void add_forwarding(struct plan *p)
 		match_eth(&r, false, t->hosts[i].mac);
 		if (t->hosts[i].sw == p->idx)
 			r.cookie |= t->hosts[i].ip4;
+		r.hops = hops_to(p, &t->hosts[i]);
 		plan_output(p, &r, port);
 		plan_add(p, &r);
 	}
@@ -386,6 +422,7 @@ static void add_row_once(struct plan *p, const struct row *row, const struct of_
 		to.priority++;
 		if (port == TOPO_NONE || !of_match_to(match, t->hosts[i].mac, &to.match))
 			continue;
+		to.hops = hops_to(p, &t->hosts[i]);
 		plan_output(p, &to, port);
 		plan_add(p, &to);
 	}
@@ -401,8 +438,10 @@ static void add_row(struct plan *p, const struct row *row)
 	int n;
 
 	// Without tables what comes from other switches is judged again: what is let through there must be here, too.
-	if ((p->tables || row->action.access == ACCESS_DENY) && is_elsewhere(p, p->idx, &row->box))
+	if ((p->tables || row->action.access == ACCESS_DENY) && is_elsewhere(p, p->idx, &row->box)) {
+		p->left_out |= row->action.access == ACCESS_DENY;
 		return;
+	}
 	n = of_lower_box(&row->box, p->in->version, matches, PLAN_MATCHES_MAX, &err);
 	if (n >= 0 && priority > PRIORITY_ROW_LAST)
 		n = err_set(&err, E2BIG, "a row of rank %u is beyond what priorities can say", row->rank);
@@ -428,6 +467,30 @@ static void add_policy(struct plan *p)
 	}
 }
 
+static int find_links(struct plan *p)
+{
+	const struct topo_switch *sw = p->sw;
+
+	p->links = calloc(sw->n_ports + 1U, sizeof(*p->links));
+	for (uint32_t i = 0; p->links != NULL && i < sw->n_ports; i++) {
+		uint32_t peer, peer_port;
+
+		if (topo_link(p->in->topo, p->idx, sw->ports[i].no, &peer, &peer_port))
+			p->links[p->n_links++] = (struct plan_link){sw->ports[i].no, peer};
+	}
+	return p->links == NULL ? -ENOMEM : 0;
+}
+
+bool of_plan_lets_in(const struct of_rule *rule)
+{
+	return rule->table == OF_PLAN_POLICY && rule->priority == PRIORITY_INNER;
+}
+
+bool of_plan_keeps_out(const struct of_rule *rule)
+{
+	return rule->table == OF_PLAN_POLICY && rule->priority == PRIORITY_UNSETTLED;
+}
+
 int of_plan(const struct of_plan_in *in, uint32_t sw, struct of_rules *out, struct of_meters *meters,
 	    struct of_plan_stats *stats)
 {
@@ -437,6 +500,9 @@ int of_plan(const struct of_plan_in *in, uint32_t sw, struct of_rules *out, stru
 
 	p.tables = in->version == OF_VERSION_13 && in->n_tables >= OF_PLAN_TABLES;
 	memset(stats, 0, sizeof(*stats));
+	p.rc = find_links(&p);
+	if (p.rc < 0)
+		return p.rc;
 	add_probes(&p);
 	add_ports(&p);
 	if (in->circuits != NULL)
@@ -450,5 +516,6 @@ int of_plan(const struct of_plan_in *in, uint32_t sw, struct of_rules *out, stru
 		add_learning(&p);
 	}
 	add_forwarding(&p);
+	free(p.links);
 	return p.rc < 0 ? p.rc : of_rules_sort(out);
 }

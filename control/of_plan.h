@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // The flow entries that one switch should have: shortest paths to hosts, flooding along a tree, and the policy where
-// traffic enters the network. A function from values to a value.
+// traffic enters the network. Among several ports that are equally near, a host's is the one of the highest hash of
+// address, switch and port (Thaler and Ravishankar, "Using name-based mappings", 1998): what comes and goes moves only
+// the hosts that it must. A function from values to a value.
 //
 // With OF_PLAN_TABLES tables (1.3): the first asks whether what comes from hosts may pass, the next ones meter it (a
 // table for each colour of limits), then one learns (unknown sources and ARP also go to the controller), one puts
 // frames on circuits, one forwards. With fewer, or 1.0, one table: rows of the policy times forwarding. Invariants: a
 // frame from a port that is not settled, or from a link that is not verified, goes nowhere; a frame is flooded along a
-// spanning tree only; a frame is judged by the policy at the switch where it enters, before it is forwarded. Thread:
+// spanning tree only; a frame is judged by the policy at the switch where it enters, before it is forwarded; where a
+// denial is left out because its source is known to be elsewhere, frames of sources that are not known wait. Thread:
 // control only.
 #pragma once
 #include "circuit.h"
@@ -31,7 +34,7 @@ enum of_plan_table {
 struct of_plan_in {
 	const struct topo *topo;
 	const uint32_t *tree;        // topo_tree
-	const uint32_t *const *next; // by destination switch: topo_paths_to
+	const uint16_t *const *dist; // by destination switch: topo_distances
 	const struct of_policy *policy;
 	const struct circuits *circuits; // NULL: none
 	int64_t now_ns;                  // monotonic, the topology's
@@ -53,3 +56,6 @@ int of_plan(const struct of_plan_in *in, uint32_t sw, struct of_rules *out, stru
 // An entry that frames of a circuit pass, or come back to from a middlebox: it must be there before the entry that puts
 // them on the circuit, and stay until nothing is on it any more.
 bool of_plan_is_ahead(const struct of_rule *rule);
+// An entry about what comes in by a port towards another switch: that it is let in, or (false) that it is not.
+bool of_plan_lets_in(const struct of_rule *rule);
+bool of_plan_keeps_out(const struct of_rule *rule);

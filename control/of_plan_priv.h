@@ -27,7 +27,12 @@ struct plan {
 	const struct of_plan_in *in;
 	const struct topo_switch *sw;
 	uint32_t idx;
-	bool tables; // a part of the action each
+	bool tables;   // a part of the action each
+	bool left_out; // a denial, as its source is elsewhere
+	struct plan_link {
+		uint32_t port, peer;
+	} * links; // verified ones
+	uint32_t n_links;
 	struct of_rules *out;
 	struct of_meters *meters;
 	struct of_plan_stats *stats;

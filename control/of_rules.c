@@ -76,6 +76,35 @@ int of_rules_sort(struct of_rules *r)
 	return 0;
 }
 
+const struct of_rule *of_rules_find(const struct of_rules *r, const struct of_rule *name)
+{
+	uint32_t low = 0, high = r->n;
+
+	while (low < high) {
+		uint32_t mid = low + (high - low) / 2;
+		int cmp = compare_names(&r->rules[mid], name);
+
+		if (cmp == 0)
+			return &r->rules[mid];
+		if (cmp < 0)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return NULL;
+}
+
+void of_rules_del(struct of_rules *r, const struct of_rule *name)
+{
+	const struct of_rule *at = of_rules_find(r, name);
+	uint32_t i = at == NULL ? r->n : (uint32_t)(at - r->rules);
+
+	if (i == r->n)
+		return;
+	r->n--;
+	memmove(&r->rules[i], &r->rules[i + 1], (r->n - i) * sizeof(*r->rules));
+}
+
 static bool same_action(const struct of_action *x, const struct of_action *y)
 {
 	return x->type == y->type && x->port == y->port && x->queue == y->queue && x->group == y->group &&

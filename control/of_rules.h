@@ -14,6 +14,8 @@ struct of_rule {
 	int64_t ends_ns;  // since the epoch: the switch takes it out by itself, within some seconds; INT64_MAX or 0:
 			  // never
 	int64_t leave_ns; // of one that is no longer wanted: when it may go; 0: not said
+	uint16_t hops;    // to the host that it sends to, and one; 0: it leads to no host
+	bool flood;       // it sends along the tree
 };
 
 #define OF_RULE_ENDS_TOLERANCE_NS 3000000000LL // switches count in seconds
@@ -28,6 +30,8 @@ void of_rules_fini(struct of_rules *r);
 int of_rules_add(struct of_rules *r, const struct of_rule *rule); // copied; 0 or -ENOMEM
 // Sorts by name; of several of one name the first that was added stays. 0; -ENOMEM: as it was.
 int of_rules_sort(struct of_rules *r);
+const struct of_rule *of_rules_find(const struct of_rules *r, const struct of_rule *name); // in sorted ones; NULL: none
+void of_rules_del(struct of_rules *r, const struct of_rule *name);                         // if it is there
 
 enum of_rules_change { OF_RULE_ADD, OF_RULE_MODIFY, OF_RULE_DELETE };
 // Calls fn for what makes `have` into `want`, both sorted: additions by falling priority, then modifications, then

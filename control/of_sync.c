@@ -10,8 +10,6 @@
 
 #define COOKIE_MASK (0xffffffffULL << 32)
 #define METER_ALL 0xffffffffU
-#define AHEAD_NS 2000000000LL // a switch that answers no barrier for so long is not waited for
-#define LEAVE_NS 1000000000LL
 
 static uint64_t dpid_of(const struct of_switch *sw)
 {
@@ -117,201 +115,6 @@ bool of_sync_refused(struct of_switch *sw, uint32_t xid)
 
 // --- what they should have
 
-static void send_rule(struct of_switch *sw, enum of_rules_change change, const struct of_rule *rule)
-{
-	struct of_net *net = sw->net;
-	struct of_msg m;
-	struct err err;
-
-	of_rule_message(change, rule, net->now_ns + net->wall_minus_now_ns, &m);
-	net->stats.flow_mods++;
-	if (of_conn_send(sw->conn, &m, &err) == 0)
-		of_net_note(net, "switch %016" PRIx64 ": an entry cannot be sent: %s", dpid_of(sw), err.msg);
-}
-
-struct changing {
-	struct of_switch *sw;
-	struct of_rules kept; // laid ahead, or not to go yet
-	int rc;
-};
-
-// Frames may still be on the way to an entry of a circuit when the circuit has gone, and Open vSwitch answers a barrier
-// before its cache of flows follows: such entries stay for a while.
-static void send_change(void *ctx, enum of_rules_change change, const struct of_rule *rule)
-{
-	struct changing *c = ctx;
-	struct of_net *net = c->sw->net;
-	struct of_rule later = *rule;
-
-	if (change == OF_RULE_DELETE && of_plan_is_ahead(rule) &&
-	    (rule->leave_ns == 0 || net->now_ns < rule->leave_ns)) {
-		later.leave_ns = rule->leave_ns == 0 ? net->now_ns + LEAVE_NS : rule->leave_ns;
-		net->leave_ns = later.leave_ns < net->leave_ns ? later.leave_ns : net->leave_ns;
-		c->rc = c->rc < 0 ? c->rc : of_rules_add(&c->kept, &later);
-		return;
-	}
-	send_rule(c->sw, change, rule);
-}
-
-static void send_ahead(void *ctx, enum of_rules_change change, const struct of_rule *rule)
-{
-	struct changing *c = ctx;
-
-	if (change != OF_RULE_ADD || !of_plan_is_ahead(rule))
-		return;
-	send_rule(c->sw, change, rule);
-	c->rc = c->rc < 0 ? c->rc : of_rules_add(&c->kept, rule);
-}
-
-static uint32_t send_barrier(struct of_switch *sw)
-{
-	struct of_msg barrier = {.type = OF_BARRIER_REQUEST};
-
-	sw->net->stats.barriers++;
-	return of_conn_send(sw->conn, &barrier, NULL);
-}
-
-void of_sync_barrier(struct of_switch *sw, uint32_t xid)
-{
-	if (sw->barrier_xid == xid)
-		sw->barrier_xid = 0;
-}
-
-bool of_sync_awaits(const struct of_net *net)
-{
-	for (const struct of_switch *sw = net->switches; sw != NULL; sw = sw->next) {
-		if (sw->barrier_xid != 0 && net->now_ns < net->ahead_ns)
-			return true;
-	}
-	return false;
-}
-
-static int take_kept(struct of_rules *into, struct changing *c)
-{
-	for (uint32_t i = 0; i < c->kept.n && c->rc == 0; i++)
-		c->rc = of_rules_add(into, &c->kept.rules[i]);
-	if (c->rc == 0 && c->kept.n > 0)
-		c->rc = of_rules_sort(into);
-	of_rules_fini(&c->kept);
-	return c->rc;
-}
-
-static void send_meter(void *ctx, enum of_rules_change change, const struct of_meter *meter)
-{
-	struct of_switch *sw = ctx;
-	struct of_msg m;
-
-	of_meter_message(change, meter, &m);
-	sw->net->stats.meter_mods++;
-	of_conn_send(sw->conn, &m, NULL);
-}
-
-// Entries name meters: those come before and go after.
-static void send_new_meter(void *ctx, enum of_rules_change change, const struct of_meter *meter)
-{
-	if (change != OF_RULE_DELETE)
-		send_meter(ctx, change, meter);
-}
-
-static void send_old_meter(void *ctx, enum of_rules_change change, const struct of_meter *meter)
-{
-	if (change == OF_RULE_DELETE)
-		send_meter(ctx, change, meter);
-}
-
-static int plan_switch(struct of_net *net, struct of_switch *sw, const struct of_plan_in *plan_in,
-		       struct of_rules *want, struct of_meters *meters)
-{
-	struct of_plan_in in = *plan_in;
-	struct of_plan_stats stats;
-	int rc;
-
-	in.version = of_conn_version(sw->conn);
-	in.n_tables = of_conn_features(sw->conn)->n_tables;
-	of_rules_init(want);
-	of_meters_init(meters);
-	rc = of_plan(&in, sw->idx, want, meters, &stats);
-	if (rc < 0) {
-		of_net_note(net, "switch %016" PRIx64 ": %s", dpid_of(sw),
-			    rc == -E2BIG ? "more ports than one entry can flood to" : "no memory for its entries");
-		of_rules_fini(want);
-		of_meters_fini(meters);
-		return rc;
-	}
-	net->stats.rows_unsayable = stats.rows_unsayable;
-	return 0;
-}
-
-static void lay_ahead(struct of_net *net, struct of_switch *sw, const struct of_plan_in *in)
-{
-	struct changing c = {.sw = sw};
-	struct of_meters meters;
-	struct of_rules want;
-
-	if (plan_switch(net, sw, in, &want, &meters) < 0)
-		return;
-	of_rules_diff(&sw->have, &want, send_ahead, &c);
-	if (c.kept.n > 0) {
-		sw->barrier_xid = send_barrier(sw);
-		net->ahead_ns = net->now_ns + AHEAD_NS;
-	}
-	if (take_kept(&sw->have, &c) < 0)
-		sw->read_back_ns = net->now_ns;
-	of_rules_fini(&want);
-	of_meters_fini(&meters);
-}
-
-static void bring_up_to_date(struct of_net *net, struct of_switch *sw, const struct of_plan_in *in)
-{
-	uint64_t n_entries = net->stats.flow_mods, n_meters = net->stats.meter_mods;
-	struct changing c = {.sw = sw};
-	struct of_rules want;
-	struct of_meters meters;
-
-	if (plan_switch(net, sw, in, &want, &meters) < 0)
-		return;
-	of_meters_diff(&sw->have_meters, &meters, send_new_meter, sw);
-	of_rules_diff(&sw->have, &want, send_change, &c);
-	of_meters_diff(&sw->have_meters, &meters, send_old_meter, sw);
-	of_rules_fini(&sw->have);
-	of_meters_fini(&sw->have_meters);
-	sw->have = want;
-	sw->have_meters = meters;
-	sw->dirty = false;
-	if (take_kept(&sw->have, &c) < 0)
-		sw->read_back_ns = net->now_ns;
-	n_entries = net->stats.flow_mods - n_entries;
-	n_meters = net->stats.meter_mods - n_meters;
-	if (n_entries + n_meters == 0)
-		return;
-	of_net_note(net, "switch %016" PRIx64 ": %" PRIu64 " entries and %" PRIu64 " meters are changed", dpid_of(sw),
-		    n_entries, n_meters);
-	send_barrier(sw);
-}
-
-static bool is_ready(const struct of_switch *sw)
-{
-	return sw->sync == SYNC_KNOWN && sw->hold_ns == INT64_MIN;
-}
-
-// First what is new on the way of circuits, and only when all switches have it, everything else: no frame is put on a
-// way that is not there yet. The next turn goes on when the barriers are answered. true: all is sent.
-static bool update(struct of_net *net, const struct of_plan_in *in)
-{
-	for (struct of_switch *sw = net->switches; sw != NULL && net->circuits.n > 0; sw = sw->next) {
-		if (is_ready(sw))
-			lay_ahead(net, sw, in);
-	}
-	if (of_sync_awaits(net))
-		return false;
-	net->leave_ns = INT64_MAX;
-	for (struct of_switch *sw = net->switches; sw != NULL; sw = sw->next) {
-		if (is_ready(sw))
-			bring_up_to_date(net, sw, in);
-	}
-	return true;
-}
-
 static int64_t sooner(int64_t at, int64_t now_ns, int64_t start_ns, int64_t end_ns)
 {
 	at = start_ns > now_ns && start_ns < at ? start_ns : at;
@@ -347,19 +150,38 @@ static uint8_t colour_now(void *ctx, uint64_t id)
 	return OF_POLICY_UNSAID;
 }
 
+// The last entry of all is the flood of what no other entry knows. What it says is the tree that is in place.
+static bool floods_to(void *ctx, uint32_t idx, uint32_t port)
+{
+	const struct of_switch *sw = ((const struct of_net *)ctx)->switches;
+	const struct of_rule *last;
+
+	while (sw != NULL && (sw->idx != idx || sw->sync != SYNC_KNOWN))
+		sw = sw->next;
+	last = sw == NULL || sw->have.n == 0 ? NULL : &sw->have.rules[sw->have.n - 1];
+	if (last == NULL || last->priority != 0 || last->match.has != 0)
+		return false;
+	for (uint8_t i = 0; i < last->instructions.n_actions; i++) {
+		if (last->instructions.actions[i].type == OF_ACT_OUTPUT && last->instructions.actions[i].port == port)
+			return true;
+	}
+	return false;
+}
+
 void of_sync_plan(struct of_net *net, int64_t wall_ns)
 {
 	uint32_t n = net->topo.n_switches;
-	uint32_t *tree = calloc(n + 1U, sizeof(*tree)), *paths = calloc((size_t)n * n + 1, sizeof(*paths));
-	const uint32_t **next = calloc(n + 1U, sizeof(*next));
+	uint32_t *tree = calloc(n + 1U, sizeof(*tree));
+	uint16_t *all = calloc((size_t)n * n + 1, sizeof(*all));
+	const uint16_t **dist = calloc(n + 1U, sizeof(*dist));
 	bool done;
 	struct of_plan_in in = {
-		.topo = &net->topo, .tree = tree, .next = next, .policy = &net->policy, .circuits = &net->circuits};
-	int rc = tree == NULL || paths == NULL || next == NULL ? -ENOMEM : topo_tree(&net->topo, tree);
+		.topo = &net->topo, .tree = tree, .dist = dist, .policy = &net->policy, .circuits = &net->circuits};
+	int rc = tree == NULL || all == NULL || dist == NULL ? -ENOMEM : topo_tree(&net->topo, floods_to, net, tree);
 
 	for (uint32_t i = 0; i < n && rc == 0; i++) {
-		next[i] = &paths[(size_t)i * n];
-		rc = topo_paths_to(&net->topo, i, &paths[(size_t)i * n]);
+		dist[i] = &all[(size_t)i * n];
+		rc = topo_distances(&net->topo, i, &all[(size_t)i * n]);
 	}
 	if ((net->policy_gen != net->planned_policy || net->recolour) && net->policy.demands.n > 0)
 		of_policy_colour(&net->policy, colour_now, net);
@@ -367,10 +189,10 @@ void of_sync_plan(struct of_net *net, int64_t wall_ns)
 	net->recolour = false;
 	in.now_ns = net->now_ns;
 	in.policy_ns = wall_ns;
-	done = rc == 0 && update(net, &in);
+	done = rc == 0 && of_update(net, &in);
 	free(tree);
-	free(paths);
-	free(next);
+	free(all);
+	free(dist);
 	if (done) {
 		net->planned_gen = net->topo.gen;
 		net->planned_policy = net->policy_gen;

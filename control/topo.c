@@ -189,7 +189,7 @@ int topo_port_set(struct topo *t, uint32_t sw, uint32_t port, bool up, uint64_t 
 	p->speed_bps = speed_bps;
 	if (!up) {
 		cut(t, p);
-		p->inner = false;
+		p->inner = p->closed = false;
 		forget_hosts(t, sw, port);
 	}
 	return 0;
@@ -240,6 +240,17 @@ bool topo_probe(struct topo *t, uint32_t from, uint32_t from_port, uint32_t to, 
 	return is_new;
 }
 
+void topo_port_close(struct topo *t, uint32_t sw, uint32_t port)
+{
+	struct topo_port *p = port_at(t, sw, port);
+
+	if (p == NULL || !p->up || p->closed)
+		return;
+	t->gen += !p->inner;
+	p->inner = p->closed = true;
+	forget_hosts(t, sw, port);
+}
+
 bool topo_age(struct topo *t, int64_t now_ns)
 {
 	bool some = false;
@@ -251,7 +262,7 @@ bool topo_age(struct topo *t, int64_t now_ns)
 			if (p->peer == TOPO_NONE || now_ns - p->seen_ns < TOPO_LINK_AGE_NS)
 				continue;
 			cut(t, p);
-			p->inner = false;
+			p->inner = p->closed;
 			p->since_ns = now_ns;
 			some = true;
 		}
@@ -316,98 +327,4 @@ int topo_host_seen(struct topo *t, const uint8_t mac[6], uint32_t sw, uint32_t p
 	h->seen_ns = now_ns;
 	t->gen++;
 	return 1;
-}
-
-// --- paths
-
-// Breadth first from `from` over links; next[sw]: its port towards `from`. reached: bytes, one a switch, set for all
-// that were reached. Switches are taken in the order of (distance, dpid): a tie is decided by the lowest dpid.
-static void spread(const struct topo *t, uint32_t from, uint32_t *next, uint8_t *reached, uint32_t *queue)
-{
-	uint32_t head = 0, tail = 0;
-
-	reached[from] = 1;
-	queue[tail++] = from;
-	while (head < tail) {
-		uint32_t level_end = tail;
-
-		// one level, lowest dpid first (levels are short: insertion sort)
-		for (uint32_t i = head + 1; i < level_end; i++) {
-			uint32_t sw = queue[i], k = i;
-
-			for (; k > head && t->switches[queue[k - 1]].dpid > t->switches[sw].dpid; k--)
-				queue[k] = queue[k - 1];
-			queue[k] = sw;
-		}
-		for (; head < level_end; head++) {
-			const struct topo_switch *s = &t->switches[queue[head]];
-
-			for (uint32_t i = 0; i < s->n_ports; i++) {
-				uint32_t peer, peer_port;
-
-				if (!topo_link(t, queue[head], s->ports[i].no, &peer, &peer_port))
-					continue;
-				if (reached[peer]) {
-					// a parallel link: the lowest port number
-					const struct topo_port *p =
-						next[peer] == TOPO_NONE ? NULL : port_at(t, peer, next[peer]);
-
-					if (p != NULL && p->peer == queue[head] && peer_port < next[peer])
-						next[peer] = peer_port;
-					continue;
-				}
-				reached[peer] = 1;
-				next[peer] = peer_port;
-				queue[tail++] = peer;
-			}
-		}
-	}
-}
-
-int topo_paths_to(const struct topo *t, uint32_t to, uint32_t *next)
-{
-	uint8_t *reached = calloc(t->n_switches + 1U, sizeof(*reached));
-	uint32_t *queue = calloc(t->n_switches + 1U, sizeof(*queue));
-	int rc = reached == NULL || queue == NULL ? -ENOMEM : 0;
-
-	for (uint32_t i = 0; i < t->n_switches; i++)
-		next[i] = TOPO_NONE;
-	if (rc == 0)
-		spread(t, to, next, reached, queue);
-	free(reached);
-	free(queue);
-	return rc;
-}
-
-int topo_tree(const struct topo *t, uint32_t *tree)
-{
-	uint8_t *reached = calloc(t->n_switches + 1U, sizeof(*reached));
-	uint32_t *queue = calloc(t->n_switches + 1U, sizeof(*queue));
-	int rc = reached == NULL || queue == NULL ? -ENOMEM : 0;
-
-	for (uint32_t i = 0; i < t->n_switches; i++)
-		tree[i] = TOPO_NONE;
-	while (rc == 0) {
-		uint32_t root = TOPO_NONE;
-
-		for (uint32_t i = 0; i < t->n_switches; i++) {
-			if (!reached[i] && (root == TOPO_NONE || t->switches[i].dpid < t->switches[root].dpid))
-				root = i;
-		}
-		if (root == TOPO_NONE)
-			break;
-		spread(t, root, tree, reached, queue);
-	}
-	free(reached);
-	free(queue);
-	return rc;
-}
-
-bool topo_on_tree(const struct topo *t, const uint32_t *tree, uint32_t sw, uint32_t port)
-{
-	uint32_t peer, peer_port;
-
-	if (!topo_link(t, sw, port, &peer, &peer_port))
-		return false;
-	return tree[sw] == port || tree[peer] == peer_port;
 }

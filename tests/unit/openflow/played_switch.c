@@ -126,6 +126,8 @@ static void on_message(struct played *p, const struct of_msg *m)
 		break;
 	case OF_FLOW_MOD:
 		p->n_flow_mods++;
+		if (p->flow_mod != NULL)
+			p->flow_mod(p->ctx, &m->flow_mod);
 		break;
 	case OF_PACKET_OUT:
 		keep_probe(p, &m->packet_out);

@@ -109,12 +109,13 @@ static void random_atom(struct net *net, uint32_t node)
 
 static void plan(struct net *net)
 {
-	uint32_t tree[N], paths[N][N];
-	const uint32_t *next[N];
+	uint32_t tree[N];
+	uint16_t dists[N][N];
+	const uint16_t *dist[N];
 	struct of_plan_in in = {
 		.topo = &net->topo,
 		.tree = tree,
-		.next = next,
+		.dist = dist,
 		.policy = &net->planned,
 		.now_ns = NOW,
 		.policy_ns = WALL,
@@ -123,10 +124,10 @@ static void plan(struct net *net)
 	};
 	struct of_plan_stats stats;
 
-	assert_int_equal(topo_tree(&net->topo, tree), 0);
+	assert_int_equal(topo_tree(&net->topo, NULL, NULL, tree), 0);
 	for (uint32_t i = 0; i < N; i++) {
-		assert_int_equal(topo_paths_to(&net->topo, i, paths[i]), 0);
-		next[i] = paths[i];
+		assert_int_equal(topo_distances(&net->topo, i, dists[i]), 0);
+		dist[i] = dists[i];
 	}
 	for (uint32_t i = 0; i < N; i++) {
 		struct of_meters meters;
@@ -387,6 +388,60 @@ static void broadcasts_that_go_round_and_switches_that_are_silent_are_found(void
 	(void)state;
 }
 
+// The port of switch 0 to a host.
+static uint32_t port_to(const struct net *net, uint8_t host)
+{
+	for (uint32_t i = 0; i < net->rules[0].n; i++) {
+		const struct of_rule *r = &net->rules[0].rules[i];
+
+		if (r->match.has == OF_HAS_ETH_DST && r->match.eth_dst[5] == host && r->match.eth_dst[4] == 9)
+			return r->instructions.actions[0].port;
+	}
+	return 0;
+}
+
+// 0 reaches 3 by 1, 2 and 4. Without one of the ways only those hosts move that took it.
+static void hosts_are_spread_over_equal_ways_and_move_only_when_theirs_is_gone(void **state)
+{
+	uint32_t before[100], n_by[N] = {0};
+	struct net net = {.version = OF_VERSION_13, .n_tables = 254};
+
+	topo_init(&net.topo, 128);
+	of_policy_init(&net.planned);
+	for (uint32_t i = 0; i < N; i++) {
+		topo_switch_up(&net.topo, topo_switch(&net.topo, i + 1), true);
+		for (uint32_t port = 1; port < 10 + N; port++)
+			topo_port_set(&net.topo, i, port, true, 0, 0);
+	}
+	for (uint32_t mid = 1; mid < N; mid++) {
+		for (uint32_t end = 0; end < N && mid != 3; end += 3) {
+			topo_probe(&net.topo, mid, 10 + end, end, 10 + mid, NOW);
+			topo_probe(&net.topo, end, 10 + mid, mid, 10 + end, NOW);
+		}
+	}
+	for (uint8_t i = 0; i < 100; i++)
+		topo_host_seen(&net.topo, (const uint8_t[]){2, 0, 0, 0, 9, i}, 3, 1, NOW, NULL);
+	for (int turn = 0; turn < 2; turn++) {
+		plan(&net);
+		for (uint8_t i = 0; i < 100; i++) {
+			uint32_t port = port_to(&net, i);
+
+			assert_true(port == 11 || port == 12 || port == 14);
+			if (turn == 0)
+				n_by[port - 10]++;
+			else
+				assert_true(port != 12 && (before[i] == 12 || port == before[i]));
+			before[i] = port;
+		}
+		for (uint32_t i = 0; i < N; i++)
+			of_rules_fini(&net.rules[i]);
+		topo_port_set(&net.topo, 2, 10, false, 0, 0);
+	}
+	assert_true(n_by[1] > 20 && n_by[2] > 20 && n_by[4] > 20);
+	topo_fini(&net.topo);
+	(void)state;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -394,6 +449,7 @@ int main(void)
 		cmocka_unit_test(what_is_damaged_is_found),
 		cmocka_unit_test(a_leak_is_told_with_its_packet),
 		cmocka_unit_test(broadcasts_that_go_round_and_switches_that_are_silent_are_found),
+		cmocka_unit_test(hosts_are_spread_over_equal_ways_and_move_only_when_theirs_is_gone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,441 @@
+// SPDX-License-Identifier: Apache-2.0
+// What is sent to the switches, and in which order, so that no frame circles, is lost, or passes a denial because some
+// switches have followed and others have not yet. A step waits for the barriers of the one before; every step begins
+// with a new plan, so that news in between needs no care:
+//
+//  ahead   ways of circuits, and ports towards other switches from which frames are let in: who sends comes after.
+//  ways    to hosts, those nearest to the host first: a frame that meets a switch that has followed meets none that has
+//          not from there on, and the others still lead as they did (Ito et al., "Loop-free convergence by ordered FIB
+//          updates", RFC 6976).
+//  shrink  floods leave links that are not on the tree any more, before others take their place. What is left of the
+//  old
+//          tree is in the new one (topo_tree), so that floods of both make no loop together.
+//  rest    all else, and ways to hosts that are gone, farthest first: one that is taken out gives way to a flood.
+//
+// Without a second way between any two switches there is nothing to order. Open vSwitch answers a barrier some
+// milliseconds before its cache of flows follows, which is why entries of circuits stay for a while.
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "of_net_priv.h"
+#include "of_plan.h"
+
+#define AHEAD_NS 2000000000LL // a switch that answers no barrier for so long is not waited for
+#define LEAVE_NS 1000000000LL
+
+enum step { STEP_AHEAD, STEP_WAYS, STEP_SHRINK, STEP_REST };
+
+struct pending { // what some switch lacks
+	bool ahead, shrinks, grows;
+	uint16_t nearest;  // of the ways that are to change; 0: none
+	uint16_t farthest; // of those that are to go
+};
+
+struct update {
+	struct of_net *net;
+	const struct of_plan_in *in;
+	bool ordered;     // there are loops in the network
+	bool same_policy; // as all switches have it
+	struct pending pending;
+	enum step step;
+	// of one switch
+	struct of_switch *sw;
+	struct of_rules kept, gone; // to be known as there, or as not there any more
+	uint32_t n_sent;
+	int rc;
+};
+
+static uint64_t dpid_of(const struct of_switch *sw)
+{
+	return of_conn_features(sw->conn)->dpid;
+}
+
+static bool is_ready(const struct of_switch *sw)
+{
+	return sw->sync == SYNC_KNOWN && sw->hold_ns == INT64_MIN;
+}
+
+// --- barriers
+
+static void send_barrier(struct of_switch *sw)
+{
+	struct of_msg barrier = {.type = OF_BARRIER_REQUEST};
+
+	sw->net->stats.barriers++;
+	sw->barrier_xid = of_conn_send(sw->conn, &barrier, NULL);
+}
+
+void of_update_barrier(struct of_switch *sw, uint32_t xid)
+{
+	if (sw->barrier_xid != xid)
+		return;
+	sw->barrier_xid = 0;
+	sw->deaf = false;
+}
+
+static bool some_owe(const struct of_net *net)
+{
+	for (const struct of_switch *sw = net->switches; sw != NULL; sw = sw->next) {
+		if (sw->barrier_xid != 0 && !sw->deaf)
+			return true;
+	}
+	return false;
+}
+
+bool of_update_awaits(const struct of_net *net)
+{
+	return net->now_ns < net->ahead_ns && some_owe(net);
+}
+
+// Those that have not answered in time are not waited for until they do.
+static void note_deaf(struct of_net *net)
+{
+	for (struct of_switch *sw = net->switches; sw != NULL; sw = sw->next)
+		sw->deaf |= sw->barrier_xid != 0 && net->ahead_ns != INT64_MIN && net->now_ns >= net->ahead_ns;
+}
+
+// --- what belongs to which step
+
+static bool is_link(const struct update *u, uint32_t port)
+{
+	uint32_t peer, peer_port;
+
+	return topo_link(u->in->topo, u->sw->idx, port, &peer, &peer_port);
+}
+
+static bool is_ahead(const struct update *u, enum of_rules_change change, const struct of_rule *rule)
+{
+	if (change == OF_RULE_ADD)
+		return of_plan_is_ahead(rule) || of_plan_lets_in(rule);
+	return change == OF_RULE_DELETE && of_plan_keeps_out(rule) && is_link(u, rule->match.in_port);
+}
+
+// In a switch with one table a new row of the policy comes in its own order, with the ways that it has.
+static bool is_way(const struct update *u, enum of_rules_change change, const struct of_rule *rule)
+{
+	const struct of_rule *old = change == OF_RULE_MODIFY ? of_rules_find(&u->sw->have, rule) : NULL;
+
+	if (!u->ordered || rule->hops == 0 || change == OF_RULE_DELETE)
+		return false;
+	if (change == OF_RULE_ADD)
+		return rule->table == OF_PLAN_FORWARD || u->same_policy;
+	return old != NULL && old->instructions.meter == rule->instructions.meter;
+}
+
+static bool is_gone(const struct update *u, enum of_rules_change change, const struct of_rule *rule)
+{
+	return u->ordered && change == OF_RULE_DELETE && rule->hops > 0;
+}
+
+static bool sends_to(const struct of_rule *rule, uint32_t port)
+{
+	for (uint8_t i = 0; i < rule->instructions.n_actions; i++) {
+		if (rule->instructions.actions[i].type == OF_ACT_OUTPUT && rule->instructions.actions[i].port == port)
+			return true;
+	}
+	return false;
+}
+
+// The links that a flood begins or ends to go along.
+static void compare_floods(struct update *u, const struct of_rule *old, const struct of_rule *new)
+{
+	const struct topo_switch *sw = &u->in->topo->switches[u->sw->idx];
+
+	for (uint32_t i = 0; i < sw->n_ports; i++) {
+		bool before = sends_to(old, sw->ports[i].no), after = sends_to(new, sw->ports[i].no);
+
+		u->pending.shrinks |= before && !after && sw->ports[i].up;
+		u->pending.grows |= after && !before && is_link(u, sw->ports[i].no);
+	}
+}
+
+static void find_pending(void *ctx, enum of_rules_change change, const struct of_rule *rule)
+{
+	struct update *u = ctx;
+	struct pending *p = &u->pending;
+	const struct of_rule *old = NULL;
+
+	p->ahead |= is_ahead(u, change, rule);
+	if (is_way(u, change, rule) && (p->nearest == 0 || rule->hops < p->nearest))
+		p->nearest = rule->hops;
+	if (is_gone(u, change, rule) && rule->hops > p->farthest)
+		p->farthest = rule->hops;
+	if (u->ordered && rule->flood && change == OF_RULE_MODIFY)
+		old = of_rules_find(&u->sw->have, rule);
+	if (old != NULL)
+		compare_floods(u, old, rule);
+}
+
+// --- sending
+
+static void send_rule(struct update *u, enum of_rules_change change, const struct of_rule *rule)
+{
+	struct of_net *net = u->net;
+	struct of_msg m;
+	struct err err;
+
+	of_rule_message(change, rule, net->now_ns + net->wall_minus_now_ns, &m);
+	net->stats.flow_mods++;
+	u->n_sent++;
+	if (of_conn_send(u->sw->conn, &m, &err) == 0)
+		of_net_note(net, "switch %016" PRIx64 ": an entry cannot be sent: %s", dpid_of(u->sw), err.msg);
+}
+
+static void keep(struct update *u, const struct of_rule *rule)
+{
+	u->rc = u->rc < 0 ? u->rc : of_rules_add(&u->kept, rule);
+}
+
+static void send_step(void *ctx, enum of_rules_change change, const struct of_rule *rule)
+{
+	struct update *u = ctx;
+
+	if (u->step == STEP_AHEAD ? !is_ahead(u, change, rule)
+				  : !is_way(u, change, rule) || rule->hops != u->pending.nearest)
+		return;
+	send_rule(u, change, rule);
+	if (change != OF_RULE_DELETE)
+		keep(u, rule);
+	else
+		u->rc = u->rc < 0 ? u->rc : of_rules_add(&u->gone, rule);
+}
+
+// The flood without the links that are new to it.
+static void send_shrunk(void *ctx, enum of_rules_change change, const struct of_rule *rule)
+{
+	struct update *u = ctx;
+	const struct of_rule *old = change == OF_RULE_MODIFY && rule->flood ? of_rules_find(&u->sw->have, rule) : NULL;
+	struct of_rule less;
+
+	if (old == NULL)
+		return;
+	less = *rule;
+	less.instructions.n_actions = 0;
+	for (uint8_t i = 0; i < rule->instructions.n_actions; i++) {
+		const struct of_action *a = &rule->instructions.actions[i];
+
+		if (a->type != OF_ACT_OUTPUT || sends_to(old, a->port) || !is_link(u, a->port))
+			less.instructions.actions[less.instructions.n_actions++] = *a;
+	}
+	send_rule(u, change, &less);
+	keep(u, &less);
+}
+
+// Frames may still be on the way to an entry of a circuit when the circuit has gone.
+static void send_rest(void *ctx, enum of_rules_change change, const struct of_rule *rule)
+{
+	struct update *u = ctx;
+	struct of_net *net = u->net;
+	struct of_rule later = *rule;
+
+	if (is_gone(u, change, rule) && rule->hops < u->pending.farthest) {
+		keep(u, rule);
+		u->sw->dirty = true;
+	} else if (change == OF_RULE_DELETE && of_plan_is_ahead(rule) &&
+		   (rule->leave_ns == 0 || net->now_ns < rule->leave_ns)) {
+		later.leave_ns = rule->leave_ns == 0 ? net->now_ns + LEAVE_NS : rule->leave_ns;
+		net->leave_ns = later.leave_ns < net->leave_ns ? later.leave_ns : net->leave_ns;
+		keep(u, &later);
+	} else {
+		send_rule(u, change, rule);
+	}
+}
+
+static void send_meter(void *ctx, enum of_rules_change change, const struct of_meter *meter)
+{
+	struct of_switch *sw = ctx;
+	struct of_msg m;
+
+	of_meter_message(change, meter, &m);
+	sw->net->stats.meter_mods++;
+	of_conn_send(sw->conn, &m, NULL);
+}
+
+// Entries name meters: those come before and go after.
+static void send_new_meter(void *ctx, enum of_rules_change change, const struct of_meter *meter)
+{
+	if (change != OF_RULE_DELETE)
+		send_meter(ctx, change, meter);
+}
+
+static void send_old_meter(void *ctx, enum of_rules_change change, const struct of_meter *meter)
+{
+	if (change == OF_RULE_DELETE)
+		send_meter(ctx, change, meter);
+}
+
+// --- one switch
+
+static int plan_switch(struct update *u, struct of_rules *want, struct of_meters *meters)
+{
+	struct of_plan_in in = *u->in;
+	struct of_plan_stats stats;
+	int rc;
+
+	in.version = of_conn_version(u->sw->conn);
+	in.n_tables = of_conn_features(u->sw->conn)->n_tables;
+	of_rules_init(want);
+	of_meters_init(meters);
+	rc = of_plan(&in, u->sw->idx, want, meters, &stats);
+	if (rc < 0) {
+		of_net_note(u->net, "switch %016" PRIx64 ": %s", dpid_of(u->sw),
+			    rc == -E2BIG ? "more ports than one entry can flood to" : "no memory for its entries");
+		of_rules_fini(want);
+		of_meters_fini(meters);
+		return rc;
+	}
+	u->net->stats.rows_unsayable = stats.rows_unsayable;
+	return 0;
+}
+
+// The ones kept come before those of their name.
+static int take_kept(struct update *u, struct of_rules *have)
+{
+	for (uint32_t i = 0; i < u->gone.n; i++)
+		of_rules_del(have, &u->gone.rules[i]);
+	if (u->kept.n > 0) {
+		for (uint32_t i = 0; i < have->n && u->rc == 0; i++)
+			u->rc = of_rules_add(&u->kept, &have->rules[i]);
+		if (u->rc == 0)
+			u->rc = of_rules_sort(&u->kept);
+		if (u->rc == 0) {
+			of_rules_fini(have);
+			*have = u->kept;
+			of_rules_init(&u->kept);
+		}
+	}
+	of_rules_fini(&u->kept);
+	of_rules_fini(&u->gone);
+	return u->rc;
+}
+
+static void begin(struct update *u, struct of_switch *sw)
+{
+	u->sw = sw;
+	u->n_sent = 0;
+	u->rc = 0;
+}
+
+static void look_at(struct update *u, struct of_switch *sw)
+{
+	struct of_meters meters;
+	struct of_rules want;
+
+	begin(u, sw);
+	if (plan_switch(u, &want, &meters) < 0)
+		return;
+	of_rules_diff(&sw->have, &want, find_pending, u);
+	of_rules_fini(&want);
+	of_meters_fini(&meters);
+}
+
+static void send_part(struct update *u, struct of_switch *sw)
+{
+	struct of_meters meters;
+	struct of_rules want;
+
+	begin(u, sw);
+	if (plan_switch(u, &want, &meters) < 0)
+		return;
+	of_rules_diff(&sw->have, &want, u->step == STEP_SHRINK ? send_shrunk : send_step, u);
+	if (u->n_sent > 0)
+		send_barrier(sw);
+	if (take_kept(u, &sw->have) < 0)
+		sw->read_back_ns = u->net->now_ns;
+	of_rules_fini(&want);
+	of_meters_fini(&meters);
+}
+
+static void bring_up_to_date(struct update *u, struct of_switch *sw)
+{
+	struct of_net *net = u->net;
+	uint64_t n_meters = net->stats.meter_mods;
+	struct of_rules want;
+	struct of_meters meters;
+
+	begin(u, sw);
+	if (plan_switch(u, &want, &meters) < 0)
+		return;
+	sw->dirty = false;
+	of_meters_diff(&sw->have_meters, &meters, send_new_meter, sw);
+	of_rules_diff(&sw->have, &want, send_rest, u);
+	of_meters_diff(&sw->have_meters, &meters, send_old_meter, sw);
+	of_rules_fini(&sw->have);
+	of_meters_fini(&sw->have_meters);
+	sw->have = want;
+	sw->have_meters = meters;
+	if (take_kept(u, &sw->have) < 0)
+		sw->read_back_ns = net->now_ns;
+	n_meters = net->stats.meter_mods - n_meters;
+	if (u->n_sent + n_meters == 0)
+		return;
+	of_net_note(net, "switch %016" PRIx64 ": %u entries and %" PRIu64 " meters are changed", dpid_of(sw), u->n_sent,
+		    n_meters);
+	send_barrier(sw);
+}
+
+// --- all of them
+
+// Two ways between two switches, or a link that was lost and may still carry frames.
+static bool has_loops(const struct of_plan_in *in)
+{
+	for (uint32_t sw = 0; sw < in->topo->n_switches; sw++) {
+		for (uint32_t i = 0; i < in->topo->switches[sw].n_ports; i++) {
+			const struct topo_port *p = &in->topo->switches[sw].ports[i];
+
+			if (p->up && p->inner && !topo_on_tree(in->topo, in->tree, sw, p->no))
+				return true;
+		}
+	}
+	return false;
+}
+
+static enum step choose(const struct update *u)
+{
+	const struct pending *p = &u->pending;
+
+	if (p->ahead)
+		return STEP_AHEAD;
+	if (p->nearest > 0)
+		return STEP_WAYS;
+	return p->shrinks && p->grows ? STEP_SHRINK : STEP_REST;
+}
+
+// What is to be sent must not overtake what was sent last, elsewhere.
+static bool has_order(const struct update *u)
+{
+	return u->step != STEP_REST || u->pending.shrinks || u->pending.grows || u->pending.farthest > 0;
+}
+
+bool of_update(struct of_net *net, const struct of_plan_in *in)
+{
+	struct update u = {.net = net, .in = in, .step = STEP_REST};
+	bool settled = net->topo.gen == net->planned_gen && net->circuits.n == 0;
+
+	note_deaf(net);
+	for (const struct of_switch *sw = net->switches; sw != NULL; sw = sw->next)
+		settled = settled && !(is_ready(sw) && sw->dirty);
+	u.ordered = has_loops(in);
+	u.same_policy = net->policy_gen == net->planned_policy && in->policy_ns < net->boundary_ns;
+	for (struct of_switch *sw = net->switches; sw != NULL && !settled; sw = sw->next) {
+		if (is_ready(sw))
+			look_at(&u, sw);
+	}
+	u.step = choose(&u);
+	if (has_order(&u) && some_owe(net)) {
+		net->ahead_ns = net->now_ns + AHEAD_NS;
+		return false;
+	}
+	net->ahead_ns = u.step == STEP_REST ? INT64_MIN : net->now_ns + AHEAD_NS;
+	if (u.step == STEP_REST)
+		net->leave_ns = INT64_MAX;
+	for (struct of_switch *sw = net->switches; sw != NULL; sw = sw->next) {
+		if (is_ready(sw) && u.step == STEP_REST)
+			bring_up_to_date(&u, sw);
+		else if (is_ready(sw))
+			send_part(&u, sw);
+	}
+	return u.step == STEP_REST;
+}

@@ -1,0 +1,484 @@
+// SPDX-License-Identifier: Apache-2.0
+// Updates under way: random networks of played switches that keep what they are told, each following in its own time.
+// After every single entry that some switch has taken over, packets between all hosts are followed through all tables:
+// none circles, none gets through a denial, and none is lost as long as the links carry it.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "control/of_net.h"
+#include "control/of_trace.h"
+#include "of_random.h"
+#include "played_switch.h"
+
+#define SECOND 1000000000LL
+#define N 6                      // switches
+#define TOWARDS(k) (N + 1 + (k)) // the port to switch k; host i is at port i + 1 of some switch
+
+struct net;
+
+struct peer {
+	struct played played;
+	struct of_switch *sw;
+	struct net *net;
+	struct of_rules rules;
+	uint8_t *in, *out; // to the switch, to the controller
+	size_t n_in, cap_in, n_out, cap_out;
+};
+
+struct net {
+	struct of_net *of;
+	struct peer peers[N];
+	struct topo real;        // what carries frames
+	bool linked[N][N];       // probes pass
+	uint32_t at[N], port[N]; // of host i; port 0: nowhere
+	bool known[N];
+	int64_t now_ns;
+	uint64_t n_probes[N];
+	bool denies;   // host 0 may not send to host 1
+	bool lossless; // what is known now must arrive
+	unsigned int n_checks;
+	// of the packet that is followed
+	const char *what;
+	uint32_t to_sw, to_port;
+	unsigned int n_arrived, n_loops, n_twice;
+};
+
+static void put(uint8_t **to, size_t *n, size_t *cap, const uint8_t *bytes, size_t len)
+{
+	if (*n + len > *cap) {
+		*cap = (*n + len) * 2;
+		*to = realloc(*to, *cap);
+		assert_non_null(*to);
+	}
+	memcpy(*to + *n, bytes, len);
+	*n += len;
+}
+
+static void to_controller(void *ctx, const uint8_t *bytes, size_t len)
+{
+	struct peer *p = ctx;
+
+	put(&p->out, &p->n_out, &p->cap_out, bytes, len);
+}
+
+static void to_peer(void *session, const uint8_t *bytes, size_t len)
+{
+	struct peer *p = session;
+
+	put(&p->in, &p->n_in, &p->cap_in, bytes, len);
+}
+
+static void close_peer(void *session)
+{
+	fail_msg("a session ends");
+	(void)session;
+}
+
+// --- packets
+
+static void on_event(void *ctx, enum of_trace_event what, uint32_t sw, uint32_t port)
+{
+	struct net *n = ctx;
+
+	n->n_arrived += what == OF_TRACE_EDGE && sw == n->to_sw && port == n->to_port;
+	n->n_loops += what == OF_TRACE_LOOP;
+	n->n_twice += what == OF_TRACE_TWICE;
+}
+
+static struct of_packet packet(uint32_t from, uint32_t to, bool broadcast)
+{
+	struct of_packet p = {.eth_src = {2, 0, 0, 0, 0, (uint8_t)(from + 1)},
+			      .eth_dst = {2, 0, 0, 0, 0, (uint8_t)(to + 1)},
+			      .eth_type = 0x0800,
+			      .ip4_src = 0x0a000001 + from,
+			      .ip4_dst = 0x0a000001 + to,
+			      .ip_proto = 17};
+
+	if (broadcast) {
+		memset(p.eth_dst, 0xff, 6);
+		p.eth_type = 0x0806;
+		p.arp_op = 1;
+		p.ip_proto = 0;
+	}
+	return p;
+}
+
+static void follow(struct net *n, struct of_trace *t, uint32_t from, uint32_t to, bool broadcast)
+{
+	struct of_packet p = packet(from, to, broadcast);
+	bool denied = n->denies && !broadcast && from == 0 && to == 1;
+
+	n->to_sw = n->at[to];
+	n->to_port = n->port[to];
+	n->n_arrived = n->n_loops = n->n_twice = 0;
+	of_trace_run(t, &p, n->at[from], n->port[from]);
+	n->n_checks++;
+	if (n->n_loops > 0 || (broadcast && n->n_twice > 0))
+		fail_msg("%s: what host %u sends to %u%s circles (%u, %u twice)", n->what, from, to,
+			 broadcast ? " and all" : "", n->n_loops, n->n_twice);
+	if (denied && n->n_arrived > 0)
+		fail_msg("%s: a denied packet arrives", n->what);
+	if (n->lossless && !denied && n->known[from] && n->known[to] && n->n_arrived != 1)
+		fail_msg("%s: what host %u sends to %u arrives %u times%s", n->what, from, to, n->n_arrived,
+			 broadcast ? " (to all)" : "");
+}
+
+static void check(struct net *n)
+{
+	const struct of_rules *tables[N];
+	struct of_trace t = {.topo = &n->real, .tables = tables, .event = on_event, .ctx = n};
+
+	for (int i = 0; i < N; i++)
+		tables[i] = &n->peers[i].rules;
+	assert_int_equal(of_trace_init(&t, &n->real, tables), 0);
+	t.event = on_event;
+	t.ctx = n;
+	for (uint32_t from = 0; from < N; from++) {
+		for (uint32_t to = 0; to < N && n->port[from] != 0; to++) {
+			if (from == to || n->port[to] == 0)
+				continue;
+			follow(n, &t, from, to, false);
+			follow(n, &t, from, to, true);
+		}
+	}
+	of_trace_fini(&t);
+}
+
+// --- switches
+
+static void take(void *ctx, const struct of_flow_mod *mod)
+{
+	struct peer *p = ctx;
+	struct of_rule r;
+
+	memset(&r, 0, sizeof(r));
+	r.match = mod->match;
+	r.instructions = mod->instructions;
+	r.priority = mod->priority;
+	r.table = mod->table;
+	r.cookie = mod->cookie;
+	of_rules_del(&p->rules, &r);
+	if (mod->command == OF_FLOW_ADD)
+		assert_int_equal(of_rules_add(&p->rules, &r), 0);
+	assert_int_equal(of_rules_sort(&p->rules), 0);
+	check(p->net);
+}
+
+static void take_message(struct peer *p)
+{
+	static uint8_t one[OF_MSG_MAX];
+	int len = of_frame(p->in, p->n_in, NULL);
+
+	assert_true(len > 0 && (size_t)len <= p->n_in);
+	memcpy(one, p->in, (size_t)len);
+	p->n_in -= (size_t)len;
+	memmove(p->in, p->in + len, p->n_in);
+	assert_true(played_input(&p->played, one, (size_t)len));
+}
+
+static void tell_controller(struct peer *p)
+{
+	static uint8_t all[1 << 16];
+	size_t len = p->n_out;
+	struct err err;
+
+	assert_true(len <= sizeof(all));
+	memcpy(all, p->out, len);
+	p->n_out = 0;
+	assert_int_equal(of_net_input(p->net->of, p->sw, all, len, p->net->now_ns, &err), 0);
+	of_net_turn(p->net->of, p->net->now_ns, p->net->now_ns);
+}
+
+// Whoever has something to do does one thing of it, until nobody has.
+static void settle(struct net *n)
+{
+	for (;;) {
+		unsigned int busy[2 * N], n_busy = 0;
+
+		for (unsigned int i = 0; i < N; i++) {
+			if (n->peers[i].n_in > 0)
+				busy[n_busy++] = 2 * i;
+			if (n->peers[i].n_out > 0)
+				busy[n_busy++] = 2 * i + 1;
+		}
+		if (n_busy == 0)
+			return;
+		busy[0] = busy[rnd(n_busy)];
+		if (busy[0] % 2 == 0)
+			take_message(&n->peers[busy[0] / 2]);
+		else
+			tell_controller(&n->peers[busy[0] / 2]);
+	}
+}
+
+static void carry_probes(struct net *n)
+{
+	for (uint32_t a = 0; a < N; a++) {
+		if (n->n_probes[a] == n->peers[a].played.n_probes)
+			continue;
+		n->n_probes[a] = n->peers[a].played.n_probes;
+		for (uint32_t b = 0; b < N; b++) {
+			const struct played_probe *probe =
+				n->linked[a][b] ? played_probe(&n->peers[a].played, TOWARDS(b)) : NULL;
+
+			if (probe != NULL)
+				played_packet_in(&n->peers[b].played, TOWARDS(a), probe->frame, probe->len);
+		}
+	}
+}
+
+static void turns(struct net *n, int64_t for_ns)
+{
+	for (int64_t end = n->now_ns + for_ns; n->now_ns < end; n->now_ns += SECOND / 10) {
+		of_net_turn(n->of, n->now_ns, n->now_ns);
+		settle(n);
+		carry_probes(n);
+		settle(n);
+	}
+}
+
+// --- the network
+
+static void wire(struct net *n, uint32_t a, uint32_t b)
+{
+	n->linked[a][b] = n->linked[b][a] = true;
+	for (int i = 0; i < 2; i++) {
+		topo_probe(&n->real, a, TOWARDS(b), b, TOWARDS(a), 0);
+		topo_probe(&n->real, b, TOWARDS(a), a, TOWARDS(b), 0);
+	}
+}
+
+static void say(struct net *n, uint32_t host)
+{
+	uint8_t mac = (uint8_t)(host + 1);
+	uint8_t f[60] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, mac, 8,  6, 0, 1,
+			 8,    0,    6,    4,    0,    1,    2, 0, 0, 0, 0, mac, 10, 0, 0, mac};
+
+	played_packet_in(&n->peers[n->at[host]].played, n->port[host], f, sizeof(f));
+}
+
+static void deny(struct net *n)
+{
+	struct atom a = {.id = 1, .part = ATOM_ACCESS, .access = ACCESS_DENY};
+	struct box b = box_any();
+	struct of_policy policy;
+	struct demands none;
+	struct tree tree;
+	struct err err;
+
+	tree_init(&tree);
+	demands_init(&none);
+	assert_true(tree_add_node(&tree, TREE_NO_PARENT) >= 0);
+	b.kinds = MATCH_KINDS_V4;
+	b.src = match_ip4_prefix(0x0a000001, 32);
+	b.dst = match_ip4_prefix(0x0a000002, 32);
+	match_init(&a.match);
+	assert_true(box_normalize(&b) && match_add(&a.match, &b) == 0);
+	assert_int_equal(tree_add_atom(&tree, &a), 0);
+	assert_int_equal(of_policy_build(&policy, &tree, &none, n->now_ns, NULL, &err), 0);
+	of_net_policy(n->of, &policy);
+	tree_fini(&tree);
+}
+
+static void net_up(struct net *n, bool mixed)
+{
+	const struct of_net_ops ops = {.send = to_peer, .close = close_peer, .ctx = n};
+	struct of_net_conf conf = {.hosts_max = 64};
+
+	memset(n, 0, sizeof(*n));
+	n->now_ns = SECOND;
+	n->what = "coming up";
+	n->of = of_net_create(&ops, &conf);
+	assert_non_null(n->of);
+	topo_init(&n->real, 64);
+	for (uint32_t i = 0; i < N; i++) {
+		topo_switch_up(&n->real, topo_switch(&n->real, i + 1), true);
+		for (uint32_t port = 1; port < TOWARDS(N); port++)
+			topo_port_set(&n->real, i, port, true, 0, 0);
+		n->at[i] = i;
+	}
+	for (uint32_t i = 1; i < N; i++) {
+		wire(n, i, rnd(i));
+		if (rnd(2) == 0)
+			wire(n, i, rnd(i));
+	}
+	for (uint32_t i = 0; i < N; i++) {
+		struct peer *p = &n->peers[i];
+
+		played_init(&p->played, mixed && rnd(2) == 0 ? OF_VERSION_10 : OF_VERSION_13, i + 1, TOWARDS(N) - 1);
+		p->played.send = to_controller;
+		p->played.flow_mod = take;
+		p->played.ctx = p;
+		p->net = n;
+		p->sw = of_net_attach(n->of, p, n->now_ns);
+		assert_non_null(p->sw);
+		played_hello(&p->played);
+	}
+	turns(n, 5 * SECOND);
+	for (uint32_t i = 0; i < N; i++) {
+		n->port[i] = i + 1;
+		say(n, i);
+		if (rnd(2) == 0) // several at once, or one by one
+			turns(n, SECOND / 10);
+	}
+	turns(n, SECOND);
+	for (uint32_t i = 0; i < N; i++)
+		n->known[i] = true;
+	n->lossless = true;
+	n->what = "all being known";
+	check(n);
+}
+
+static void net_down(struct net *n)
+{
+	for (int i = 0; i < N; i++) {
+		struct peer *p = &n->peers[i];
+
+		of_net_detach(n->of, p->sw, n->now_ns);
+		played_fini(&p->played);
+		of_rules_fini(&p->rules);
+		free(p->in);
+		free(p->out);
+	}
+	topo_fini(&n->real);
+	of_net_destroy(n->of);
+}
+
+static bool is_connected_without(const struct net *n, uint32_t a, uint32_t b)
+{
+	uint32_t reached = 1, before = 0;
+
+	while (reached != before) {
+		before = reached;
+		for (uint32_t i = 0; i < N; i++) {
+			for (uint32_t k = 0; k < N; k++) {
+				if ((reached & 1U << i) && n->linked[i][k] && !(i == a && k == b) &&
+				    !(i == b && k == a))
+					reached |= 1U << k;
+			}
+		}
+	}
+	return reached == (1U << N) - 1;
+}
+
+// A link that probes do not pass any more, while frames do; later they pass again.
+static void lose_and_find_a_link(struct net *n)
+{
+	for (int tries = 0; tries < 20; tries++) {
+		uint32_t a = rnd(N), b = rnd(N);
+
+		if (!n->linked[a][b] || !is_connected_without(n, a, b))
+			continue;
+		n->linked[a][b] = n->linked[b][a] = false;
+		n->lossless = false; // floods stop for the blink between two steps
+		n->what = "a link being lost";
+		turns(n, 20 * SECOND);
+		n->lossless = true;
+		n->what = "a link being found";
+		check(n);
+		n->linked[a][b] = n->linked[b][a] = true;
+		turns(n, 6 * SECOND);
+		return;
+	}
+}
+
+static void move_a_host(struct net *n)
+{
+	uint32_t host = rnd(3) == 0 ? rnd(N) : 0;
+
+	n->what = "a host moving";
+	n->lossless = false;
+	n->at[host] = (n->at[host] + 1 + rnd(N - 1)) % N;
+	check(n);
+	say(n, host);
+	turns(n, SECOND);
+	n->lossless = true;
+	check(n);
+}
+
+// Others go on to send to it.
+static void lose_and_find_a_host(struct net *n)
+{
+	uint32_t host = rnd(N);
+	struct played *at = &n->peers[n->at[host]].played;
+
+	n->what = "a host going";
+	n->known[host] = false;
+	played_port_status(at, 2, n->port[host], OF_PORT_LINK_DOWN);
+	turns(n, SECOND);
+	n->what = "a host coming";
+	played_port_status(at, 2, n->port[host], 0);
+	turns(n, 2 * SECOND);
+	say(n, host);
+	turns(n, SECOND);
+	n->known[host] = true;
+	check(n);
+}
+
+static unsigned int rounds(unsigned int usual)
+{
+	const char *text = getenv("PANE_ROUNDS");
+
+	return text == NULL ? usual : (unsigned int)strtoul(text, NULL, 10);
+}
+
+static void updates(bool mixed, unsigned int n_rounds)
+{
+	const char *text = getenv("PANE_SEED");
+	static struct net n;
+	unsigned int n_checks = 0;
+
+	rnd_state = text == NULL ? 5 : strtoull(text, NULL, 10);
+	print_message("PANE_SEED=%llu\n", (unsigned long long)rnd_state);
+	for (unsigned int i = 0; i < n_rounds; i++) {
+		net_up(&n, mixed);
+		if (!mixed && rnd(2) == 0) {
+			n.lossless = false;
+			deny(&n);
+			turns(&n, SECOND / 10);
+			n.lossless = n.denies = true;
+			check(&n);
+		}
+		for (int k = 0; k < 3; k++) {
+			uint32_t event = rnd(4);
+
+			if (event == 0)
+				lose_and_find_a_host(&n);
+			else if (event == 1)
+				move_a_host(&n);
+			else
+				lose_and_find_a_link(&n);
+		}
+		n_checks += n.n_checks;
+		net_down(&n);
+	}
+	print_message("%u packets\n", n_checks);
+	assert_true(n_checks > 1000 * n_rounds);
+}
+
+static void no_packet_circles_is_lost_or_passes_a_denial_in_an_update(void **state)
+{
+	updates(false, rounds(12));
+	(void)state;
+}
+
+static void nor_with_switches_of_one_table_among_them(void **state)
+{
+	updates(true, rounds(6));
+	(void)state;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(no_packet_circles_is_lost_or_passes_a_denial_in_an_update),
+		cmocka_unit_test(nor_with_switches_of_one_table_among_them),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
