@@ -19,4 +19,9 @@ void delta_request(struct delta *d, uint64_t id);
 void delta_share(struct delta *d, uint32_t number);
 // What was noted moves to *out (overwritten); d is then empty and on. The first time: all.
 void delta_take(struct delta *d, struct delta *out);
+// Something was noted, or nobody has looked yet.
+static inline bool delta_any(const struct delta *d)
+{
+	return !d->on || d->all || d->n_requests > 0 || d->n_shares > 0;
+}
 void delta_fini(struct delta *d);

@@ -18,6 +18,7 @@
 #include "dataplane/proto.h"
 #include "link_state.h"
 #include "log.h"
+#include "queue_book.h"
 
 #define RETRY_MIN_MS 10
 #define RETRY_MAX_MS 200
@@ -249,11 +250,18 @@ static bool is_expected(const struct dp_link *link, enum proto_type type)
 		return link->greeted;
 	case PROTO_HOST:
 	case PROTO_ROW_COUNTS:
+	case PROTO_QUEUES:
 	case PROTO_TRACED:
 		return link->synced;
 	default:
 		return false;
 	}
+}
+
+static void tell(struct dp_link *link, const struct proto_msg *msg)
+{
+	if (link->hooks.told != NULL)
+		link->hooks.told(link->hooks.ctx, msg);
 }
 
 static bool on_msg(struct dp_link *link, const struct proto_msg *msg)
@@ -286,9 +294,12 @@ static bool on_msg(struct dp_link *link, const struct proto_msg *msg)
 	case PROTO_HOST:
 		on_host(link, &msg->host);
 		return true;
+	case PROTO_QUEUES:
+		if (queue_book_tell(nib_queues(link->nib), &msg->queues))
+			tell(link, msg);
+		return true;
 	case PROTO_ROW_COUNTS:
-		if (link->hooks.told != NULL)
-			link->hooks.told(link->hooks.ctx, msg);
+		tell(link, msg);
 		return true;
 	case PROTO_TRACED:
 		if (link->traced.fn != NULL)

@@ -33,7 +33,7 @@ void dp_link_destroy(struct dp_link *link); // accepts NULL
 struct dp_link_hooks {
 	// A session is up and what the dataplane holds is known (link_state): before the difference is sent.
 	void (*compared)(void *ctx);
-	void (*told)(void *ctx, const struct proto_msg *msg); // ROW_COUNTS came
+	void (*told)(void *ctx, const struct proto_msg *msg); // ROW_COUNTS or the end of a round of QUEUES came
 	void *ctx;
 };
 void dp_link_hook(struct dp_link *link, const struct dp_link_hooks *hooks); // copied; a NULL hook is left out

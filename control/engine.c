@@ -491,9 +491,7 @@ void engine_changes(struct engine *e, struct delta *out)
 
 bool engine_changed(const struct engine *e)
 {
-	const struct delta *d = &e->state.delta;
-
-	return !d->on || d->all || d->n_requests > 0 || d->n_shares > 0;
+	return delta_any(&e->state.delta);
 }
 
 void engine_count_begins(struct engine *e, int64_t now_ns)
@@ -508,6 +506,11 @@ void engine_count(struct engine *e, uint64_t id, uint64_t packets, uint64_t byte
 
 	traffic_count(&s->traffic, id, request_find(&s->requests, id), packets, bytes,
 		      now_ns > s->now_ns ? now_ns : s->now_ns);
+}
+
+void engine_queues_told(struct engine *e, uint16_t port)
+{
+	promises_round(&e->state, port);
 }
 
 void engine_skip_number(struct engine *e)

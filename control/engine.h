@@ -82,6 +82,8 @@ void engine_kept(struct engine *e, uint64_t id, const char *why);
 // The dataplane begins to count, if it did not yet: older requests have met packets that nobody knows of.
 void engine_count_begins(struct engine *e, int64_t now_ns);
 void engine_count(struct engine *e, uint64_t id, uint64_t packets, uint64_t bytes, int64_t now_ns);
+// The dataplane has told all queues of this port once more (nib_queues): holders hear of promises not kept.
+void engine_queues_told(struct engine *e, uint16_t port);
 
 // A number that was given out in an earlier life is not given out again: the next request gets the one after it.
 void engine_skip_number(struct engine *e);

@@ -89,6 +89,33 @@ void event_unkept(struct state *s, const struct request *r, const char *why)
 	tell(s, user, event);
 }
 
+void event_degraded(struct state *s, const struct request *r, const char *port, uint64_t received_bps)
+{
+	const char *user = listener(s, r);
+	json_t *event;
+
+	if (user == NULL)
+		return;
+	event = event_make("degraded", r, s->now_ns);
+	json_object_set_new(event, "port", json_string(port));
+	json_object_set_new(event, "rate", answer_number_json(r->rate_bps));
+	json_object_set_new(event, "received", answer_number_json(received_bps));
+	json_object_set_new(event, "why", json_string("more is promised at the port than it can carry"));
+	tell(s, user, event);
+}
+
+void event_recovered(struct state *s, const struct request *r, const char *port)
+{
+	const char *user = listener(s, r);
+	json_t *event;
+
+	if (user == NULL)
+		return;
+	event = event_make("recovered", r, s->now_ns);
+	json_object_set_new(event, "port", json_string(port));
+	tell(s, user, event);
+}
+
 void event_resumed(struct state *s, const struct request *r)
 {
 	const char *user = listener(s, r);

@@ -10,6 +10,8 @@
 //   suspended   "why", "avoid": the number of the request that must avoid what this one goes through (SPEC 5)
 //               or only "why": the network cannot keep it now
 //   resumed
+//   degraded    a reservation: "port": more is promised there than it can carry, "rate", "received": what it got
+//   recovered   that is over at this "port"
 // Thread: control only.
 #pragma once
 #include <jansson.h>
@@ -32,6 +34,8 @@ void event_ended(struct state *s, const struct request *r); // about to be taken
 void event_suspended(struct state *s, const struct request *r, uint64_t avoid);
 void event_unkept(struct state *s, const struct request *r, const char *why); // suspended by the network
 void event_resumed(struct state *s, const struct request *r);
+void event_degraded(struct state *s, const struct request *r, const char *port, uint64_t received_bps);
+void event_recovered(struct state *s, const struct request *r, const char *port);
 bool event_heard(const struct state *s, const struct request *r); // somebody hears of it
 // Packets of r have another decider than was known: "overridden" or "restored". by: 0 when no request did it.
 void event_shifted(struct state *s, const struct request *r, const char *what, uint64_t by, const struct match *groups);

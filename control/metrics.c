@@ -11,6 +11,7 @@
 #include "engine.h"
 #include "nib.h"
 #include "of_policy.h"
+#include "queue_book.h"
 #include "realize.h"
 
 // As dataplane/counters.def and figures.def have them, in their order.
@@ -105,6 +106,34 @@ static void drops(FILE *f, const struct nib *nib)
 	}
 }
 
+// As the dataplane told them last.
+static void queues(FILE *f, const struct nib *nib)
+{
+	static const struct {
+		const char *name, *type, *help;
+	} of[] = {
+		{"port_queues", "gauge", "queues in use"},
+		{"port_queue_backlog_bytes", "gauge", "bytes that wait in queues"},
+		{"port_promised_bps", "gauge", "all reservations, wherever their packets go"},
+		{"port_behind_us_total", "counter", "time by which promises are behind"},
+		{"port_without_queue_total", "counter", "packets' sets for which there was no queue"},
+	};
+
+	for (size_t i = 0; i < sizeof(of) / sizeof(of[0]); i++) {
+		head(f, of[i].name, of[i].type, of[i].help);
+		for (size_t p = 0; p < nib_n_ports(nib); p++) {
+			const struct nib_port *port = nib_port_at(nib, p);
+			struct queue_port q = queue_book_port(nib_queues(nib), port->port);
+			uint64_t value[] = {q.told.n_queues, 0, q.told.promised_bps, q.told.held_back_us,
+					    q.told.pool_full};
+
+			for (uint32_t k = 0; k < q.n && i == 1; k++)
+				value[1] += q.entry[k].told.backlog_bytes;
+			port_sample(f, of[i].name + strlen("port_"), port, NULL, value[i]);
+		}
+	}
+}
+
 static void ports(FILE *f, const struct nib *nib)
 {
 	head(f, "port_up", "gauge", "1: the port is up");
@@ -115,6 +144,7 @@ static void ports(FILE *f, const struct nib *nib)
 			port_counters(f, nib, c);
 	}
 	drops(f, nib);
+	queues(f, nib);
 }
 
 static void dataplane(FILE *f, const struct nib *nib)

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "queue_book.h"
+
 #define HOST_NAME_LEN 64
 #define NIB_FIGURES_MAX 64
 #define HOST_NAME_CHARS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_$.-"
@@ -25,13 +27,23 @@ struct nib {
 	size_t n_hosts, n_ports;
 	uint64_t figure[NIB_FIGURES_MAX];
 	uint16_t n_figures;
+	struct queue_book *queues;
 	struct nib_net net; // topo NULL: none
 	struct nib_verifier verifier;
 };
 
 struct nib *nib_create(void)
 {
-	return calloc(1, sizeof(struct nib));
+	struct nib *nib = calloc(1, sizeof(*nib));
+
+	if (nib == NULL)
+		return NULL;
+	nib->queues = queue_book_create();
+	if (nib->queues == NULL) {
+		nib_destroy(nib);
+		nib = NULL;
+	}
+	return nib;
 }
 
 void nib_destroy(struct nib *nib)
@@ -42,6 +54,7 @@ void nib_destroy(struct nib *nib)
 	free(nib->seen);
 	free(nib->slots);
 	free(nib->ports);
+	queue_book_destroy(nib->queues);
 	free(nib);
 }
 
@@ -279,6 +292,12 @@ void nib_ports_down(struct nib *nib)
 {
 	for (size_t i = 0; i < nib->n_ports; i++)
 		nib->ports[i].up = false;
+	queue_book_forget(nib->queues);
+}
+
+struct queue_book *nib_queues(const struct nib *nib)
+{
+	return nib->queues;
 }
 
 void nib_net_set(struct nib *nib, const struct nib_net *net)

@@ -13,6 +13,7 @@
 #include "topo.h"
 
 struct nib;
+struct queue_book;
 struct reply;
 
 struct nib_port {
@@ -45,7 +46,7 @@ struct nib_seen {
 	int64_t last_ns; // when, ns since the epoch
 };
 
-struct nib *nib_create(void);
+struct nib *nib_create(void); // NULL: no memory
 void nib_destroy(struct nib *nib);
 
 // Address text: IPv4 or IPv6 without prefix. -EEXIST: the name is taken; -EINVAL.
@@ -72,10 +73,13 @@ void nib_figures_set(struct nib *nib, const uint64_t *value, uint16_t n);
 const uint64_t *nib_figures(const struct nib *nib, uint16_t *n);
 size_t nib_n_ports(const struct nib *nib);
 const struct nib_port *nib_port_at(const struct nib *nib, size_t i);
-void nib_ports_down(struct nib *nib); // the dataplane is gone: nothing is known to be up
+void nib_ports_down(struct nib *nib); // the dataplane is gone: nothing is known to be up, nor of queues
 
 void nib_net_set(struct nib *nib, const struct nib_net *net); // what it points to is borrowed; NULL: no switches
 const struct nib_net *nib_net(const struct nib *nib);         // NULL: none
+
+// The queues of the ports above, changed by who hears of them.
+struct queue_book *nib_queues(const struct nib *nib);
 
 // Who checks the switches on request (of_audit.h). ask as of_audit_ask.
 struct nib_verifier {

@@ -25,10 +25,11 @@ struct dpid_text query_dpid(const struct topo *topo, uint32_t sw);
 // What the network told of itself (nib.h), in query_net.c and query_hosts.c.
 int query_links(struct state *s, const struct principal *speaker, const struct statement *st, struct reply *reply);
 int query_hosts(struct state *s, const struct principal *speaker, const struct statement *st, struct reply *reply);
-int query_queues(struct state *s, const struct principal *speaker, const struct statement *st, struct reply *reply);
 int query_where(struct state *s, const struct principal *speaker, const struct statement *st, struct reply *reply);
 int query_verify(struct state *s, const struct principal *speaker, const struct statement *st, struct reply *reply);
 int query_ports(struct state *s, const struct principal *speaker, const struct statement *st, struct reply *reply);
+// Queues and what they come to for requests and shares, in query_queues.c.
+int query_queues(struct state *s, const struct principal *speaker, const struct statement *st, struct reply *reply);
 int query_time(struct state *s, const struct principal *speaker, const struct statement *st, struct reply *reply);
 int query_help(struct state *s, const struct principal *speaker, const struct statement *st, struct reply *reply);
 // Of the session: the form of its answers, its end.

@@ -44,6 +44,10 @@ static void told(void *ctx, const struct proto_msg *msg)
 	struct realize *r = ctx;
 	int64_t now_ns = clock_ns();
 
+	if (msg->type == PROTO_QUEUES)
+		engine_queues_told(r->engine, msg->queues.port);
+	if (msg->type != PROTO_ROW_COUNTS)
+		return;
 	for (uint16_t i = 0; i < msg->row_counts.n; i++) {
 		const struct proto_row_count *c = &msg->row_counts.count[i];
 

@@ -29,6 +29,7 @@ void state_fini(struct state *s)
 {
 	delta_fini(&s->delta);
 	traffic_fini(&s->traffic);
+	promises_fini(&s->promises);
 	start_queue_fini(&s->starts);
 	request_book_fini(&s->requests);
 	share_tree_fini(&s->shares);

@@ -10,6 +10,7 @@
 #include "event.h"
 #include "hint.h"
 #include "nib.h"
+#include "promise.h"
 #include "request.h"
 #include "share.h"
 #include "start_queue.h"
@@ -41,6 +42,7 @@ struct state {
 	struct start_queue starts;
 	struct hint_list hints; // realised
 	struct traffic traffic;
+	struct promises promises;
 	struct request_list naming_users; // requests whose groups test users: what they match depends on bindings
 	struct delta delta;
 	uint64_t paths_gone;      // root share's n_paths_gone at the last route_review

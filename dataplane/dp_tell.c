@@ -10,6 +10,7 @@
 #include "counters.h"
 #include "dp_figures.h"
 #include "dp_filter.h"
+#include "dp_queues.h"
 #include "hosts.h"
 #include "link.h"
 #include "names.h"
@@ -190,6 +191,7 @@ void dp_tell_turn(struct dp_tell *t, int64_t mono_ns)
 		tell_requests(t, mono_ns);
 	if (mono_ns >= t->hosts_ns) {
 		follow_hosts(t, mono_ns);
+		dp_queues_tell(t->conf.dp, t->conf.link);
 		t->hosts_ns = mono_ns + HOSTS_NS;
 	}
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the dataplane tells its controller without being asked: counters of ports and of requests and figures each
-// second, hosts when they come, move and go. A new session is told all of it. What was counted is kept in names, so
-// that a request that takes over a slot begins at 0. Owner and only thread: the link thread. Time: any steady clock, in
-// ns.
+// What the dataplane tells its controller without being asked: counters of ports and of requests, figures and queues
+// each second, hosts when they come, move and go. A new session is told all of it. What was counted is kept in names,
+// so that a request that takes over a slot begins at 0. Owner and only thread: the link thread. Time: any steady clock,
+// in ns.
 #pragma once
 #include <stdint.h>
 

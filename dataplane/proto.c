@@ -140,6 +140,42 @@ static void put_traced(uint8_t **p, const struct proto_traced *traced)
 	}
 }
 
+static void put_queue(uint8_t **p, const struct proto_queue *queue)
+{
+	put(p, queue->number, 4);
+	put(p, queue->node, 4);
+	put_idset(p, &queue->reservations);
+	put_idset(p, &queue->limits);
+	put(p, queue->packets, 8);
+	put(p, queue->bytes, 8);
+	for (unsigned int i = 0; i < PROTO_QUEUE_DROPS; i++)
+		put(p, queue->dropped[i], 8);
+	put(p, queue->dropped_bytes, 8);
+	put(p, queue->marked, 8);
+	put(p, queue->backlog_packets, 8);
+	put(p, queue->backlog_bytes, 8);
+	for (unsigned int i = 0; i < PROTO_QUEUE_PERCENTILES; i++)
+		put(p, queue->delay_us[i], 4);
+	put(p, queue->time_ns, 8);
+}
+
+static void put_queues(uint8_t **p, const struct proto_queues *queues)
+{
+	assert(queues->n <= PROTO_QUEUES_MAX);
+	put(p, queues->port, 2);
+	put(p, queues->n, 1);
+	put(p, queues->is_end, 1);
+	if (queues->is_end) {
+		put(p, queues->of_port.n_queues, 4);
+		put(p, queues->of_port.n_queues_max, 4);
+		put(p, queues->of_port.pool_full, 8);
+		put(p, queues->of_port.promised_bps, 8);
+		put(p, queues->of_port.held_back_us, 8);
+	}
+	for (unsigned int i = 0; i < queues->n; i++)
+		put_queue(p, &queues->queue[i]);
+}
+
 static void put_port(uint8_t **p, const struct proto_port *port)
 {
 	put(p, port->port, 2);
@@ -219,6 +255,9 @@ static void put_body(uint8_t **p, const struct proto_msg *msg)
 		break;
 	case PROTO_TRACED:
 		put_traced(p, &msg->traced);
+		break;
+	case PROTO_QUEUES:
+		put_queues(p, &msg->queues);
 		break;
 	}
 }

@@ -11,8 +11,8 @@
 // Session. The dataplane listens, the controller connects; a new session replaces the old one.
 //   controller: HELLO        dataplane: HELLO, PORT..., HAVE_ROW..., HAVE_NODE..., HAVE_METER..., HAVE_END
 //   controller: ROW_ADD / ROW_DEL / NODE_SET / NODE_DEL / METER_SET / METER_DEL ..., COMMIT n
-//   dataplane:  IN_FORCE n at T | COMMIT_FAILED n why; PORT, HOST when one changes; COUNTERS, ROW_COUNTS every second
-//   controller: TRACE t      dataplane: TRACED t, at any time after HAVE_END
+//   dataplane:  IN_FORCE n at T | COMMIT_FAILED n why; PORT, HOST when one changes; COUNTERS, ROW_COUNTS, QUEUES every
+//   second controller: TRACE t      dataplane: TRACED t, at any time after HAVE_END
 // Invariants:
 //   L1 nothing sent before COMMIT shows on packets before it, all of it shows at once after it.
 //   L2 a session that ends between changes and COMMIT leaves the committed table as it was.
@@ -64,7 +64,8 @@ enum proto_type {
 	PROTO_COUNTERS,
 	PROTO_ROW_COUNTS,
 	PROTO_TRACE,
-	PROTO_TRACED, // the last
+	PROTO_TRACED,
+	PROTO_QUEUES, // the last
 };
 
 enum proto_meter_kind {
@@ -174,6 +175,35 @@ struct proto_traced {
 	struct proto_traced_row row[PROTO_TRACED_ROWS_MAX];
 };
 
+#define PROTO_QUEUES_MAX 16
+#define PROTO_QUEUE_DROPS 4                // full, no buffers, waited too long, policed: as enum sched_drop
+#define PROTO_QUEUE_PERCENTILES 3          // 50, 99, 100
+#define PROTO_QUEUE_BACKGROUND UINT32_MAX  // as a node: what hints call background
+#define PROTO_QUEUE_PLACE ((1U << 17) - 1) // low bits of a queue's number, by which a round is in order
+// The queues of a port, in several messages; the last of a round has the
+// port's own. A queue that a round has left out is gone. Sums begin at 0 with a queue.
+struct proto_queues {
+	uint16_t port;
+	uint8_t n;
+	uint8_t is_end; // the round is complete
+	struct proto_port_queues {
+		uint32_t n_queues, n_queues_max;
+		uint64_t pool_full;    // packets' sets for which there was no queue
+		uint64_t promised_bps; // all reservations there are
+		uint64_t held_back_us; // time by which promises are behind, summed up: more is wanted than the port has
+	} of_port;                     // is_end
+	struct proto_queue {
+		uint32_t number;                   // never used again soon
+		uint32_t node;                     // share number, 0: the root, or PROTO_QUEUE_BACKGROUND
+		struct idset reservations, limits; // request numbers
+		uint64_t packets, bytes;           // sent
+		uint64_t dropped[PROTO_QUEUE_DROPS], dropped_bytes, marked;
+		uint64_t backlog_packets, backlog_bytes;    // now
+		uint32_t delay_us[PROTO_QUEUE_PERCENTILES]; // of what was sent since it was told before
+		uint64_t time_ns;                           // when it was so, by a steady clock
+	} queue[PROTO_QUEUES_MAX];
+};
+
 struct proto_msg {
 	enum proto_type type;
 	union {
@@ -190,6 +220,7 @@ struct proto_msg {
 		struct proto_row_counts row_counts;
 		struct proto_trace trace;
 		struct proto_traced traced;
+		struct proto_queues queues;
 	};
 };
 

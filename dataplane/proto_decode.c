@@ -266,6 +266,46 @@ static void get_traced(struct reader *r, struct proto_traced *traced)
 	}
 }
 
+static void get_queue(struct reader *r, struct proto_queue *queue)
+{
+	queue->number = (uint32_t)get(r, 4);
+	queue->node = (uint32_t)get(r, 4);
+	get_idset(r, &queue->reservations);
+	get_idset(r, &queue->limits);
+	queue->packets = get(r, 8);
+	queue->bytes = get(r, 8);
+	for (unsigned int i = 0; i < PROTO_QUEUE_DROPS; i++)
+		queue->dropped[i] = get(r, 8);
+	queue->dropped_bytes = get(r, 8);
+	queue->marked = get(r, 8);
+	queue->backlog_packets = get(r, 8);
+	queue->backlog_bytes = get(r, 8);
+	for (unsigned int i = 0; i < PROTO_QUEUE_PERCENTILES; i++)
+		queue->delay_us[i] = (uint32_t)get(r, 4);
+	queue->time_ns = get(r, 8);
+}
+
+static void get_queues(struct reader *r, struct proto_queues *queues)
+{
+	queues->port = (uint16_t)get(r, 2);
+	queues->n = (uint8_t)get(r, 1);
+	queues->is_end = (uint8_t)get(r, 1);
+	if (queues->n > PROTO_QUEUES_MAX || queues->is_end > 1) {
+		fail(r, "queues of a port");
+		queues->n = 0;
+	}
+	queues->of_port = (struct proto_port_queues){0};
+	if (queues->is_end) {
+		queues->of_port.n_queues = (uint32_t)get(r, 4);
+		queues->of_port.n_queues_max = (uint32_t)get(r, 4);
+		queues->of_port.pool_full = get(r, 8);
+		queues->of_port.promised_bps = get(r, 8);
+		queues->of_port.held_back_us = get(r, 8);
+	}
+	for (unsigned int i = 0; i < queues->n; i++)
+		get_queue(r, &queues->queue[i]);
+}
+
 static void get_meter(struct reader *r, struct proto_meter *meter)
 {
 	meter->id = get(r, 8);
@@ -363,6 +403,9 @@ static void get_body(struct reader *r, struct proto_msg *msg)
 		break;
 	case PROTO_TRACED:
 		get_traced(r, &msg->traced);
+		break;
+	case PROTO_QUEUES:
+		get_queues(r, &msg->queues);
 		break;
 	default:
 		fail(r, "unknown type");

@@ -70,6 +70,7 @@ static size_t lay_out(struct sched *s, char *base)
 	s->flow = piece(base, &used, SCHED_FLOWS * sizeof(s->flow[0]));
 	s->flow_lists = piece(base, &used, SCHED_NODES_MAX * sizeof(s->flow_lists[0]));
 	s->packet = piece(base, &used, ((size_t)s->packets_max + 1) * sizeof(s->packet[0]));
+	s->telling = piece(base, &used, sizeof(*s->telling));
 	return used;
 }
 

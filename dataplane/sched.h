@@ -30,6 +30,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "hft/action.h"
 #include "hft/err.h"
 #include "sched_log.h"
 #include "sched_set.h"
@@ -68,7 +69,7 @@ struct sched_class_stats {
 	uint64_t dropped[SCHED_N_DROPS];
 	uint64_t marked;                         // ECN
 	uint64_t backlog_packets, backlog_bytes; // now
-	uint16_t delay[SCHED_DELAY_STEPS];       // histogram of the time in the queue: sched_delay_us
+	uint16_t delay[SCHED_DELAY_STEPS]; // histogram of the time in the queue, since it was told: sched_delay_us
 };
 
 struct sched_stats {
@@ -78,6 +79,18 @@ struct sched_stats {
 	uint64_t held_back_us;                         // time lost to promises beyond the port's rate
 	uint64_t dropped_inside, dropped_inside_bytes; // by the scheduler itself: all but a false of sched_enqueue
 	uint64_t bytes_per_class, bytes_per_meter;     // of memory
+};
+
+#define SCHED_TOLD_QUEUE UINT32_MAX // not a class: the queue as a whole, after all of its classes
+struct sched_told {
+	uint32_t class;
+	uint32_t share;   // number of its node's, 0: the root, UINT32_MAX: it is no share's
+	uint64_t now_tsc; // when it was so
+	uint8_t n_reservations, n_limits;
+	uint64_t reservation[ACTION_SET_MAX],
+		limit[ACTION_SET_MAX]; // request numbers; those that are gone are left out
+	struct sched_class_stats of_class;
+	struct sched_stats of_queue; // SCHED_TOLD_QUEUE: instead of all but now_tsc
 };
 
 // Both allocate, at start-up only; what a queue needs comes from the kernel page by page as classes and meters are
@@ -120,6 +133,11 @@ uint64_t sched_next_tsc(const struct sched *s, uint64_t now_tsc);
 // All zero for a class that is not live.
 void sched_class_stats(const struct sched *s, uint32_t class, struct sched_class_stats *out);
 void sched_stats(const struct sched *s, struct sched_stats *out);
+// Leaves what some of the classes have done for sched_next_told, a few at each call, so that no call takes long: once a
+// millisecond is meant. All take their turn, by slot, at most once a second.
+void sched_tell(struct sched *s, uint64_t now_tsc);
+// One other thread. What was told, oldest first; false: no more. Nothing is lost when it is not asked for long.
+bool sched_next_told(struct sched *s, struct sched_told *out);
 uint64_t sched_new_drops(struct sched *s); // what dropped_inside has grown by since this was last asked
 // The time in the queue, in us, that permille of the packets did not exceed; exact to a third. 0: none were sent.
 uint64_t sched_delay_us(const struct sched_class_stats *stats, unsigned int permille);

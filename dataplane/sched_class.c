@@ -10,7 +10,7 @@
 #define ROOM_PER_S 10     // 100 ms of its rate
 #define ROOM_MAX (UINT16_MAX << SCHED_ROOM_SHIFT)
 
-static uint32_t name_of(const struct sched *s, uint32_t slot)
+uint32_t sched_class_name(const struct sched *s, uint32_t slot)
 {
 	return (uint32_t)s->queue[slot].life << SCHED_SLOT_BITS | slot;
 }
@@ -260,7 +260,7 @@ uint32_t sched_class_find(const struct sched *s, const struct sched_set *set)
 
 	if (is_best_effort(set))
 		return SCHED_BEST_EFFORT;
-	return slot == SCHED_NONE ? SCHED_POLICED : name_of(s, slot);
+	return slot == SCHED_NONE ? SCHED_POLICED : sched_class_name(s, slot);
 }
 
 uint32_t sched_class(struct sched *s, const struct sched_set *set, uint64_t now_tsc)
@@ -273,7 +273,7 @@ uint32_t sched_class(struct sched *s, const struct sched_set *set, uint64_t now_
 	if (slot == SCHED_NONE)
 		slot = class_add(s, set);
 	if (slot != SCHED_NONE)
-		return name_of(s, slot);
+		return sched_class_name(s, slot);
 	s->stats.pool_full++;
 	s->policed = *set;
 	return SCHED_POLICED;
@@ -283,7 +283,7 @@ bool sched_class_is_live(const struct sched *s, uint32_t class)
 {
 	uint32_t slot = class & ((1U << SCHED_SLOT_BITS) - 1);
 
-	return slot < s->classes_max && s->queue[slot].used && name_of(s, slot) == class;
+	return slot < s->classes_max && s->queue[slot].used && sched_class_name(s, slot) == class;
 }
 
 // Keeps its packets and what else it has; only the name of its set is gone.

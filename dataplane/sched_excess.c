@@ -387,6 +387,7 @@ void sched_node_set(struct sched *s, const struct sched_change *c)
 		s->kid[2 * c->slot].tag = s->tree[parent].kids_now;
 	n->used = true;
 	n->parent = parent;
+	n->share = (uint32_t)RTE_MIN(c->id, (uint64_t)UINT32_MAX);
 	n->group = (uint8_t)(31 - __builtin_clz(weight));
 	n->per_byte = ((1U << SCHED_WEIGHT_BITS) + weight / 2) / weight;
 	s->tree[parent].n_kids++;

@@ -18,6 +18,8 @@
 // Limits (sched_limits.c). A class that a limit stops sleeps until it opens. Limits keep a frame for one class that
 // they stop: it claims it. Without that a class of several busy limits would find them all open at once too rarely.
 #pragma once
+#include <stdatomic.h>
+
 #include <rte_mbuf.h>
 
 #include "bucket.h"
@@ -135,6 +137,7 @@ struct sched_tree_node {                // of the share tree, or a root
 	uint64_t classes_now, kids_now; // virtual time among each
 	struct sched_herd classes_herd, kids_herd;
 	uint32_t parent;
+	uint32_t share;                // number
 	uint32_t per_byte;             // of a tag, for its weight
 	uint32_t n_kids;               // nodes below
 	uint16_t kid_map;              // weight groups with active kids
@@ -167,6 +170,16 @@ struct sched_flow_list {
 struct sched_flow_lists { // of one class
 	struct sched_flow_list fresh, old;
 	uint32_t fattest;
+};
+
+#define SCHED_TOLD_MAX 1024 // waiting to be asked for
+
+struct sched_telling {
+	uint64_t next_at;                   // the next round, in inner time
+	uint32_t slot;                      // whose turn it is
+	_Alignas(64) _Atomic uint32_t head; // the owner writes
+	_Alignas(64) _Atomic uint32_t tail; // who asks writes
+	struct sched_told told[SCHED_TOLD_MAX];
 };
 
 struct sched_turn {     // at the excess
@@ -219,6 +232,7 @@ struct sched {
 	struct sched_flow *flow;
 	struct sched_flow_lists *flow_lists; // of best effort by node
 	struct sched_packet *packet;
+	struct sched_telling *telling;
 };
 
 static inline const uint32_t *sched_reservations(const struct sched *s, const struct sched_queue *q)
@@ -269,6 +283,7 @@ void sched_node_set(struct sched *s, const struct sched_change *c);
 void sched_node_del(struct sched *s, const struct sched_change *c);
 
 // sched_class.c: the pool
+uint32_t sched_class_name(const struct sched *s, uint32_t slot);
 void sched_class_init(struct sched *s);
 void sched_class_refresh(struct sched *s, uint32_t slot); // room as the policy is now
 void sched_class_sweep(struct sched *s, uint64_t now);    // idle ones go back to the pool

@@ -188,6 +188,10 @@ static void follow_clock(struct worker *w, uint64_t now_tsc)
 		return;
 	if (unlikely(w->ask != NULL && class_ask_is_open(w->ask)))
 		class_ask_answer(w->ask, w->port[w->ask->port].sched);
+	for (uint16_t i = 0; i < w->n_ports; i++) {
+		if (w->port[i].sched != NULL)
+			sched_tell(w->port[i].sched, now_tsc);
+	}
 	fdb_age(w->fdb, fdb_n_slots(w->fdb) / FDB_SWEEP_TICKS, tick);
 }
 

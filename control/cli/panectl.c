@@ -17,6 +17,7 @@
 #include "control/cmd_table.h"
 #include "draw.h"
 #include "network.h"
+#include "queues.h"
 #include "script.h"
 #include "show.h"
 #include "statements.h"
@@ -27,8 +28,8 @@
 
 static const char usage[] =
 	"usage: panectl [WHERE] [--user NAME] [--json] ['STATEMENT.' ...]\n"
-	"       panectl [WHERE] schedule SHARE | tree | topology | verify | stats | top | events | trace 'TESTS' |\n"
-	"               script FILE | check FILE... | help [VERB]\n"
+	"       panectl [WHERE] schedule SHARE | tree | queues | topology | verify | stats | top | events |\n"
+	"               trace 'TESTS' | script FILE | check FILE... | help [VERB]\n"
 	"\n"
 	"Statements say what the network shall do: panectl help. A final dot that is missing is added. Without "
 	"statements\n"
@@ -58,6 +59,7 @@ static int run_play(const struct options *o, char **args, int n_args);
 static int run_stats(const struct options *o, char **args, int n_args);
 static int run_trace(const struct options *o, char **args, int n_args);
 static int run_top(const struct options *o, char **args, int n_args);
+static int run_queues(const struct options *o, char **args, int n_args);
 static int run_schedule(const struct options *o, char **args, int n_args);
 static int run_topology(const struct options *o, char **args, int n_args);
 static int run_verify(const struct options *o, char **args, int n_args);
@@ -72,6 +74,9 @@ static const struct command {
 	{"tree", "tree [--width N] [--json]",
 	 "draw the shares you may see: what may be reserved in each, what is now, and requests in it and below",
 	 run_tree},
+	{"queues", "queues [--json]",
+	 "draw the shares and requests you may see with what was promised and what they receive now, and the ports",
+	 run_queues},
 	{"topology", "topology [--dot] [--json]",
 	 "draw switches, ports, links and hosts, as far as you may see them; --dot: for Graphviz", run_topology},
 	{"verify", "verify [--json]",
@@ -173,8 +178,10 @@ static int draw(const struct options *o, const char *statement, unsigned int wid
 		show_answer(answer, stdout);
 	else if (share != NULL)
 		draw_schedule(&d, share, json_object_get(answer, "items"));
-	else
+	else if (json_object_get(answer, "shares") != NULL)
 		draw_tree(&d, json_object_get(answer, "shares"));
+	else
+		queues_draw(&d, json_object_get(answer, "items"));
 	json_decref(answer);
 	client_close(s.client);
 	return s.refused ? STATUS_REFUSED : STATUS_ACCEPTED;
@@ -204,6 +211,16 @@ static int run_tree(const struct options *given, char **args, int n_args)
 	if (n_args != 0)
 		return n_args < 0 ? STATUS_USAGE : usage_error("tree: %s is too much", args[0]);
 	return draw(&o, "ListShares.", width, NULL);
+}
+
+static int run_queues(const struct options *given, char **args, int n_args)
+{
+	struct options o = *given;
+
+	n_args = take_flags(&o, args, n_args, NULL, NULL);
+	if (n_args != 0)
+		return n_args < 0 ? STATUS_USAGE : usage_error("queues: %s is too much", args[0]);
+	return draw(&o, "queues.", terminal_width(), NULL);
 }
 
 static int run_topology(const struct options *given, char **args, int n_args)

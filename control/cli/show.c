@@ -287,6 +287,14 @@ void show_event(const json_t *event, FILE *out)
 		show_member(event, "share"), what, at);
 	if (by != NULL)
 		fprintf(out, " by request %" JSON_INTEGER_FORMAT, json_integer_value(by));
+	if (json_object_get(event, "port") != NULL)
+		fprintf(out, " at port %s", show_member(event, "port"));
+	if (json_object_get(event, "received") != NULL) {
+		show_quantity(json_object_get(event, "received"), "bit/s", at, sizeof(at));
+		fprintf(out, " (%s", at);
+		show_quantity(json_object_get(event, "rate"), "bit/s", at, sizeof(at));
+		fprintf(out, " of %s)", at);
+	}
 	if (json_object_get(event, "why") != NULL)
 		fprintf(out, ": %s", show_member(event, "why"));
 	fputc('\n', out);

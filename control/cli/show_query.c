@@ -18,12 +18,13 @@ static bool is_one_of(const char *name, const char *const *names)
 // A value as its name tells: times and rates as people read them.
 static void value_text(const char *name, const json_t *value, char *buf, size_t size)
 {
+	static const char *const rates[] = {"rate", "received", "promised", NULL};
 	static const char *const times[] = {"seen", "at", "from", "to", "start", "end", NULL};
 	char *text;
 
 	if (json_is_null(value)) {
 		snprintf(buf, size, "-");
-	} else if (strcmp(name, "rate") == 0) {
+	} else if (is_one_of(name, rates)) {
 		show_quantity(value, "bit/s", buf, size);
 	} else if (json_is_string(value) && is_one_of(name, times)) {
 		show_time(value, buf, size);

@@ -121,8 +121,8 @@ static void a_background_hint_is_realised_listed_and_explained_until_it_ends(voi
 	assert_null(json_object_get(t->reply.body, "rate"));
 	assert_null(json_object_get(t->reply.body, "why_not"));
 	assert_true(json_is_true(json_object_get(explained_queue(t), "background")));
-	assert_int_equal(say(t, "root", "queues."), REPLY_OK);
-	assert_string_equal(t->classic, "1; 1 hint a no-rate 0 0 background");
+	assert_int_equal(say(t, "alice", "queues."), REPLY_OK);
+	assert_string_equal(t->classic, "2; 1 hint a no-rate 0 0 0 background; share a 1 0 0");
 	assert_int_equal(say(t, "alice", "ListRequests a."), REPLY_OK);
 	item = json_array_get(json_object_get(t->reply.body, "requests"), 0);
 	assert_true(json_is_true(json_object_get(item, "realised")));

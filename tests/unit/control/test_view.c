@@ -103,7 +103,7 @@ static void nobody_sees_requests_of_shares_beside_the_own(void **state)
 	say(t, "root", "ListRequests.");
 	assert_string_equal(t->classic, "3; 1; 2; 3");
 	say(t, "alice", "queues.");
-	assert_string_equal(t->classic, "2; p1 1000000 0 0 0; 1 reserve hers 4000000 0 0");
+	assert_string_equal(t->classic, "3; p1 1000000 0 0 0 0; 1 reserve hers 4000000 0 0 0; share hers 1 4000000 0");
 }
 
 static void what_is_reserved_is_schedule(void **state)

@@ -13,6 +13,7 @@
 #include "control/check.h"
 #include "control/cli/complete.h"
 #include "control/cli/draw.h"
+#include "control/cli/queues.h"
 #include "control/cli/show_trace.h"
 #include "control/engine.h"
 #include "io_fixture.h"
@@ -32,6 +33,42 @@ static char *drawn(bool utf8, unsigned int width, const char *share, const char 
 	fclose(d.out);
 	json_decref(items);
 	return text;
+}
+
+static void queues_are_drawn_as_the_share_tree_lined_up(void **state)
+{
+	static const char items[] =
+		"[{\"port\":\"p1\",\"rate\":100000000,\"received\":99000000,\"queues\":3,\"backlog_bytes\":5000,"
+		"\"dropped\":7,"
+		"\"late_us\":1500},"
+		"{\"request\":4,\"verb\":\"reserve\",\"share\":\"video\",\"rate\":40000000,\"received\":41500000,"
+		"\"backlog_bytes\":1500,\"dropped\":0,\"marked\":0,\"delay_p50_us\":48,\"delay_p99_us\":96},"
+		"{\"request\":5,\"verb\":\"ratelimit\",\"share\":\"net0\",\"rate\":2000000,\"received\":1990000,"
+		"\"backlog_bytes\":64000,\"dropped\":12,\"marked\":3,\"delay_p50_us\":65536,\"delay_p99_us\":98304},"
+		"{\"share\":\"net0\",\"parent\":null,\"weight\":1,\"promised\":40000000,\"received\":43490000,"
+		"\"backlog_bytes\":65500,\"dropped\":12,\"marked\":3},"
+		"{\"share\":\"video\",\"parent\":\"net0\",\"weight\":3,\"promised\":40000000,\"received\":41500000,"
+		"\"backlog_bytes\":1500,\"dropped\":0,\"marked\":0},"
+		"{\"queue\":1,\"port\":\"p1\",\"share\":\"video\",\"reservations\":[4]}]";
+	json_t *parsed = json_loads(items, 0, NULL);
+	char *text = NULL;
+	size_t len;
+	struct draw d = {.width = 80, .out = open_memstream(&text, &len)};
+
+	assert_non_null(parsed);
+	queues_draw(&d, parsed);
+	fclose(d.out);
+	assert_string_equal(text,
+			    "SHARE, REQUEST          PROMISED     RECEIVED  WAITING  DELAY 50, 99%  LOST  MARKED\n"
+			    "net0                   40 Mbit/s  43.5 Mbit/s  65.5 kB              -    12       3\n"
+			    "|- 5 ratelimit       <= 2 Mbit/s  1.99 Mbit/s    64 kB  65.5, 98.3 ms    12       3\n"
+			    "`- video (weight 3)    40 Mbit/s  41.5 Mbit/s   1.5 kB              -     0       0\n"
+			    "   `- 4 reserve        40 Mbit/s  41.5 Mbit/s   1.5 kB      48, 96 us     0       0\n"
+			    "\n"
+			    "PORT        RATE   RECEIVED  WAITING  QUEUES  LOST  BEHIND\n"
+			    "p1    100 Mbit/s  99 Mbit/s     5 kB       3     7  1.5 ms\n");
+	json_decref(parsed);
+	free(text);
 }
 
 static void assert_fits(const char *text, size_t width)
@@ -344,6 +381,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(tests_of_a_trace_need_no_commas),
 		cmocka_unit_test(a_schedule_is_drawn_to_scale),
+		cmocka_unit_test(queues_are_drawn_as_the_share_tree_lined_up),
 		cmocka_unit_test(no_drawing_is_wider_than_the_terminal),
 		cmocka_unit_test(schedules_without_a_shape_have_words),
 		cmocka_unit_test(a_tree_shows_who_is_below_whom),

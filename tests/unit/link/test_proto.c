@@ -33,10 +33,37 @@ static struct proto_traced traced_sample(struct gen *g)
 	return t;
 }
 
+static struct proto_queues queues_sample(struct gen *g)
+{
+	struct proto_queues q = {.port = (uint16_t)gen_u64(g), .is_end = gen_u64(g) & 1};
+
+	if (q.is_end)
+		q.of_port = (struct proto_port_queues){(uint32_t)gen_u64(g), 9, gen_u64(g), gen_u64(g), gen_u64(g)};
+	q.n = (uint8_t)gen_below(g, PROTO_QUEUES_MAX + 1);
+	for (int i = 0; i < q.n; i++) {
+		q.queue[i] = (struct proto_queue){.number = (uint32_t)gen_u64(g),
+						  .node = (uint32_t)gen_u64(g),
+						  .packets = gen_u64(g),
+						  .bytes = gen_u64(g),
+						  .dropped = {1, 2, gen_u64(g), 4},
+						  .dropped_bytes = gen_u64(g),
+						  .marked = gen_u64(g),
+						  .backlog_packets = gen_u64(g),
+						  .backlog_bytes = gen_u64(g),
+						  .delay_us = {8, (uint32_t)gen_u64(g), UINT32_MAX},
+						  .time_ns = gen_u64(g)};
+		for (uint64_t id = 1; id <= ACTION_SET_MAX; id++) { // the largest there is
+			idset_add(&q.queue[i].reservations, id);
+			idset_add(&q.queue[i].limits, id << 60 | id);
+		}
+	}
+	return q;
+}
+
 // A message of each type, i counting up.
 static struct proto_msg sample(struct gen *g, unsigned int i)
 {
-	struct proto_msg msg = {.type = (enum proto_type)(1 + i % PROTO_TRACED)};
+	struct proto_msg msg = {.type = (enum proto_type)(1 + i % PROTO_QUEUES)};
 
 	switch (msg.type) {
 	case PROTO_HELLO:
@@ -113,6 +140,9 @@ static struct proto_msg sample(struct gen *g, unsigned int i)
 		break;
 	case PROTO_TRACED:
 		msg.traced = traced_sample(g);
+		break;
+	case PROTO_QUEUES:
+		msg.queues = queues_sample(g);
 		break;
 	}
 	return msg;

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+// Pairs of a number and a queue, sorted by number: neighbours are added up.
+#include "queue_sums.h"
+
+#include <stdlib.h>
+
+#include "queue_book.h"
+
+struct pairs {
+	struct pair {
+		uint64_t id;
+		const struct queue_entry *entry;
+	} * pair;
+	size_t n, cap;
+	bool failed;
+	struct queue_sum *sum;
+	size_t n_sums;
+};
+
+struct queue_sums {
+	struct pairs requests, shares;
+};
+
+static void pair_add(struct pairs *p, uint64_t id, const struct queue_entry *entry)
+{
+	if (p->n == p->cap) {
+		size_t cap = p->cap == 0 ? 64 : 2 * p->cap;
+		struct pair *pair = reallocarray(p->pair, cap, sizeof(*pair));
+
+		p->failed |= pair == NULL;
+		if (pair == NULL)
+			return;
+		p->pair = pair;
+		p->cap = cap;
+	}
+	p->pair[p->n++] = (struct pair){id, entry};
+}
+
+// Of this queue's own pairs, which are the last: each share once.
+static void share_once(struct pairs *p, size_t first, uint64_t number, const struct queue_entry *entry)
+{
+	for (size_t i = first; i < p->n; i++) {
+		if (p->pair[i].id == number)
+			return;
+	}
+	pair_add(p, number, entry);
+}
+
+static void ancestors_add(struct queue_sums *sums, size_t first, const struct share *share,
+			  const struct queue_entry *entry)
+{
+	for (; share != NULL; share = share->parent)
+		share_once(&sums->shares, first, share->number, entry);
+}
+
+static void requests_add(const struct state *s, struct queue_sums *sums, size_t first, const struct idset *ids,
+			 const struct queue_entry *entry)
+{
+	for (unsigned int i = 0; i < ids->n; i++) {
+		const struct request *r = request_find(&s->requests, ids->id[i]);
+
+		if (r == NULL)
+			continue;
+		pair_add(&sums->requests, r->id, entry);
+		ancestors_add(sums, first, r->share, entry);
+	}
+}
+
+static int compare(const void *a, const void *b)
+{
+	const struct pair *x = a, *y = b;
+
+	return x->id < y->id ? -1 : x->id > y->id;
+}
+
+static void sum_add(struct queue_sum *sum, const struct queue_entry *e)
+{
+	sum->n_queues++;
+	sum->rate_bps += e->rate_bps;
+	sum->backlog_bytes += e->told.backlog_bytes;
+	sum->marked += e->told.marked;
+	for (int i = 0; i < PROTO_QUEUE_DROPS; i++)
+		sum->dropped += e->told.dropped[i];
+	for (int i = 0; i < PROTO_QUEUE_PERCENTILES; i++) {
+		if (e->told.delay_us[i] > sum->delay_us[i])
+			sum->delay_us[i] = e->told.delay_us[i];
+	}
+}
+
+static bool add_up(struct pairs *p)
+{
+	p->sum = calloc(p->n + 1, sizeof(*p->sum));
+	if (p->sum == NULL || p->failed)
+		return false;
+	if (p->n > 0)
+		qsort(p->pair, p->n, sizeof(*p->pair), compare);
+	for (size_t i = 0; i < p->n; i++) {
+		if (i == 0 || p->pair[i].id != p->pair[i - 1].id)
+			p->sum[p->n_sums++].id = p->pair[i].id;
+		sum_add(&p->sum[p->n_sums - 1], p->pair[i].entry);
+	}
+	return true;
+}
+
+static void port_add(const struct state *s, struct queue_sums *sums, uint16_t port)
+{
+	struct queue_port queues = queue_book_port(nib_queues(s->nib), port);
+
+	for (uint32_t i = 0; i < queues.n; i++) {
+		const struct queue_entry *e = &queues.entry[i];
+		size_t first = sums->shares.n;
+
+		ancestors_add(sums, first, share_at(&s->shares, e->told.node), e);
+		requests_add(s, sums, first, &e->told.reservations, e);
+		requests_add(s, sums, first, &e->told.limits, e);
+	}
+}
+
+struct queue_sums *queue_sums_create(const struct state *s)
+{
+	struct queue_sums *sums = calloc(1, sizeof(*sums));
+
+	if (sums == NULL)
+		return NULL;
+	for (size_t p = 0; p < nib_n_ports(s->nib); p++)
+		port_add(s, sums, nib_port_at(s->nib, p)->port);
+	if (add_up(&sums->requests) && add_up(&sums->shares))
+		return sums;
+	queue_sums_destroy(sums);
+	return NULL;
+}
+
+void queue_sums_destroy(struct queue_sums *sums)
+{
+	if (sums == NULL)
+		return;
+	free(sums->requests.pair);
+	free(sums->requests.sum);
+	free(sums->shares.pair);
+	free(sums->shares.sum);
+	free(sums);
+}
+
+static struct queue_sum find(const struct pairs *p, uint64_t id)
+{
+	size_t lo = 0, hi = p->n_sums;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (p->sum[mid].id < id)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo < p->n_sums && p->sum[lo].id == id ? p->sum[lo] : (struct queue_sum){.id = id};
+}
+
+struct queue_sum queue_sums_request(const struct queue_sums *sums, uint64_t id)
+{
+	return find(&sums->requests, id);
+}
+
+struct queue_sum queue_sums_share(const struct queue_sums *sums, uint32_t number)
+{
+	return find(&sums->shares, number);
+}
