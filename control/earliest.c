@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "metered.h"
 #include "overlap.h"
 #include "state.h"
 #include "strict.h"
@@ -223,6 +224,8 @@ int earliest_start(const struct state *s, const struct earliest_query *q, int64_
 			rc = fit_strictness(&f, start_ns);
 		if (rc == 0 && *start_ns == before_ns)
 			rc = fit_overlap(&f, start_ns);
+		if (rc == 0 && *start_ns == before_ns)
+			rc = metered_earliest(s, q->len_ns, &f.budget, start_ns);
 	} while (rc == 0 && *start_ns != before_ns);
 	free(f.taboos);
 	return rc;

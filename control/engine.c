@@ -8,6 +8,7 @@
 
 #include "answer.h"
 #include "cmd_parse.h"
+#include "metered.h"
 #include "network.h"
 #include "override.h"
 #include "policy.h"
@@ -536,6 +537,11 @@ void engine_ask_network(struct engine *e, engine_fit_fn *fn, void *ctx)
 void engine_ask_dataplane(struct engine *e, trace_ask_fn *fn, void *ctx)
 {
 	e->state.ask_dataplane = (struct dataplane_ask){fn, ctx};
+}
+
+int engine_limit_metered(struct engine *e)
+{
+	return metered_begin(&e->state);
 }
 
 void engine_kept(struct engine *e, uint64_t id, const char *why)

@@ -75,6 +75,9 @@ typedef int engine_fit_fn(void *ctx, const struct demand *demand, struct err *er
 void engine_ask_network(struct engine *e, engine_fit_fn *fn, void *ctx);
 // Who asks the dataplane what it does with a packet (trace.h); its answers are for trace_complete with engine_state.
 void engine_ask_dataplane(struct engine *e, trace_ask_fn *fn, void *ctx);
+// From now on no more reservations and limits may be active at once than one dataplane takes (metered.h). Not before
+// what was accepted long ago has been replayed. 0 or -ENOMEM.
+int engine_limit_metered(struct engine *e);
 // The network cannot keep a request, for this reason; NULL: it can again. Its holder is told, once.
 void engine_kept(struct engine *e, uint64_t id, const char *why);
 

@@ -3,6 +3,9 @@
 
 #include <stdio.h>
 
+#include "answer.h"
+#include "dataplane/proto.h"
+#include "metered.h"
 #include "policy.h"
 #include "state.h"
 
@@ -10,10 +13,17 @@ int network_check(const struct state *s, enum verb verb, const struct demand *as
 {
 	struct demand d = *asked;
 	struct err err;
+	int64_t at_ns;
 	int rc;
 
 	if (s->network_why[0] != '\0')
 		return reply_refuse(reply, REPLY_NETWORK, "not now: the network cannot take more: %s", s->network_why);
+	if (!metered_fits(s, verb, asked->start_ns, asked->end_ns, &at_ns)) {
+		reply_refuse(reply, REPLY_NETWORK, "more than %d reservations and rate limits would be active at t=%s",
+			     PROTO_METERS_MAX, answer_time(at_ns).text);
+		answer_put(reply, "at", answer_time_json(at_ns));
+		return -1;
+	}
 	if (s->ask_network.fn == NULL || (verb != VERB_RESERVE && verb != VERB_WAYPOINT && verb != VERB_AVOID))
 		return 0;
 	d.kind = verb == VERB_RESERVE ? DEMAND_RESERVE : verb == VERB_WAYPOINT ? DEMAND_WAYPOINT : DEMAND_AVOID;

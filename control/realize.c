@@ -71,8 +71,9 @@ struct realize *realize_create(struct engine *engine, struct dp_link *link, stru
 	struct realize *r = calloc(1, sizeof(*r));
 	struct dp_link_hooks hooks = {.compared = compared, .told = told, .ctx = r};
 
-	if (r == NULL) {
+	if (r == NULL || engine_limit_metered(engine) < 0) {
 		err_set(err, ENOMEM, "out of memory");
+		free(r);
 		return NULL;
 	}
 	r->engine = engine;

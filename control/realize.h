@@ -19,7 +19,8 @@ struct realize_stats {
 	struct prove_stats proof;
 };
 
-// engine and link are borrowed; link's hooks are taken. NULL with err: out of memory.
+// engine and link are borrowed; link's hooks are taken. From now on the engine accepts no more reservations and limits
+// at once than one dataplane takes. NULL with err: out of memory.
 struct realize *realize_create(struct engine *engine, struct dp_link *link, struct err *err);
 // Before the first run: how much is proven before it is sent; otherwise nothing is.
 void realize_prove(struct realize *r, enum prove_mode mode);

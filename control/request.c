@@ -11,6 +11,7 @@
 #include "answer.h"
 #include "earliest.h"
 #include "hint.h"
+#include "metered.h"
 #include "network.h"
 #include "overlap.h"
 #include "override.h"
@@ -485,10 +486,12 @@ static struct request *standing(const struct state *s, const struct principal *s
 }
 
 // Nothing is changed yet, and nothing can fail any more.
-static int renew_prepare(struct request *r)
+static int renew_prepare(const struct state *s, struct request *r)
 {
 	int64_t *renewed_ns;
 
+	if (metered_prepare(s, r->verb) < 0)
+		return -ENOMEM;
 	if (r->verb != VERB_RESERVE)
 		return 0;
 	for (struct share *share = r->share; share != NULL; share = share->parent)
@@ -516,7 +519,9 @@ static void renew_commit(struct state *s, struct request *r, const struct candid
 	request_count_access(r, true);
 	for (uint32_t i = 0; i < r->flows.n_boxes; i++)
 		box_set_time(&r->flows.boxes[i], r->start_ns, c->end_ns);
+	metered_remove(s, r);
 	request_book_move_end(&s->requests, r, c->end_ns);
+	metered_add(s, r);
 	override_after(s, r->id, &watch);
 	if (r->verb == VERB_RESERVE)
 		hints_give_way(s, r);
@@ -541,7 +546,7 @@ static int renew_check(const struct state *s, const struct request *r, struct ca
 	if (r->verb == VERB_RESERVE && check_schedule(s, c, reply) < 0)
 		return -1;
 	c->partial = r->partial;
-	return check_group(s, c, &as, reply);
+	return check_group(s, c, &as, reply) < 0 ? -1 : check_network(s, c, &as, reply);
 }
 
 int request_renew(struct state *s, const struct principal *speaker, const struct statement *st, struct reply *reply)
@@ -562,7 +567,7 @@ int request_renew(struct state *s, const struct principal *speaker, const struct
 	match_init(&c.not_in_force);
 	conflicts_init(&c.conflicts);
 	if (request_time(s, &st->to, INT64_MAX, &c.end_ns, reply) == 0 && renew_check(s, r, &c, reply) == 0)
-		rc = renew_prepare(r) < 0 ? out_of_memory(reply) : 0;
+		rc = renew_prepare(s, r) < 0 ? out_of_memory(reply) : 0;
 	if (rc == 0) {
 		renew_commit(s, r, &c);
 		reply->mutated = true;

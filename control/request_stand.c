@@ -2,6 +2,7 @@
 // Accepted requests coming and going: everything that is to know of one that stands is told here.
 #include <errno.h>
 
+#include "metered.h"
 #include "override.h"
 #include "policy.h"
 #include "request.h"
@@ -28,6 +29,7 @@ static void request_end(struct state *s, struct request *r)
 		holder->n_open--;
 	TAILQ_REMOVE(&r->share->requests, r, link);
 	policy_follow(s, r, false);
+	metered_remove(s, r);
 	request_count_access(r, false);
 	route_count(r, false);
 	flow_index_remove(r->share->index, r);
@@ -36,7 +38,8 @@ static void request_end(struct state *s, struct request *r)
 
 int request_prepare(struct state *s, struct request *r)
 {
-	if (start_queue_prepare(&s->starts) < 0 || request_book_prepare(&s->requests) < 0)
+	if (start_queue_prepare(&s->starts) < 0 || request_book_prepare(&s->requests) < 0 ||
+	    metered_prepare(s, r->verb) < 0)
 		return -ENOMEM;
 	r->entries = flow_index_prepare(r->share->index, r->flows.n_boxes);
 	return r->entries == NULL ? -ENOMEM : 0;
@@ -54,6 +57,7 @@ void request_stand(struct state *s, struct request *r)
 	request_count_access(r, true);
 	route_count(r, true);
 	s->n_suspended += r->suspended; // one that is restored
+	metered_add(s, r);
 	flow_index_add(r->share->index, r);
 	if (r->verb == VERB_HINT)
 		hint_stand(s, r);

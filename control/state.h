@@ -40,7 +40,9 @@ struct state {
 	struct share_tree shares;
 	struct request_book requests;
 	struct start_queue starts;
-	struct hint_list hints; // realised
+	struct timeline *metered; // metered.h; NULL: any number of reservations and limits may be active at once
+	bool limits_metered;      // there is to be one
+	struct hint_list hints;   // realised
 	struct traffic traffic;
 	struct promises promises;
 	struct request_list naming_users; // requests whose groups test users: what they match depends on bindings

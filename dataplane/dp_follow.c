@@ -1,27 +1,38 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dp_follow.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <sys/queue.h>
 
 #include "dp_log.h"
+#include "hft/id_map.h"
 
 // A share or meter that may not be as the table has it: looked at when no worker meets rows of snapshot last_gen.
 struct leaving {
-	enum table_change_kind kind; // TABLE_NODE or TABLE_METER
 	uint64_t id;
 	uint32_t last_gen;
 	STAILQ_ENTRY(leaving) link;
+};
+
+struct leaving_list {
+	STAILQ_HEAD(, leaving) head;
+	uint32_t n;
+};
+
+struct bound { // a reservation or limit with a slot
+	uint32_t n_rows, last_gen;
+	bool leaves; // is on the list
 };
 
 struct dp_follow {
 	const struct table *table;
 	struct sched_slots *slots;
 	struct names *names;
-	STAILQ_HEAD(, leaving) leaving;
-	uint32_t n_leaving;
+	struct id_map bound; // of struct bound, by request
+	struct leaving_list nodes, meters;
 };
 
 struct dp_follow *dp_follow_create(const struct table *table, struct sched_log *log, struct err *err)
@@ -32,7 +43,8 @@ struct dp_follow *dp_follow_create(const struct table *table, struct sched_log *
 		err_set(err, ENOMEM, "no memory for the policy");
 		return NULL;
 	}
-	STAILQ_INIT(&f->leaving);
+	STAILQ_INIT(&f->nodes.head);
+	STAILQ_INIT(&f->meters.head);
 	f->table = table;
 	f->slots = sched_slots_create(log, err);
 	if (f->slots != NULL &&
@@ -45,16 +57,27 @@ struct dp_follow *dp_follow_create(const struct table *table, struct sched_log *
 	return f;
 }
 
-void dp_follow_destroy(struct dp_follow *f)
+static void forget_leaving(struct leaving_list *list)
 {
 	struct leaving *l;
 
-	if (f == NULL)
-		return;
-	while ((l = STAILQ_FIRST(&f->leaving)) != NULL) {
-		STAILQ_REMOVE_HEAD(&f->leaving, link);
+	while ((l = STAILQ_FIRST(&list->head)) != NULL) {
+		STAILQ_REMOVE_HEAD(&list->head, link);
 		free(l);
 	}
+}
+
+void dp_follow_destroy(struct dp_follow *f)
+{
+	struct bound *bound;
+
+	if (f == NULL)
+		return;
+	forget_leaving(&f->nodes);
+	forget_leaving(&f->meters);
+	for (uint32_t at = 0; (bound = id_map_next(&f->bound, &at)) != NULL;)
+		free(bound);
+	id_map_fini(&f->bound);
 	names_destroy(f->names);
 	sched_slots_destroy(f->slots);
 	free(f);
@@ -70,18 +93,18 @@ const struct sched_slots *dp_follow_slots(const struct dp_follow *f)
 	return f->slots;
 }
 
-static void look_later(struct dp_follow *f, enum table_change_kind kind, uint64_t id, uint32_t last_gen)
+static bool look_later(struct leaving_list *list, uint64_t id, uint32_t last_gen)
 {
 	struct leaving *l = calloc(1, sizeof(*l));
 
 	if (l == NULL) { // it keeps its slot: a waste, no harm
-		dp_warning("no memory to take back the slot of %s %" PRIu64, kind == TABLE_NODE ? "share" : "request",
-			   id);
-		return;
+		dp_warning("no memory to take back the slot of share or request %" PRIu64, id);
+		return false;
 	}
-	*l = (struct leaving){.kind = kind, .id = id, .last_gen = last_gen};
-	STAILQ_INSERT_TAIL(&f->leaving, l, link);
-	f->n_leaving++;
+	*l = (struct leaving){.id = id, .last_gen = last_gen};
+	STAILQ_INSERT_TAIL(&list->head, l, link);
+	list->n++;
+	return true;
 }
 
 // --- what comes
@@ -121,17 +144,16 @@ static int follow_node(struct commit *c, uint32_t number)
 	const struct proto_node *node = table_node(c->f->table, number);
 
 	if (node == NULL || node->weight == 0)
-		look_later(c->f, TABLE_NODE, number, c->gen);
+		look_later(&c->f->nodes, number, c->gen);
 	return node == NULL ? 0 : set_node(c->f, node, c->err);
 }
 
+// One that is new or gone is the business of the rows that name it.
 static int follow_meter(struct commit *c, uint64_t id)
 {
 	const struct proto_meter *meter = table_meter(c->f->table, id);
 
-	if (meter == NULL)
-		look_later(c->f, TABLE_METER, id, c->gen);
-	return meter == NULL ? 0 : set_meter(c->f, meter, c->err);
+	return meter == NULL || id_map_find(&c->f->bound, id) == NULL ? 0 : set_meter(c->f, meter, c->err);
 }
 
 static void follow_change(void *ctx, const struct table_change *change)
@@ -161,8 +183,10 @@ static void undo_change(void *ctx, const struct table_change *change)
 
 	if (c->n++ >= c->n_done)
 		return;
-	if (change->kind == TABLE_NODE || change->kind == TABLE_METER)
-		look_later(c->f, change->kind, change->key, c->gen);
+	if (change->kind == TABLE_NODE)
+		look_later(&c->f->nodes, change->key, c->gen);
+	else if (change->kind == TABLE_METER)
+		look_later(&c->f->meters, change->key, c->gen);
 	else if (part_hides(change->row->part))
 		return;
 	else if (change->kind == TABLE_ROW_ADDED)
@@ -207,7 +231,7 @@ enum look {
 	LOOK_AGAIN, // after others
 };
 
-static enum look look_at_node(struct dp_follow *f, const struct leaving *l, bool unseen)
+static enum look look_at_node(struct dp_follow *f, const struct leaving *l, uint32_t oldest_gen)
 {
 	const struct proto_node *node = table_node(f->table, (uint32_t)l->id);
 	struct err err;
@@ -215,7 +239,7 @@ static enum look look_at_node(struct dp_follow *f, const struct leaving *l, bool
 
 	if (node != NULL && node->weight > 0)
 		return set_node(f, node, &err) == -EAGAIN ? LOOK_WAIT : LOOK_DONE;
-	if (!unseen)
+	if (l->last_gen >= oldest_gen)
 		return LOOK_WAIT;
 	if (sched_slots_node(f->slots, l->id) != SCHED_NO_SLOT)
 		ret = sched_slots_node_del(f->slots, l->id, &err);
@@ -228,36 +252,85 @@ static enum look look_at_node(struct dp_follow *f, const struct leaving *l, bool
 	return LOOK_DONE;
 }
 
-static enum look look_at_meter(struct dp_follow *f, const struct leaving *l, bool unseen)
+static enum look look_at_meter(struct dp_follow *f, const struct leaving *l, uint32_t oldest_gen)
 {
+	struct bound *bound = id_map_find(&f->bound, l->id);
 	const struct proto_meter *meter = table_meter(f->table, l->id);
 	struct err err;
 
-	if (meter != NULL)
-		return set_meter(f, meter, &err) == -EAGAIN ? LOOK_WAIT : LOOK_DONE;
-	if (!unseen)
-		return LOOK_WAIT;
-	if (sched_slots_meter(f->slots, l->id) == SCHED_NO_SLOT)
+	if (bound == NULL)
 		return LOOK_DONE;
-	return sched_slots_meter_del(f->slots, l->id, &err) < 0 ? LOOK_WAIT : LOOK_DONE;
+	if (bound->n_rows > 0) { // as the table has it, also after a commit that was undone
+		bound->leaves = false;
+		return meter != NULL && set_meter(f, meter, &err) == -EAGAIN ? LOOK_WAIT : LOOK_DONE;
+	}
+	if (bound->last_gen >= oldest_gen)
+		return l->last_gen >= oldest_gen ? LOOK_WAIT : LOOK_AGAIN;
+	if (sched_slots_meter_del(f->slots, l->id, &err) == -EAGAIN)
+		return LOOK_WAIT;
+	free(id_map_take(&f->bound, l->id));
+	return LOOK_DONE;
 }
 
-void dp_follow_turn(struct dp_follow *f, uint32_t oldest_gen, int64_t now_ns)
+int dp_follow_meter_take(struct dp_follow *f, uint64_t id, struct err *err)
 {
-	for (uint32_t n = f->n_leaving; n > 0; n--) {
-		struct leaving *l = STAILQ_FIRST(&f->leaving);
-		bool unseen = l->last_gen < oldest_gen;
-		enum look look = l->kind == TABLE_NODE ? look_at_node(f, l, unseen) : look_at_meter(f, l, unseen);
+	const struct proto_meter *meter = table_meter(f->table, id);
+	struct bound *bound = id_map_find(&f->bound, id);
+	int rc;
+
+	if (meter == NULL)
+		return err_set(err, ENOENT, "request %" PRIu64 " has no meter", id);
+	rc = set_meter(f, meter, err);
+	if (rc < 0)
+		return rc;
+	if (bound == NULL) {
+		bound = calloc(1, sizeof(*bound));
+		if (bound == NULL || id_map_put(&f->bound, id, bound) < 0) {
+			struct err ignored;
+
+			sched_slots_meter_del(f->slots, id, &ignored);
+			free(bound);
+			return err_set(err, ENOMEM, "no memory for a reservation or limit");
+		}
+	}
+	bound->n_rows++;
+	return 0;
+}
+
+void dp_follow_meter_give(struct dp_follow *f, uint64_t id, uint32_t last_gen)
+{
+	struct bound *bound = id_map_find(&f->bound, id);
+
+	assert(bound != NULL && bound->n_rows > 0);
+	bound->last_gen = last_gen;
+	if (--bound->n_rows == 0 && !bound->leaves)
+		bound->leaves = look_later(&f->meters, id, last_gen);
+}
+
+static void turn_list(struct dp_follow *f, struct leaving_list *list, uint32_t oldest_gen,
+		      enum look (*look_at)(struct dp_follow *f, const struct leaving *l, uint32_t oldest_gen))
+{
+	for (uint32_t n = list->n; n > 0; n--) {
+		struct leaving *l = STAILQ_FIRST(&list->head);
+		enum look look = look_at(f, l, oldest_gen);
 
 		if (look == LOOK_WAIT)
 			break;
-		STAILQ_REMOVE_HEAD(&f->leaving, link);
+		STAILQ_REMOVE_HEAD(&list->head, link);
 		if (look == LOOK_AGAIN) {
-			STAILQ_INSERT_TAIL(&f->leaving, l, link);
+			STAILQ_INSERT_TAIL(&list->head, l, link);
 			continue;
 		}
-		f->n_leaving--;
+		list->n--;
 		free(l);
 	}
+}
+
+void dp_follow_turn(struct dp_follow *f, uint32_t oldest_gen, int64_t now_ns, bool settled)
+{
+	turn_list(f, &f->meters, oldest_gen, look_at_meter);
+	if (!settled)
+		return;
+	turn_list(f, &f->nodes, oldest_gen, look_at_node);
 	names_reap(f->names, oldest_gen, now_ns);
 }

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // What rows name (shares, reservations, limits, counters), as slots that workers have: set before rows that name them
-// are published, taken back when no worker can meet those rows any more.
+// are published, taken back when no worker can meet those rows any more. A reservation or limit has a slot only while
+// rows of it are in the classifier, or about to be: those that start later need none.
 // Owner and only thread: the link thread. gen: of the last snapshot published, or built; now_ns: as dp_policy.h has it.
 #pragma once
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "names.h"
@@ -24,5 +26,10 @@ int dp_follow_commit(struct dp_follow *f, uint32_t gen, int64_t now_ns, struct e
 void dp_follow_undo(struct dp_follow *f, uint32_t gen, int64_t now_ns);
 // A row is over: for table_expire.
 void dp_follow_expired(struct dp_follow *f, const struct part_row *row, uint32_t gen, int64_t now_ns);
-// Takes back what no worker can meet any more. The table is settled.
-void dp_follow_turn(struct dp_follow *f, uint32_t oldest_gen, int64_t now_ns);
+// A row that names this reservation or limit is about to be given to the classifier: it has a slot from now on. 0; or
+// -errno with err: -ENOENT the table (settled or not) has no such meter, -ENOSPC no slot is free, -EAGAIN the workers
+// have not taken older changes yet, -ENOMEM.
+int dp_follow_meter_take(struct dp_follow *f, uint64_t id, struct err *err);
+void dp_follow_meter_give(struct dp_follow *f, uint64_t id, uint32_t last_gen); // the row is in none after last_gen
+// Takes back what no worker can meet any more. settled: the table is; else only reservations and limits are looked at.
+void dp_follow_turn(struct dp_follow *f, uint32_t oldest_gen, int64_t now_ns, bool settled);

@@ -35,6 +35,20 @@ static void row_ended(void *ctx, uint64_t key)
 	dp_filter_expired(p->filter, key);
 }
 
+static int meter_take(void *ctx, uint64_t id, struct err *err)
+{
+	struct dp_policy *p = ctx;
+
+	return dp_follow_meter_take(p->follow, id, err);
+}
+
+static void meter_give(void *ctx, uint64_t id)
+{
+	struct dp_policy *p = ctx;
+
+	dp_follow_meter_give(p->follow, id, p->gen);
+}
+
 struct dp_policy *dp_policy_create(struct table *table, struct snapshot_slot *slot, struct sched_log *log,
 				   uint32_t simd_max_bits, struct err *err)
 {
@@ -56,6 +70,8 @@ struct dp_policy *dp_policy_create(struct table *table, struct snapshot_slot *sl
 		conf.slots = dp_follow_slots(p->follow);
 		conf.names = dp_follow_names(p->follow);
 		conf.ended = row_ended;
+		conf.meter_take = meter_take;
+		conf.meter_give = meter_give;
 		conf.ctx = p;
 		p->rows = dp_rows_create(&conf, err);
 	}
@@ -186,10 +202,9 @@ void dp_policy_turn(struct dp_policy *p, int64_t now_ns)
 		republish(p);
 	dp_filter_turn(p->filter, p->now_ns);
 	log_failures(p);
-	if (p->unsettled)
-		return;
-	dp_rows_drop_over(p->rows, row_over, p);
-	dp_follow_turn(p->follow, snapshot_oldest_gen(p->slot), p->now_ns);
+	if (!p->unsettled)
+		dp_rows_drop_over(p->rows, row_over, p);
+	dp_follow_turn(p->follow, snapshot_oldest_gen(p->slot), p->now_ns, !p->unsettled);
 }
 
 int64_t dp_policy_next_ns(const struct dp_policy *p)

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "cls_fill.h"
 #include "dp_rows_priv.h"
 
 struct dp_rows *dp_rows_create(const struct dp_rows_conf *conf, struct err *err)
@@ -53,6 +54,29 @@ bool dp_rows_destroy(struct dp_rows *r, bool wait)
 struct layers *dp_rows_layers(const struct dp_rows *r)
 {
 	return r->layers;
+}
+
+static bool has_meter(const struct part_row *row)
+{
+	return row->part == PART_RESERVE || row->part == PART_LIMIT;
+}
+
+int dp_rows_fill(struct dp_rows *r, const struct part_row *row, struct cls_row *out, struct err *err)
+{
+	int rc = has_meter(row) ? r->conf.meter_take(r->conf.ctx, row->id, err) : 0;
+
+	if (rc < 0)
+		return rc;
+	rc = cls_fill(row, r->conf.slots, r->conf.names, out, err);
+	if (rc < 0)
+		dp_rows_give(r, row);
+	return rc;
+}
+
+void dp_rows_give(struct dp_rows *r, const struct part_row *row)
+{
+	if (has_meter(row))
+		r->conf.meter_give(r->conf.ctx, row->id);
 }
 
 void dp_rows_forget(struct dp_rows *r, struct held *h)

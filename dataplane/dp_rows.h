@@ -19,8 +19,12 @@ struct dp_rows;
 
 struct dp_rows_conf { // all borrowed
 	struct table *table;
-	const struct sched_slots *slots; // what rows name is there before a commit
+	const struct sched_slots *slots; // the shares that rows name are there before a commit
 	const struct names *names;
+	// A row of this reservation or limit is about to be given to the classifier (0: it has a slot; or -errno with
+	// err), or no view after the one published last has it.
+	int (*meter_take)(void *ctx, uint64_t id, struct err *err);
+	void (*meter_give)(void *ctx, uint64_t id);
 	struct rte_rcu_qsbr *rcu;
 	uint32_t simd_max_bits;
 	void (*ended)(void *ctx, uint64_t key); // at its instant, before the view without it; NULL: nobody asks
@@ -29,7 +33,7 @@ struct dp_rows_conf { // all borrowed
 
 struct dp_rows_stats {
 	uint64_t waited;       // commits that had to wait for builders
-	uint64_t late;         // instants whose starts had to
+	uint64_t late;         // instants whose starts had to, for builders or slots
 	uint64_t not_prepared; // many rows that start together, whose layer could not be built beforehand
 	uint32_t n_late;       // rows that should be in force and are not
 	int64_t building_ns;   // of rows that start together and whose layer is being built; INT64_MAX: none

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cls_fill.h"
 #include "dp_rows_priv.h"
 
 #define SPARE_ROWS 256 // room that commits leave to rows that start at an instant
@@ -82,11 +81,13 @@ static int begin(struct dp_rows *r, struct err *err)
 		if ((n > 0 && r->changes[n - 1].key == c.key) || !look_at(r, &c))
 			continue;
 		if (c.row != NULL && !c.stays && is_in_force(c.row, r->now_ns)) {
-			if (cls_fill(c.row, r->conf.slots, r->conf.names, &row, err) < 0)
+			if (dp_rows_fill(r, c.row, &row, err) < 0)
 				return -err->code;
 			c.slot = layers_batch_add(r->batch, &row, err);
-			if (c.slot == CLS_NO_ROW)
+			if (c.slot == CLS_NO_ROW) {
+				dp_rows_give(r, c.row);
 				return -err->code;
+			}
 		}
 		r->changes[n++] = c;
 	}
@@ -152,6 +153,8 @@ static void apply(struct dp_rows *r, struct change *c)
 	}
 	if (old == c->next)
 		return;
+	if (old->slot != CLS_NO_ROW)
+		dp_rows_give(r, old->row);
 	id_map_take(&r->held, c->key);
 	dp_rows_forget(r, old);
 	if (c->next != NULL)
@@ -196,6 +199,8 @@ int dp_rows_commit(struct dp_rows *r, int64_t now_ns, struct err *err)
 	r->now_ns = now_ns > r->now_ns ? now_ns : r->now_ns;
 	if (begins)
 		rc = begin(r, err);
+	if (rc == -EAGAIN) // begins anew then
+		dp_rows_cancel(r);
 	if (rc == 0)
 		rc = has_room(r) ? layers_batch_prepare(r->batch, err) : -EAGAIN;
 	if (rc == 0)
@@ -210,5 +215,9 @@ void dp_rows_cancel(struct dp_rows *r)
 {
 	layers_batch_destroy(r->batch);
 	r->batch = NULL;
+	for (uint32_t i = 0; i < r->n_changes; i++) {
+		if (r->changes[i].slot != CLS_NO_ROW)
+			dp_rows_give(r, r->changes[i].row);
+	}
 	r->n_changes = 0;
 }

@@ -5,7 +5,6 @@
 #include <stddef.h>
 #include <stdlib.h>
 
-#include "cls_fill.h"
 #include "dp_log.h"
 #include "dp_rows_priv.h"
 
@@ -47,6 +46,8 @@ static void end(struct dp_rows *r, struct held *h)
 		TAILQ_REMOVE(&r->late, h, link);
 	dp_rows_unprepare(r, h);
 	h->state = HELD_OVER;
+	if (h->slot != CLS_NO_ROW)
+		dp_rows_give(r, h->row);
 	if (r->conf.ended != NULL)
 		r->conf.ended(r->conf.ctx, h->key);
 	TAILQ_INSERT_TAIL(&r->over, h, link);
@@ -62,6 +63,7 @@ void dp_rows_unprepare(struct dp_rows *r, struct held *h)
 	if (h->prepared == CLS_NO_ROW)
 		return;
 	layers_batch_cancel(r->prepared.batch, h->prepared);
+	dp_rows_give(r, h->row);
 	r->prepared.rows[h->prepared_at] = NULL;
 	h->prepared = CLS_NO_ROW;
 }
@@ -69,8 +71,12 @@ void dp_rows_unprepare(struct dp_rows *r, struct held *h)
 void dp_rows_forget_prepared(struct dp_rows *r)
 {
 	for (uint32_t i = 0; i < r->prepared.n; i++) {
-		if (r->prepared.rows[i] != NULL)
-			r->prepared.rows[i]->prepared = CLS_NO_ROW;
+		struct held *h = r->prepared.rows[i];
+
+		if (h == NULL)
+			continue;
+		h->prepared = CLS_NO_ROW;
+		dp_rows_give(r, h->row);
 	}
 	layers_batch_destroy(r->prepared.batch);
 	free(r->prepared.rows);
@@ -91,11 +97,13 @@ static int add_prepared(struct dp_rows *r, struct held *h, struct err *err)
 {
 	struct cls_row row;
 
-	if (cls_fill(h->row, r->conf.slots, r->conf.names, &row, err) < 0)
+	if (dp_rows_fill(r, h->row, &row, err) < 0)
 		return -err->code;
 	h->prepared = layers_batch_add(r->prepared.batch, &row, err);
-	if (h->prepared == CLS_NO_ROW)
+	if (h->prepared == CLS_NO_ROW) {
+		dp_rows_give(r, h->row);
 		return -err->code;
+	}
 	h->prepared_at = r->prepared.n;
 	r->prepared.rows[r->prepared.n++] = h;
 	return 0;
@@ -168,22 +176,37 @@ static void look_ahead(struct dp_rows *r)
 
 // --- an instant
 
-// Commits rows that start (slots: theirs, filled in) and rows that end.
+// A row that starts, into the batch. *slot: CLS_NO_ROW, if what it names has no slot at present.
+static int add_start(struct dp_rows *r, struct layers_batch *b, const struct part_row *from, uint32_t *slot,
+		     struct err *err)
+{
+	struct cls_row row;
+	int rc = dp_rows_fill(r, from, &row, err);
+
+	if (rc == -ENOSPC || rc == -EAGAIN || rc == -ENOENT) // on their way back, or the row is about to be deleted
+		return 0;
+	if (rc < 0)
+		return rc;
+	*slot = layers_batch_add(b, &row, err);
+	if (*slot != CLS_NO_ROW)
+		return 0;
+	dp_rows_give(r, from);
+	return -err->code;
+}
+
+// Commits rows that start (slots: theirs, filled in; CLS_NO_ROW: that one cannot yet) and rows that end.
 static int change(struct dp_rows *r, struct held *const *starts, uint32_t n_starts, struct held *const *ends,
 		  uint32_t n_ends, uint32_t *slots)
 {
 	struct layers_batch *b = layers_batch_create(r->layers);
 	struct layers_view view;
-	struct cls_row row;
 	struct err err;
 	int rc = b == NULL ? err_set(&err, ENOMEM, "no memory for a change") : 0;
 
-	for (uint32_t i = 0; i < n_starts && rc == 0; i++) {
-		rc = cls_fill(starts[i]->row, r->conf.slots, r->conf.names, &row, &err);
+	for (uint32_t i = 0; i < n_starts; i++) {
+		slots[i] = CLS_NO_ROW;
 		if (rc == 0)
-			slots[i] = layers_batch_add(b, &row, &err);
-		if (rc == 0 && slots[i] == CLS_NO_ROW)
-			rc = -err.code;
+			rc = add_start(r, b, starts[i]->row, &slots[i], &err);
 	}
 	for (uint32_t i = 0; i < n_ends && rc == 0; i++) {
 		if (ends[i]->slot != CLS_NO_ROW)
@@ -193,6 +216,10 @@ static int change(struct dp_rows *r, struct held *const *starts, uint32_t n_star
 		rc = layers_commit(r->layers, b, &view, &err);
 	if (rc < 0)
 		layers_batch_destroy(b);
+	for (uint32_t i = 0; i < n_starts && rc < 0; i++) {
+		if (slots[i] != CLS_NO_ROW)
+			dp_rows_give(r, starts[i]->row);
+	}
 	if (rc < 0 && rc != -EAGAIN)
 		dp_error("rows that start or end now are not in force, trying again: %s", err.msg);
 	return rc;
@@ -246,7 +273,7 @@ static bool cross(struct dp_rows *r, const struct calendar_instant *at)
 	if (rc < 0)
 		return false;
 	for (uint32_t i = 0; i < n_starts; i++) {
-		if (i < n_now) {
+		if (i < n_now && slots[i] != CLS_NO_ROW) {
 			in_force(r, r->due[i], slots[i]);
 		} else if (r->due[i]->slot == CLS_NO_ROW) {
 			calendar_del(&r->calendar, &r->due[i]->start);
@@ -262,7 +289,7 @@ static bool cross(struct dp_rows *r, const struct calendar_instant *at)
 // Some of those that are late, if there is room. Returns whether something has changed.
 static bool start_some(struct dp_rows *r)
 {
-	uint32_t n = 0, slots[TOGETHER];
+	uint32_t n = 0, n_started = 0, slots[TOGETHER];
 	struct held *rows[TOGETHER], *h;
 
 	TAILQ_FOREACH (h, &r->late, link) {
@@ -273,9 +300,16 @@ static bool start_some(struct dp_rows *r)
 	}
 	if (n == 0 || change(r, rows, n, NULL, 0, slots) < 0)
 		return false;
-	for (uint32_t i = 0; i < n; i++)
-		in_force(r, rows[i], slots[i]);
-	return true;
+	for (uint32_t i = 0; i < n; i++) {
+		if (slots[i] != CLS_NO_ROW) {
+			in_force(r, rows[i], slots[i]);
+			n_started++;
+			continue;
+		}
+		TAILQ_REMOVE(&r->late, rows[i], link); // behind those that may have what they name
+		TAILQ_INSERT_TAIL(&r->late, rows[i], link);
+	}
+	return n_started > 0;
 }
 
 static bool catch_up(struct dp_rows *r)

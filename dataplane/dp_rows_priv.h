@@ -59,6 +59,9 @@ struct dp_rows {
 	struct dp_rows_stats stats;
 };
 
+// The row as the classifier takes it; what it names is taken, too. 0 or -errno with err: nothing is taken.
+int dp_rows_fill(struct dp_rows *r, const struct part_row *row, struct cls_row *out, struct err *err);
+void dp_rows_give(struct dp_rows *r, const struct part_row *row); // what the row names, once for each fill
 // Takes it out of wherever it is, the classifier excepted, and frees it.
 void dp_rows_forget(struct dp_rows *r, struct held *h);
 void dp_rows_unprepare(struct dp_rows *r, struct held *h); // takes it out of the prepared batch

@@ -43,6 +43,7 @@
 #define PROTO_NAME_MAX 32
 #define PROTO_TEXT_MAX 256
 #define PROTO_WEIGHT_MAX 1000
+#define PROTO_METERS_MAX 65536 // that may be active at once
 
 enum proto_type {
 	PROTO_HELLO = 1,

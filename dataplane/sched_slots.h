@@ -9,8 +9,8 @@
 #include "hft/err.h"
 #include "sched_log.h"
 
-#define SCHED_METERS_MAX 65536
-#define SCHED_NODES_MAX 4096 // SCHED_NODE_ROOT is one of them
+#define SCHED_METERS_MAX 131072 // twice as many as may be active: slots rest for a while
+#define SCHED_NODES_MAX 4096    // SCHED_NODE_ROOT is one of them
 #define SCHED_NO_SLOT UINT32_MAX
 #define SCHED_WEIGHT_MAX 1000
 #define SCHED_WEIGHT_BACKGROUND 0                  // only what nobody else wants

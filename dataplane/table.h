@@ -11,7 +11,7 @@
 
 #define TABLE_ROWS_MAX (1U << 18)
 #define TABLE_NODES_MAX (1U << 17)
-#define TABLE_METERS_MAX (1U << 16)
+#define TABLE_METERS_MAX TABLE_ROWS_MAX // those that start later included
 #define TABLE_STAGED_MAX (1U << 20)
 
 struct table;

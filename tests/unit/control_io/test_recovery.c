@@ -442,6 +442,11 @@ static void the_last_instant_is_survived(void **state)
 	assert_int_equal(engine_now_ns(f->t.engine), NOW);
 }
 
+static int no_room(void *ctx, const struct demand *demand, struct err *err)
+{
+	return err_set(err, EBUSY, "no room");
+}
+
 static void what_was_set_up_outlives_a_clock_that_is_set_back(void **state)
 {
 	struct fixture *f = *state;
@@ -450,6 +455,7 @@ static void what_was_set_up_outlives_a_clock_that_is_set_back(void **state)
 	up(f);
 	engine_limit_requests(f->t.engine, 1);
 	engine_set_network(f->t.engine, "the network is on fire");
+	engine_ask_network(f->t.engine, no_room, NULL);
 	assert_int_equal(tell(f, "root", "AddUser alice."), REPLY_OK);
 	assert_int_equal(tell(f, "root", "Grant rootShare to alice."), REPLY_OK);
 	engine_changes(f->t.engine, &delta);
@@ -461,6 +467,7 @@ static void what_was_set_up_outlives_a_clock_that_is_set_back(void **state)
 	engine_set_network(f->t.engine, NULL);
 	assert_int_equal(tell(f, "alice", "deny(dstPort=1) on rootShare."), REPLY_OK);
 	assert_int_equal(tell(f, "alice", "deny(dstPort=1) on rootShare."), REPLY_LIMIT);
+	assert_int_equal(tell(f, "root", "reserve(dstPort=2) = 1 on rootShare."), REPLY_NETWORK);
 }
 
 static void damage_stops_the_start_and_names_the_journal(void **state)

@@ -49,6 +49,10 @@ static struct fixture {
 	uint64_t next_id;
 	bool pending;
 	unsigned int n_waited, n_late;
+	struct { // as a worker knows them
+		uint64_t id, rate_bps;
+	} meter[SCHED_METERS_MAX];
+	uint32_t n_meters, n_meters_most;
 } fx;
 
 static struct err err;
@@ -97,10 +101,19 @@ static void stage(enum proto_type type, const struct part_row *row)
 	assert_int_equal(table_stage(fx.table, &msg, &err), 0);
 }
 
+static void stage_meter(enum proto_type type, uint64_t id, uint64_t rate_bps)
+{
+	struct proto_msg msg = {.type = type, .meter = {.id = id, .rate_bps = rate_bps, .kind = PROTO_METER_LIMIT}};
+
+	assert_int_equal(table_stage(fx.table, &msg, &err), 0);
+}
+
 static void wanted_del(uint64_t key)
 {
 	for (uint32_t i = 0; i < fx.wanted.n; i++) {
 		if (part_row_key(&fx.wanted.row[i]) == key) {
+			if (fx.wanted.row[i].part == PART_LIMIT)
+				stage_meter(PROTO_METER_DEL, fx.wanted.row[i].id, 0);
 			fx.wanted.row[i] = fx.wanted.row[--fx.wanted.n];
 			return;
 		}
@@ -124,11 +137,16 @@ static void add_row(const struct box *box, int64_t start_ns, int64_t end_ns)
 {
 	struct part_row row = {.box = *box, .id = ++fx.next_id, .part = PART_ACCESS};
 
-	row.access = rnd_below(&fx.r, 2) ? ACCESS_DENY : ACCESS_ALLOW;
+	if (rnd_below(&fx.r, 4) == 0)
+		row.part = PART_LIMIT;
+	else
+		row.access = rnd_below(&fx.r, 2) ? ACCESS_DENY : ACCESS_ALLOW;
 	box_set_time(&row.box, start_ns, end_ns);
 	if (fx.wanted.n == ROWS_MAX || parts_add(fx.parts, &row, &row, &err) < 0)
 		return;
 	fx.wanted.row[fx.wanted.n++] = row;
+	if (row.part == PART_LIMIT)
+		stage_meter(PROTO_METER_SET, row.id, row.id);
 	stage(PROTO_ROW_ADD, &row);
 }
 
@@ -171,10 +189,11 @@ static void del_random(void)
 		return;
 	row = fx.wanted.row[rnd_below(&fx.r, fx.wanted.n)];
 	parts_del(fx.parts, part_row_key(&row));
-	wanted_del(part_row_key(&row));
 	stage(PROTO_ROW_DEL, &row);
+	wanted_del(part_row_key(&row));
 }
 
+// The limits of wanted rows go with the next commit.
 static void forget_over(struct rows *rows)
 {
 	uint32_t n = 0;
@@ -182,6 +201,10 @@ static void forget_over(struct rows *rows)
 	for (uint32_t i = 0; i < rows->n; i++) {
 		if (box_end_ns(&rows->row[i].box) > fx.now_ns)
 			rows->row[n++] = rows->row[i];
+		else if (rows == &fx.wanted && rows->row[i].part == PART_LIMIT) {
+			stage(PROTO_ROW_DEL, &rows->row[i]); // the table may not have dropped it yet
+			stage_meter(PROTO_METER_DEL, rows->row[i].id, 0);
+		}
 	}
 	rows->n = n;
 }
@@ -211,6 +234,23 @@ static void packet_finds(const struct layers_view *view, const struct pkt *pkt)
 				 (long long)fx.now_ns);
 		if (row != NULL && got->key != part_row_key(row))
 			assert_int_equal(got->access, row->access); // of equal rank
+		if (row != NULL && row->part == PART_LIMIT)
+			assert_int_equal(fx.meter[got->meter].id, row->id);
+	}
+}
+
+static void read_log(void)
+{
+	struct sched_change c;
+
+	while (sched_log_read(fx.log, 0, &c, 1) == 1) {
+		if (c.kind != SCHED_METER_SET && c.kind != SCHED_METER_DEL)
+			continue;
+		assert_true(fx.meter[c.slot].id == 0 || fx.meter[c.slot].id == c.id);
+		fx.n_meters += (c.kind == SCHED_METER_SET) - (fx.meter[c.slot].id != 0);
+		fx.meter[c.slot].id = c.kind == SCHED_METER_SET ? c.id : 0;
+		fx.meter[c.slot].rate_bps = c.rate_bps;
+		fx.n_meters_most = fx.n_meters > fx.n_meters_most ? fx.n_meters : fx.n_meters_most;
 	}
 }
 
@@ -218,6 +258,8 @@ static void workers_find_what_they_should(void)
 {
 	const struct snapshot *s = atomic_load(&fx.slot.live);
 	struct dp_rows_stats stats;
+
+	read_log();
 
 	dp_policy_stats(fx.policy, &stats);
 	fx.n_late += stats.n_late > 0;
@@ -264,6 +306,7 @@ static void await_builders(int64_t until_ns)
 	for (dp_policy_stats(fx.policy, &stats); stats.building_ns <= until_ns; dp_policy_stats(fx.policy, &stats)) {
 		usleep(50);
 		dp_policy_turn(fx.policy, fx.now_ns);
+		read_log();
 		rte_rcu_qsbr_quiescent(fx.slot.rcu, 0);
 	}
 }
@@ -321,6 +364,94 @@ static void snapshots_are_what_the_table_says(void **state)
 		turn(1);
 	}
 	assert_false(fx.pending);
+	assert_true(fx.n_meters_most > 100);
+}
+
+// Commits what is staged, and lets workers take it.
+static void settle(void)
+{
+	assert_int_equal(table_commit(fx.table, fx.now_ns, &err), 0);
+	do {
+		try_commit();
+		dp_policy_turn(fx.policy, fx.now_ns);
+		usleep(20);
+	} while (fx.pending);
+	workers_find_what_they_should();
+}
+
+static void pass(int64_t ns)
+{
+	turn(ns);
+	turn(0);
+	turn(0);
+}
+
+static struct part_row limit_row(uint32_t host, int64_t start_ns, int64_t end_ns)
+{
+	struct part_row row = {.box = box_any(), .id = ++fx.next_id, .part = PART_LIMIT};
+
+	row.box.kinds = MATCH_KINDS_V4;
+	row.box.src = match_ip4_prefix(0x0b000000 + host, 32);
+	box_set_time(&row.box, start_ns, end_ns);
+	assert_int_equal(parts_add(fx.parts, &row, &row, &err), 0);
+	fx.wanted.row[fx.wanted.n++] = row;
+	stage_meter(PROTO_METER_SET, row.id, row.id);
+	stage(PROTO_ROW_ADD, &row);
+	return row;
+}
+
+static void limits_have_slots_only_while_their_rows_are_looked_up(void **state)
+{
+	int64_t t0 = fx.now_ns;
+	struct part_row now, row;
+
+	fx.r = rnd_seed(1);
+	limit_row(1, t0 + 5000 * MS, t0 + 6000 * MS);
+	row = limit_row(2, t0 + 5000 * MS, t0 + 5500 * MS);
+	now = limit_row(3, 0, INT64_MAX);
+	settle();
+	assert_int_equal(fx.n_meters, 1);
+	stage_meter(PROTO_METER_SET, row.id, 77); // another rate before it starts
+	stage_meter(PROTO_METER_SET, now.id, 78); // and of one that is there
+	settle();
+	assert_int_equal(fx.n_meters, 1);
+	for (uint32_t i = 0; i < SCHED_METERS_MAX; i++)
+		assert_true(fx.meter[i].id != now.id || fx.meter[i].rate_bps == 78);
+	pass(4999 * MS);
+	assert_int_equal(fx.n_meters, 1);
+	pass(MS);
+	assert_int_equal(fx.n_meters, 3);
+	for (uint32_t i = 0; i < SCHED_METERS_MAX; i++)
+		assert_true(fx.meter[i].id != row.id || fx.meter[i].rate_bps == 77);
+	pass(500 * MS);
+	assert_int_equal(fx.n_meters, 2);
+	pass(500 * MS);
+	assert_int_equal(fx.n_meters, 1);
+	parts_del(fx.parts, part_row_key(&now));
+	stage(PROTO_ROW_DEL, &now);
+	wanted_del(part_row_key(&now));
+	settle();
+	pass(0);
+	assert_int_equal(fx.n_meters, 0);
+	// many that start together get theirs some seconds before
+	t0 = fx.now_ns;
+	for (uint32_t i = 0; i < 400; i++)
+		limit_row(i, t0 + 60000 * MS, t0 + 61000 * MS);
+	settle();
+	pass(49000 * MS);
+	assert_int_equal(fx.n_meters, 0);
+	pass(2000 * MS);
+	assert_int_equal(fx.n_meters, 400);
+	row = fx.wanted.row[7];
+	parts_del(fx.parts, part_row_key(&row)); // one of them will not start
+	stage(PROTO_ROW_DEL, &row);
+	wanted_del(part_row_key(&row));
+	settle();
+	pass(9000 * MS);
+	assert_int_equal(fx.n_meters, 399);
+	pass(1000 * MS);
+	pass(0);
+	assert_int_equal(fx.n_meters, 0);
 }
 
 static void a_commit_that_fails_leaves_all_as_it_was(void **state)
@@ -361,6 +492,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(snapshots_are_what_the_table_says, open_fixture, close_fixture),
+		cmocka_unit_test_setup_teardown(limits_have_slots_only_while_their_rows_are_looked_up, open_fixture,
+						close_fixture),
 		cmocka_unit_test_setup_teardown(a_commit_that_fails_leaves_all_as_it_was, open_fixture, close_fixture),
 	};
 
