@@ -18,6 +18,9 @@
 #include "speaker.h"
 #include "tls.h"
 
+#define LEASE_MIN_S 8     // switches count in seconds
+#define LEASE_MAX_S 43200 // OpenFlow has 65535 for one and a half of them
+
 #define PORTS_MAX 32 // of rte_ethdev
 #define WORKERS_MAX 8
 #define NAMES_MAX 4096
@@ -64,9 +67,9 @@ int config_check_text(const struct yaml_index *index, const char *file, struct e
 	static const char *const bools[] = {"dataplane.huge_pages", "dataplane.poll_always",
 					    "dataplane.drop_fragments"};
 	static const char *const numbers[] = {
-		"dataplane.mac_ageing_s",   "dataplane.memory_mb",     "dataplane.mtu",
-		"dataplane.policy_wait_ms", "dataplane.simd_max_bits", "limits.sessions",
-		"limits.requests",          "limits.statements_per_s", "limits.all_sessions"};
+		"dataplane.mac_ageing_s",  "dataplane.memory_mb", "dataplane.mtu",   "dataplane.policy_wait_ms",
+		"dataplane.simd_max_bits", "limits.sessions",     "limits.requests", "limits.statements_per_s",
+		"limits.all_sessions",     "openflow_lease_s"};
 	const struct check k = {index, file, err};
 	const struct yaml_place *top = yaml_index_find(index, "");
 
@@ -268,6 +271,9 @@ int config_check(struct config *c, const struct yaml_index *index, const char *f
 		return bad(&k, "openflow_ovsdb", "%.256s", why.msg);
 	if (c->openflow_listen != NULL && auth_address_parse(c->openflow_listen, &addr, &addr_len, &why) < 0)
 		return bad(&k, "openflow_listen", "%.256s", why.msg);
+	if (c->openflow_lease_s != 0 && (c->openflow_lease_s < LEASE_MIN_S || c->openflow_lease_s > LEASE_MAX_S))
+		return bad(&k, "openflow_lease_s", "expected 0 (never) or %d to %d seconds, got %u", LEASE_MIN_S,
+			   LEASE_MAX_S, c->openflow_lease_s);
 	if (check_tls(&k, "tls", &c->tls) < 0 || check_tls(&k, "openflow_tls", &c->openflow_tls) < 0)
 		return -EINVAL;
 	if (c->control_user != NULL && getpwnam(c->control_user) == NULL)

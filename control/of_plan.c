@@ -26,6 +26,16 @@ struct of_rule *plan_blank(struct of_rule *r, unsigned int table, unsigned int p
 	return r;
 }
 
+int64_t plan_end(const struct plan *p, uint32_t key, int64_t ends_ns, unsigned int halves)
+{
+	int64_t half_ns = p->in->lease_ns / 2, phase_ns;
+
+	if (half_ns == 0 || ends_ns != INT64_MAX)
+		return ends_ns;
+	phase_ns = (int64_t)(key * UINT64_C(0x9e3779b97f4a7c15) >> 2) % half_ns;
+	return (p->in->policy_ns + phase_ns) / half_ns * half_ns - phase_ns + half_ns * (1 + (int64_t)halves);
+}
+
 void plan_add(struct plan *p, const struct of_rule *r)
 {
 	if (p->rc == 0)
@@ -342,7 +352,7 @@ static void add_limit_box(struct plan *p, const struct demand *d, const struct b
 		plan_blank(&r, OF_PLAN_LIMIT + colour, PRIORITY_LIMIT);
 		r.match = matches[i];
 		r.cookie |= (uint32_t)d->id;
-		r.ends_ns = d->end_ns;
+		r.ends_ns = plan_end(p, (uint32_t)d->id, d->end_ns, 1);
 		r.instructions.meter = add_meter(p, d);
 		plan_goto(&r, OF_PLAN_LIMIT + colour + 1U);
 		plan_add(p, &r);

@@ -39,9 +39,16 @@ struct of_plan_in {
 	const struct circuits *circuits; // NULL: none
 	int64_t now_ns;                  // monotonic, the topology's
 	int64_t policy_ns;               // since the epoch: rows in force then
+	// Entries of circuits and limits whose request has no end are made for half of this to all of it (ways for half
+	// more than what leads there), and said again in time by the next plan but one within OF_PLAN_LEASE_PARTS of
+	// it: without a controller they end. When is a function of policy_ns and the cookie: it is the same in every
+	// life of the controller. 0: they stay. What denies never ends so.
+	int64_t lease_ns;
 	uint8_t version;
 	uint8_t n_tables;
 };
+
+#define OF_PLAN_LEASE_PARTS 16
 
 struct of_plan_stats {
 	uint32_t rows_unsayable; // rows of the policy that OpenFlow cannot express

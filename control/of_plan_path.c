@@ -88,7 +88,7 @@ static void add_starts(struct plan *p, const struct row *row, const struct circu
 
 			plan_blank(&r, sources && p->tables ? OF_PLAN_PATH : OF_PLAN_POLICY, priority);
 			r.match = matches[k];
-			r.ends_ns = box_end_ns(&row->box);
+			r.ends_ns = plan_end(p, c->key, box_end_ns(&row->box), sources ? 1 : 2);
 			if (!sources)
 				plan_in_port(&r, hop->in_port);
 			start_actions(p, &r, c, hop);
@@ -110,6 +110,7 @@ static void add_passing(struct plan *p, const struct circuit *c)
 		r.match.has |= OF_HAS_VLAN;
 		r.match.vlan = c->tags[hop->segment];
 		r.cookie |= c->key;
+		r.ends_ns = plan_end(p, c->key, INT64_MAX, 2);
 		if (i + 1 == c->n_hops || c->hops[i + 1].segment != hop->segment)
 			act(p, &r, &(struct of_action){.type = OF_ACT_POP_VLAN});
 		leave_by(p, &r, c, hop->out_port);

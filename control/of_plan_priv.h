@@ -39,6 +39,8 @@ struct plan {
 	int rc;
 };
 
+// When an entry of a request that ends then is to end at the switch. halves: of the lease, beyond the next one.
+int64_t plan_end(const struct plan *p, uint32_t key, int64_t ends_ns, unsigned int halves);
 struct of_rule *plan_blank(struct of_rule *r, unsigned int table, unsigned int priority);
 void plan_add(struct plan *p, const struct of_rule *r);
 void plan_output(struct plan *p, struct of_rule *r, uint32_t port);

@@ -226,7 +226,7 @@ static int listen_on(struct of_server *s, struct event_base *base, const char *t
 struct of_server *of_server_create(struct event_base *base, const struct of_server_conf *conf, struct err *err)
 {
 	struct of_net_ops ops = {.send = net_send, .close = net_close, .note = net_note, .kept = net_kept};
-	struct of_net_conf net_conf = {.hosts_max = HOSTS_MAX};
+	struct of_net_conf net_conf = {.hosts_max = HOSTS_MAX, .lease_ns = conf->lease_ns};
 	struct of_server *s = calloc(1, sizeof(*s));
 
 	if (s == NULL || getrandom(net_conf.key, sizeof(net_conf.key), 0) != sizeof(net_conf.key)) {

@@ -123,13 +123,16 @@ static int64_t sooner(int64_t at, int64_t now_ns, int64_t start_ns, int64_t end_
 
 static int64_t next_boundary(const struct of_net *net, int64_t wall_ns)
 {
-	int64_t at = INT64_MAX;
+	int64_t at = INT64_MAX, part_ns = net->conf.lease_ns / OF_PLAN_LEASE_PARTS;
 
 	for (uint32_t i = 0; i < net->policy.flat.n_rows; i++)
 		at = sooner(at, wall_ns, box_start_ns(&net->policy.flat.rows[i].box),
 			    box_end_ns(&net->policy.flat.rows[i].box));
-	for (uint32_t i = 0; i < net->policy.demands.n; i++)
+	for (uint32_t i = 0; i < net->policy.demands.n; i++) {
 		at = sooner(at, wall_ns, net->policy.demands.all[i].start_ns, net->policy.demands.all[i].end_ns);
+		if (net->policy.demands.all[i].end_ns == INT64_MAX && part_ns > 0)
+			at = sooner(at, wall_ns, (wall_ns / part_ns + 1) * part_ns, INT64_MIN);
+	}
 	return at;
 }
 
@@ -189,6 +192,7 @@ void of_sync_plan(struct of_net *net, int64_t wall_ns)
 	net->recolour = false;
 	in.now_ns = net->now_ns;
 	in.policy_ns = wall_ns;
+	in.lease_ns = net->conf.lease_ns;
 	done = rc == 0 && of_update(net, &in);
 	free(tree);
 	free(all);

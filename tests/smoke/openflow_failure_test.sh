@@ -42,6 +42,7 @@ lost() {
 	grep -oE '[0-9]+ packets transmitted, [0-9]+ received' "$dir/ping" | awk '{ print $1 - $4 }'
 }
 
+echo 'openflow_lease_s: 10' >>"$dir/pane.yaml" # all that has no end is said again every 5 s
 controller_start
 check "all pairs reach each other" all_pairs
 sleep 2 # circuits are placed 3 s after the first switch
@@ -98,7 +99,9 @@ check "and holds" not reaches 2 3
 kill $listener
 controller_kill
 check "a dead controller's request ends by the switch's own timer" wait_for 100 reaches 2 3
+check "so does its reservation that has no end" wait_for 20 goes $((first + 1)) ""
+check "and its flow goes on" reaches 1 3
 controller_start
 check "the controller is back" wait_for 10 panectl "ListRequests."
-sleep 5
+check "and the reservation" wait_for 10 not goes $((first + 1)) ""
 finish

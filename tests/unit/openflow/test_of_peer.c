@@ -31,6 +31,7 @@ struct net {
 	int64_t now_ns;
 	unsigned int n_notes;
 	char note[256];
+	void *noted; // a test's own
 };
 
 static void to_controller(void *ctx, const uint8_t *bytes, size_t len)
@@ -131,7 +132,7 @@ static int setup(void **state)
 {
 	struct net *n = calloc(1, sizeof(*n));
 	const struct of_net_ops ops = {.send = to_peer, .close = close_peer, .note = note, .ctx = n};
-	struct of_net_conf conf = {.hosts_max = 64};
+	struct of_net_conf conf = {.hosts_max = 64, .lease_ns = 100 * SECOND};
 
 	n->now_ns = SECOND;
 	n->of = of_net_create(&ops, &conf);
@@ -498,6 +499,57 @@ static void an_address_that_nobody_defends_moves(void **state)
 	assert_int_equal(stats(n).moves, 1);
 }
 
+// --- leases
+
+struct metered { // the entries with a meter
+	int64_t ends_ns, least_left_ns;
+	unsigned int n_said;
+};
+
+static void note_metered(void *ctx, const struct of_flow_mod *mod)
+{
+	struct peer *p = ctx;
+	struct metered *m = p->net->noted;
+
+	if (mod->instructions.meter == 0 || mod->command != OF_FLOW_ADD)
+		return;
+	if (m->n_said > 0 && m->ends_ns - p->net->now_ns < m->least_left_ns)
+		m->least_left_ns = m->ends_ns - p->net->now_ns;
+	assert_in_range(mod->hard_s, 50, 100);
+	m->ends_ns = p->net->now_ns + mod->hard_s * SECOND;
+	m->n_said++;
+}
+
+static void a_limit_without_an_end_is_said_again_before_it_ends(void **state)
+{
+	struct metered metered = {.least_left_ns = INT64_MAX};
+	struct demand d = {.id = 5, .kind = DEMAND_LIMIT, .rate_bps = 1000000, .end_ns = INT64_MAX};
+	struct net *n = *state;
+	struct of_policy policy;
+	struct demands demands;
+	struct box box = box_any();
+	struct tree tree;
+	struct err err;
+
+	demands_init(&demands);
+	tree_init(&tree);
+	assert_int_equal(tree_add_node(&tree, TREE_NO_PARENT), 0);
+	box.kinds = MATCH_IP4PORTS;
+	box.f[MATCH_PROTO] = (struct span){6, 6};
+	match_init(&d.flows);
+	assert_int_equal(match_add(&d.flows, &box), 0);
+	assert_int_equal(demands_add(&demands, &d), 0);
+	assert_int_equal(of_policy_build(&policy, &tree, &demands, n->now_ns, NULL, &err), 0);
+	of_net_policy(n->of, &policy);
+	n->noted = &metered;
+	n->peers[0].played.flow_mod = note_metered;
+	turns(n, 1000 * SECOND);
+	assert_in_range(metered.n_said, 15, 25);
+	assert_true(metered.least_left_ns >= 40 * SECOND);
+	assert_true(metered.ends_ns - n->now_ns >= 40 * SECOND);
+	tree_fini(&tree);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -508,6 +560,7 @@ int main(void)
 		TEST(a_probe_of_another_controller_makes_no_link),
 		TEST(a_link_through_a_bridge_keeps_its_first_end),
 		TEST(a_link_that_is_no_more_heard_of_goes),
+		TEST(a_limit_without_an_end_is_said_again_before_it_ends),
 		TEST(ports_that_do_not_exist_are_not_believed),
 		TEST(a_switch_with_endless_ports_is_shown_out),
 		TEST(a_second_switch_of_the_same_number_is_refused),
