@@ -280,6 +280,7 @@ static int begin_trace(const struct question *q, uint32_t views, bool denied, st
 	t->speaker = *q->speaker;
 	t->sees_queues = (views & VIEW_QUEUES) != 0;
 	t->denied = denied;
+	t->background = q->e.nodes[0].result.background;
 	t->reservations = q->e.nodes[0].result.action.reservations;
 	t->limits = q->e.nodes[0].result.action.limits;
 	for (uint32_t i = 0; i < q->e.n_atoms; i++)

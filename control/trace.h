@@ -15,7 +15,7 @@ struct trace_question {
 	struct proto_trace ask; // all but the number
 	struct principal speaker;
 	bool sees_queues;
-	bool denied;
+	bool denied, background;
 	struct idset reservations, limits;
 	uint32_t n_requests;
 	uint64_t request[]; // numbers of those that match

@@ -13,7 +13,7 @@
 
 static const char *const part_name[] = {
 	[PART_ACCESS] = "access", [PART_RESERVE] = "reserve", [PART_LIMIT] = "limit",
-	[PART_PATH] = "path",     [PART_SHARE] = "share",
+	[PART_PATH] = "path",     [PART_SHARE] = "share",     [PART_BACKGROUND] = "background",
 };
 
 int query_trace(struct state *s, const struct principal *speaker, const struct statement *st, struct reply *reply)
@@ -58,7 +58,7 @@ static void put_row(const struct state *s, const struct trace_question *q, const
 		    json_t *rows, struct reply *reply)
 {
 	const struct share *share = share_at(&s->shares, row->node);
-	const char *part = row->part <= PART_SHARE ? part_name[row->part] : "?";
+	const char *part = row->part <= PART_BACKGROUND ? part_name[row->part] : "?";
 	char key[24], layer[16], text[200];
 	json_t *item;
 
@@ -94,13 +94,23 @@ static bool same_ids(const struct idset *a, const struct idset *b)
 	return same;
 }
 
+static bool in_background(const struct proto_traced *t)
+{
+	bool any = false;
+
+	for (uint16_t i = 0; i < t->n_rows; i++)
+		any |= t->row[i].part == PART_BACKGROUND;
+	return any;
+}
+
 // The verdict is the same, the queue draws on the same, and nothing matches that should not. Rows that are hidden by
 // others of their category, or need not be there, are not told.
 static bool agrees(const struct trace_question *q, const struct proto_traced *t)
 {
 	if (t->drop != q->denied)
 		return false;
-	if (!t->drop && !(same_ids(&t->reservations, &q->reservations) && same_ids(&t->limits, &q->limits)))
+	if (!t->drop && !(same_ids(&t->reservations, &q->reservations) && same_ids(&t->limits, &q->limits) &&
+			  in_background(t) == q->background))
 		return false;
 	for (uint16_t i = 0; i < t->n_rows; i++) {
 		uint32_t k = 0;
@@ -125,6 +135,8 @@ static void put_queue(const struct state *s, const struct trace_question *q, con
 	json_object_set_new(queue, "share", sees(s, q, share) ? json_string(share->name) : json_null());
 	json_object_set_new(queue, "reservations", ids_json(s, q, &t->reservations));
 	json_object_set_new(queue, "limits", ids_json(s, q, &t->limits));
+	if (in_background(t))
+		json_object_set_new(queue, "background", json_true());
 	json_object_set_new(item, "queue", queue);
 }
 

@@ -194,6 +194,19 @@ static void statements_before_a_trace_are_in_force_for_it(void **state)
 	json_decref(answer);
 }
 
+static void background_is_seen(void **state)
+{
+	json_t *answer, *dataplane;
+
+	switch_do("hint(srcHost=10.0.0.66) class = background on a.");
+	answer = switch_accepts("trace(srcHost=10.0.0.66).");
+	dataplane = json_object_get(answer, "dataplane");
+	assert_true(json_is_true(json_object_get(dataplane, "agrees")));
+	assert_true(json_is_true(json_object_get(json_object_get(dataplane, "queue"), "background")));
+	assert_string_equal(json_text(json_array_get(json_object_get(dataplane, "rows"), 0), "part"), "background");
+	json_decref(answer);
+}
+
 static void rows_of_shares_one_may_not_see_are_left_out(void **state)
 {
 	char line[1 << 14];
@@ -308,6 +321,7 @@ int main(void)
 		cmocka_unit_test(destination_becomes_known),
 		cmocka_unit_test(trace_agrees_with_evaluator_and_frames),
 		cmocka_unit_test(statements_before_a_trace_are_in_force_for_it),
+		cmocka_unit_test(background_is_seen),
 		cmocka_unit_test(rows_of_shares_one_may_not_see_are_left_out),
 		cmocka_unit_test(a_session_that_leaves_harms_nobody),
 		cmocka_unit_test(without_a_dataplane_the_answer_is_network),
