@@ -60,6 +60,7 @@ struct controller {
 	struct dp_link_stats seen; // of the link, as logged last
 	char realize_error[512];   // as logged last
 	bool refused_by_dp;        // the last policy change
+	bool dp_busy;              // with one, for long
 };
 
 static int64_t turn(void *ctx, int64_t now_ns);
@@ -524,15 +525,25 @@ static void realize(struct controller *c)
 	memcpy(c->realize_error, err.msg, sizeof(c->realize_error));
 }
 
-// New requests are refused while what was accepted is not in force.
+// New requests are refused while what was accepted is not in force, and will not be soon.
 static void tell_network(struct controller *c)
 {
 	const char *why = NULL;
+	struct dp_link_stats link;
+	bool was_busy = c->dp_busy;
 
+	dp_link_stats(c->link, &link);
+	c->dp_busy = link.waits_ns > DP_LINK_BUSY_NS;
+	if (c->dp_busy && !was_busy)
+		log_error("the dataplane takes over 3 s for a change of policy: new requests are refused");
+	if (was_busy && !c->dp_busy)
+		log_info("the dataplane has come through with its changes");
 	if (c->realize_error[0] != '\0')
 		why = c->realize_error;
 	else if (c->refused_by_dp)
 		why = "the dataplane refuses the policy as it is";
+	else if (c->dp_busy)
+		why = "the dataplane is still busy with earlier changes";
 	engine_set_network(c->engine, why);
 }
 
@@ -558,6 +569,7 @@ static int64_t turn(void *ctx, int64_t now_ns)
 	int rc = recovery_advance(c->recovery, now_ns, &err);
 
 	c->now_ns = now_ns;
+	tell_network(c);
 	if (rc == 0)
 		more = server_execute(c->server, exec, c);
 	if (rc == 0 && !c->journal_failed)
@@ -577,7 +589,6 @@ static int64_t turn(void *ctx, int64_t now_ns)
 	log_flush(false);
 	tell_ready(c);
 	realize(c);
-	tell_network(c);
 	traces_turn(c->traces);
 	if (c->openflow != NULL) {
 		switches_ns = of_server_turn(c->openflow, c->engine, now_ns);

@@ -36,6 +36,7 @@ struct dp_link {
 	bool must_commit;     // the dataplane waits for a first transaction
 	bool wanted, dirty;   // something was ever wanted; it is not sent yet
 	bool in_flight;
+	int64_t sent_ns; // the transaction in flight, CLOCK_MONOTONIC
 	uint64_t boot_id, next_txn;
 	char last_trouble[256]; // as logged; said once while it stays the same
 	struct link_state state;
@@ -54,6 +55,14 @@ static int64_t now_ns(const struct dp_link *link)
 	// The turn's instant, some ms behind: then a row just over is sent, and has no effect there.
 	event_base_gettimeofday_cached(link->base, &tv);
 	return (int64_t)tv.tv_sec * 1000000000 + (int64_t)tv.tv_usec * 1000;
+}
+
+static int64_t steady_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
 static void retry_in(struct dp_link *link, unsigned int ms)
@@ -122,6 +131,7 @@ static void push(struct dp_link *link)
 		return;
 	link->must_commit = false;
 	link->in_flight = true;
+	link->sent_ns = steady_ns();
 	link->stats.txn_sent = commit.commit.txn = link->next_txn++;
 	log_debug("transaction %llu: %llu rows added, %llu deleted, %llu meters set, %llu deleted",
 		  (unsigned long long)commit.commit.txn, (unsigned long long)diff.rows_added,
@@ -465,4 +475,5 @@ bool dp_link_trace(struct dp_link *link, const struct proto_trace *trace)
 void dp_link_stats(const struct dp_link *link, struct dp_link_stats *out)
 {
 	*out = link->stats;
+	out->waits_ns = link->in_flight ? steady_ns() - link->sent_ns : 0;
 }

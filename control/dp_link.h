@@ -16,11 +16,14 @@ struct proto_msg;
 struct proto_trace;
 struct proto_traced;
 
+#define DP_LINK_BUSY_NS 3000000000LL // that a change may be under way before new requests are refused
+
 struct dp_link_stats {
 	bool connected; // and compared: the dataplane's table is known
 	uint64_t sessions, commits, failed_commits, rows_added, rows_deleted;
 	uint64_t nodes_set, nodes_deleted, meters_set, meters_deleted;
 	uint64_t txn_sent, txn_in_force; // transaction numbers
+	int64_t waits_ns;                // how long the one under way is; 0: none is
 	int64_t in_force_ns;             // when the workers had the last one, ns since the epoch
 };
 

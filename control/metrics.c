@@ -184,6 +184,8 @@ static void controller(FILE *f, const struct metrics_source *src)
 	    link.failed_commits);
 	one(f, "link_rows_added_total", "counter", "rows sent to the dataplane", link.rows_added);
 	one(f, "link_rows_deleted_total", "counter", "rows taken back from the dataplane", link.rows_deleted);
+	one(f, "link_waits_ms", "gauge", "how long the dataplane has been busy with the policy change under way",
+	    (uint64_t)link.waits_ns / 1000000);
 	one(f, "link_unanswered", "gauge", "policy changes sent and not yet in force",
 	    link.txn_sent - link.txn_in_force);
 }

@@ -4,8 +4,11 @@
 #include <errno.h>
 #include <string.h>
 
+#include "flow_spec.h"
+
 // More boxes than this one request may not become: both sides of user=!{...} multiply by the bindings of all others.
-#define EXPANDED_BOXES_MAX 1024
+// What names no users may have as many as can be said.
+#define EXPANDED_BOXES_MAX FLOW_SPEC_BOXES_MAX
 
 // A binding speaks of the source; as a destination it is its mirror.
 struct box policy_mirrored(const struct box *box)

@@ -1,22 +1,87 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dp_figures.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <rte_cycles.h>
+#include <rte_malloc.h>
 #include <rte_mempool.h>
 #include <rte_telemetry.h>
 
 #include "counters.h"
 #include "dp_priv.h"
+#include "dp_rows.h"
+#include "layers.h"
 
 const char *const dp_figure_name[FIGURE_N] = {
 #define FIGURE(name, kind, help) #name,
 #include "figures.def"
 #undef FIGURE
 };
+
+#define FIRST_NOTED FIGURE_rows // from there on
+
+// In pages, the second number.
+static uint64_t resident_bytes(void)
+{
+	char text[128] = "", *end;
+	int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return 0;
+	if (read(fd, text, sizeof(text) - 1) < 0)
+		text[0] = '\0';
+	close(fd);
+	strtoull(text, &end, 10);
+	return strtoull(end, NULL, 10) * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static uint64_t heap_bytes(void)
+{
+	struct rte_malloc_socket_stats stats;
+	uint64_t sum = 0;
+
+	for (unsigned int i = 0; i < rte_socket_count(); i++) {
+		if (rte_malloc_get_socket_stats(rte_socket_id_by_idx(i), &stats) == 0)
+			sum += stats.heap_allocsz_bytes;
+	}
+	return sum;
+}
+
+void dp_figures_note(struct dp *dp)
+{
+	uint64_t value[FIGURE_N] = {0};
+	struct layers_stats layers;
+	struct dp_rows_stats rows;
+
+	layers_stats(dp_policy_layers(dp->policy), &layers);
+	dp_policy_stats(dp->policy, &rows);
+	value[FIGURE_rows] = layers.n_rows;
+	value[FIGURE_rows_dead] = layers.n_dead;
+	value[FIGURE_rows_in_arrays] = layers.n_array_rows;
+	value[FIGURE_rows_late] = rows.n_late;
+	value[FIGURE_arrays] = layers.n_arrays;
+	value[FIGURE_layers] = layers.n_layers;
+	value[FIGURE_rows_in_base] = layers.n_largest;
+	value[FIGURE_changes] = layers.commits;
+	value[FIGURE_changes_waited] = rows.waited;
+	value[FIGURE_change_waits_ms] = (uint64_t)dp->change_waits_ms;
+	value[FIGURE_changes_failed] = dp->n_changes_failed;
+	value[FIGURE_instants_late] = rows.late;
+	value[FIGURE_instants_unprepared] = rows.not_prepared;
+	value[FIGURE_merges] = layers.merges;
+	value[FIGURE_merged_rows] = layers.merged_rows;
+	value[FIGURE_merges_failed] = layers.merge_failures;
+	value[FIGURE_heap_bytes] = heap_bytes();
+	value[FIGURE_memory_bytes] = resident_bytes();
+	for (int i = FIRST_NOTED; i < FIGURE_N; i++)
+		atomic_store_explicit(&dp->noted[i], value[i], memory_order_relaxed);
+}
 
 void dp_figures_get(const struct dp *dp, uint64_t value[FIGURE_N])
 {
@@ -35,6 +100,8 @@ void dp_figures_get(const struct dp *dp, uint64_t value[FIGURE_N])
 	value[FIGURE_timed_packets] = phases.packets;
 	for (int i = 0; i < WORKER_PHASES; i++)
 		value[of_phase[i]] = (uint64_t)((double)phases.ticks[i] * ns_per_tick);
+	for (int i = FIRST_NOTED; i < FIGURE_N; i++)
+		value[i] = atomic_load_explicit(&dp->noted[i], memory_order_relaxed);
 }
 
 // --- telemetry
@@ -79,7 +146,18 @@ static int show_worker(const struct dp *dp, const char *params, struct rte_tel_d
 
 	dp_figures_get(dp, value);
 	rte_tel_data_start_dict(d);
-	for (int i = 0; i < FIGURE_N; i++)
+	for (int i = 0; i < FIRST_NOTED; i++)
+		rte_tel_data_add_dict_u64(d, dp_figure_name[i], value[i]);
+	return 0;
+}
+
+static int show_policy(const struct dp *dp, const char *params, struct rte_tel_data *d)
+{
+	uint64_t value[FIGURE_N];
+
+	dp_figures_get(dp, value);
+	rte_tel_data_start_dict(d);
+	for (int i = FIRST_NOTED; i < FIGURE_N; i++)
 		rte_tel_data_add_dict_u64(d, dp_figure_name[i], value[i]);
 	return 0;
 }
@@ -91,6 +169,7 @@ static const struct {
 	{"/pane/ports", "Names of the switch's ports", list_ports},
 	{"/pane/port", "A port's state and counters. Parameter: its name", show_port},
 	{"/pane/worker", "Addresses, buffers, and where the worker's time goes", show_worker},
+	{"/pane/policy", "The policy's rows, layers and merges, what had to wait or failed, memory", show_policy},
 };
 
 static int answer(const char *cmd, const char *params, struct rte_tel_data *d)

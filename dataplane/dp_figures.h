@@ -12,11 +12,13 @@ enum figure {
 	FIGURE_N,
 };
 
-// Thread: any, while the worker exists.
+// Takes down what only the link thread knows: rows, layers, merges, memory. Thread: link, once a second.
+void dp_figures_note(struct dp *dp);
+// Thread: any, while the worker exists. What dp_figures_note takes down, as it was then.
 void dp_figures_get(const struct dp *dp, uint64_t value[FIGURE_N]);
 extern const char *const dp_figure_name[FIGURE_N];
 
-// /pane/ports, /pane/port,NAME and /pane/worker answer about this dataplane until dp_telemetry_down. They are
-// answered by the telemetry library's own thread. Thread: main.
+// /pane/ports, /pane/port,NAME, /pane/worker and /pane/policy answer about this dataplane until dp_telemetry_down. They
+// are answered by the telemetry library's own thread. Thread: main.
 void dp_telemetry_up(struct dp *dp);
 void dp_telemetry_down(void);

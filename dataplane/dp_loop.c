@@ -15,6 +15,7 @@
 #define PORTS_NS (100 * NS_PER_MS)
 #define ADOPTION_POLL_NS 20000 // while commits wait for the worker
 #define BUILDING_POLL_NS NS_PER_MS
+#define BUILDING_LATE_NS (1000 * NS_PER_MS)
 #define ADOPTION_LATE_NS (100 * NS_PER_MS)
 #define REAP_STUCK_NS (1000 * NS_PER_MS)
 #define ASK_POLL_NS (NS_PER_MS / 4)
@@ -27,7 +28,9 @@ struct loop {
 	uint32_t awaited_gen;
 	bool late_logged, waiting; // waiting: for the first policy
 	bool building;             // a commit waits for the classifier
-	bool asked;                // answer waits for the worker, since asked_ns
+	bool building_logged;
+	int64_t building_ns; // since when, 0: it does not
+	bool asked;          // answer waits for the worker, since asked_ns
 	int64_t asked_ns;
 	struct proto_msg answer;
 };
@@ -83,6 +86,24 @@ void dp_loop_ports(struct dp *dp)
 
 // --- policy
 
+// Says once when a change waits for long, and when it is through.
+static void follow_building(struct loop *l, int64_t mono_ns)
+{
+	if (l->building && l->building_ns == 0)
+		l->building_ns = mono_ns;
+	l->dp->change_waits_ms = l->building ? (mono_ns - l->building_ns) / NS_PER_MS : 0;
+	if (l->building && !l->building_logged && mono_ns - l->building_ns > BUILDING_LATE_NS) {
+		dp_warning("a change of policy waits for the classifier to be built; the policy before it stays");
+		l->building_logged = true;
+	}
+	if (l->building)
+		return;
+	if (l->building_logged)
+		dp_notice("the change of policy that waited is in force");
+	l->building_logged = false;
+	l->building_ns = 0;
+}
+
 // Commits that wait for the classifier are tried again before the controller is listened to.
 static void serve_link(struct loop *l, const struct pollfd fds[LINK_POLLFDS], int64_t now_ns)
 {
@@ -90,7 +111,9 @@ static void serve_link(struct loop *l, const struct pollfd fds[LINK_POLLFDS], in
 	struct err err;
 	uint32_t gen;
 
-	if (!l->building && link_turn(dp->link, fds, now_ns) == 0)
+	if (l->building)
+		link_send(dp->link);
+	else if (link_turn(dp->link, fds, now_ns) == 0)
 		return;
 	gen = dp_policy_commit(dp->policy, now_ns, &err);
 	l->building = gen == 0 && err.code == EAGAIN;
@@ -98,6 +121,7 @@ static void serve_link(struct loop *l, const struct pollfd fds[LINK_POLLFDS], in
 		return;
 	if (gen == 0) {
 		table_undo(dp->table);
+		dp->n_changes_failed++;
 		link_failed(dp->link, err.msg);
 		return;
 	}
@@ -208,6 +232,7 @@ static void turn(struct loop *l)
 	mono_ns = clock_ns(CLOCK_MONOTONIC);
 	dp_policy_turn(l->dp->policy, now_ns);
 	serve_link(l, fds, now_ns);
+	follow_building(l, mono_ns);
 	answer_questions(l, mono_ns);
 	follow_worker(l, mono_ns);
 	if (l->waiting && !l->building && mono_ns >= l->start_ns + l->dp->conf->policy_wait_ms * NS_PER_MS)

@@ -2,10 +2,12 @@
 // What the files of dp share: everything the process has, in the order in which it is brought up.
 // Owner: dp_run. Thread: main lcore.
 #pragma once
+#include <stdatomic.h>
 #include <stdint.h>
 
 #include "class_ask.h"
 #include "dp.h"
+#include "dp_figures.h"
 #include "dp_policy.h"
 #include "dp_tell.h"
 #include "dp_trace.h"
@@ -42,6 +44,9 @@ struct dp {
 	struct link *link;
 	struct dp_tell *tell;
 	struct dp_trace *trace;
+	int64_t change_waits_ms;          // the change under way, for the builders
+	uint64_t n_changes_failed;        // since start
+	_Atomic uint64_t noted[FIGURE_N]; // writer: link thread
 };
 
 // Everything but the loop: 0, or -errno with err, and then nothing is up. conf: borrowed until dp_down. Without a

@@ -69,6 +69,7 @@ static void tell_ports(struct dp_tell *t)
 {
 	struct proto_msg figures = {.type = PROTO_COUNTERS, .counters = {.port = PROTO_NO_PORT, .n = FIGURE_N}};
 
+	dp_figures_note(t->conf.dp);
 	dp_figures_get(t->conf.dp, figures.counters.value);
 	link_tell(t->conf.link, &figures);
 	for (uint16_t i = 0; i < t->conf.n_ports; i++) {

@@ -399,6 +399,12 @@ void link_poll(const struct link *link, struct pollfd fds[LINK_POLLFDS])
 	fds[1] = (struct pollfd){.fd = link->fd, .events = (short)(POLLIN | out)}; // -1 is ignored by poll
 }
 
+void link_send(struct link *link)
+{
+	if (link->fd >= 0)
+		flush(link);
+}
+
 unsigned int link_turn(struct link *link, const struct pollfd fds[LINK_POLLFDS], int64_t now_ns)
 {
 	// First: a new session is told a table without unsettled commits.

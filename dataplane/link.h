@@ -32,6 +32,8 @@ void link_poll(const struct link *link, struct pollfd fds[LINK_POLLFDS]);
 // applied. If it is not 0, the table's commits are not settled: the caller builds, then calls link_built and
 // table_settle, or link_failed and table_undo, before the next link_turn.
 unsigned int link_turn(struct link *link, const struct pollfd fds[LINK_POLLFDS], int64_t now_ns);
+// Sends what waits to be sent, and reads nothing: in the place of link_turn while what it has applied is built.
+void link_send(struct link *link);
 // The commits applied last are part of snapshot gen (not 0).
 void link_built(struct link *link, uint32_t gen);
 // They are not: answered with COMMIT_FAILED.

@@ -97,6 +97,8 @@ static void the_worker_tells_every_figure(void **state)
 
 	ask("/pane/worker");
 	for (int i = 0; i < FIGURE_N; i++) {
+		if (i == FIGURE_rows)
+			ask("/pane/policy");
 		char key[64];
 
 		snprintf(key, sizeof(key), "\"%s\":", dp_figure_name[i]);
@@ -105,7 +107,12 @@ static void the_worker_tells_every_figure(void **state)
 	}
 	dp_figures_get(&dp, value);
 	assert_true(value[FIGURE_buffers] > 0 && value[FIGURE_buffers_free] <= value[FIGURE_buffers]);
-	assert_int_equal(value[FIGURE_snapshot], 0); // nobody has published one
+	assert_int_equal(value[FIGURE_snapshot], 0);     // nobody has published one
+	assert_int_equal(value[FIGURE_memory_bytes], 0); // not noted yet
+	dp_figures_note(&dp);
+	dp_figures_get(&dp, value);
+	assert_true(value[FIGURE_memory_bytes] > 1000000 && value[FIGURE_heap_bytes] > 1000000);
+	assert_int_equal(value[FIGURE_rows], 0);
 }
 
 static void nothing_is_told_when_it_is_down(void **state)
