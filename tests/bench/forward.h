@@ -49,7 +49,11 @@ int flows_make(const struct rules *rules, uint32_t n, uint64_t seed, struct flow
 int flows_load(const char *path, struct flows *out, struct err *err);
 void flows_free(struct flows *f);
 
-// A frame of each flow, in order, to a capture file: frame_bytes without FCS (60 at least, as far as headers fit).
-// Each side has n_hosts MAC addresses; reverse: the other side is the sender. Addresses and ports stay.
-int flows_write(const struct flows *f, const char *path, uint32_t frame_bytes, uint32_t n_hosts, bool reverse,
+// The two sides of a link send the flows by turns: side (0 or 1) every second one. A flow that both sent would have one
+// hash in both directions, and two entries in a peer's caches would throw each other out.
+uint32_t flows_n_of_side(const struct flows *f, uint32_t side);
+const struct flow *flows_of_side(const struct flows *f, uint32_t side, uint32_t i);
+// A frame of each flow of the side, in order, to a capture file: frame_bytes without FCS (60 at least, as far as
+// headers fit). Each side has n_hosts MAC addresses.
+int flows_write(const struct flows *f, const char *path, uint32_t frame_bytes, uint32_t n_hosts, uint32_t side,
 		struct err *err);

@@ -71,13 +71,24 @@ static void put_l4(uint8_t *l4, const struct flow *f, uint32_t len)
 	}
 }
 
-static void make_frame(const struct flow *f, uint32_t i, uint32_t len, uint32_t n_hosts, bool reverse, uint8_t *frame)
+// A flow of one alone is sent by both.
+uint32_t flows_n_of_side(const struct flows *f, uint32_t side)
+{
+	return f->n == 1 ? 1 : (f->n + 1 - side) / 2;
+}
+
+const struct flow *flows_of_side(const struct flows *f, uint32_t side, uint32_t i)
+{
+	return &f->flow[f->n == 1 ? 0 : 2 * i + side];
+}
+
+static void make_frame(const struct flow *f, uint32_t i, uint32_t len, uint32_t n_hosts, uint32_t side, uint8_t *frame)
 {
 	uint8_t *ip = frame + ETH_BYTES;
 
 	memset(frame, 0, len);
-	put_mac(frame, reverse ? 1 : 2, i % n_hosts);
-	put_mac(frame + 6, reverse ? 2 : 1, i % n_hosts);
+	put_mac(frame, side == 0 ? 2 : 1, i % n_hosts);
+	put_mac(frame + 6, side == 0 ? 1 : 2, i % n_hosts);
 	put16(frame + 12, 0x0800);
 	ip[0] = 0x45;
 	put16(ip + 2, len - ETH_BYTES);
@@ -89,7 +100,7 @@ static void make_frame(const struct flow *f, uint32_t i, uint32_t len, uint32_t 
 	put_l4(ip + IP_BYTES, f, len - ETH_BYTES - IP_BYTES);
 }
 
-int flows_write(const struct flows *f, const char *path, uint32_t frame_bytes, uint32_t n_hosts, bool reverse,
+int flows_write(const struct flows *f, const char *path, uint32_t frame_bytes, uint32_t n_hosts, uint32_t side,
 		struct err *err)
 {
 	const struct pcap_file_header header = {PCAP_MAGIC, 2, 4, 0, 0, 65535, LINKTYPE_ETHERNET};
@@ -105,8 +116,8 @@ int flows_write(const struct flows *f, const char *path, uint32_t frame_bytes, u
 	if (out == NULL)
 		return err_set(err, errno, "%s: %s", path, strerror(errno));
 	ok = fwrite(&header, sizeof(header), 1, out) == 1;
-	for (uint32_t i = 0; i < f->n && ok; i++) {
-		make_frame(&f->flow[i], i, frame_bytes, n_hosts, reverse, frame);
+	for (uint32_t i = 0; i < flows_n_of_side(f, side) && ok; i++) {
+		make_frame(flows_of_side(f, side, i), i, frame_bytes, n_hosts, side, frame);
 		record.us = i % 1000000;
 		ok = fwrite(&record, sizeof(record), 1, out) == 1 && fwrite(frame, frame_bytes, 1, out) == 1;
 	}

@@ -60,7 +60,7 @@ static const char options_help[] =
 	"  --hosts N          MAC addresses on each side [256]\n"
 	"  --frame-bytes N    with FCS [64]\n"
 	"  --seed N           of the flows [1]\n"
-	"  --write PREFIX     only write the flows to PREFIX0.pcap and, reversed, PREFIX1.pcap, the rules to "
+	"  --write PREFIX     only write what each side sends to PREFIX0.pcap and PREFIX1.pcap, the rules to "
 	"PREFIXrules\n"
 	"  --seconds S        of one run [1]\n"
 	"  --cores M,W        CPUs of the main thread and of the worker [chosen]\n"
