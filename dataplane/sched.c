@@ -22,7 +22,9 @@ static void init(struct sched *s, const struct sched_conf *conf);
 static uint32_t packet_get(struct sched *s, struct rte_mbuf *m, uint32_t len_bytes, uint32_t time);
 static bool police(struct sched *s, uint32_t len_bytes, uint64_t now);
 static uint32_t send_one(struct sched *s, uint32_t slot, uint32_t res, bool is_paid, uint64_t now);
+static void count_delay(struct sched_queue *q, unsigned int step);
 static uint16_t give_returned(struct sched *s, struct rte_mbuf **out, uint16_t max);
+static uint16_t give_direct(struct sched *s, struct rte_mbuf **out, uint16_t max);
 
 struct sched *sched_create(const struct sched_conf *conf, struct sched_limits *limits, struct err *err)
 {
@@ -39,6 +41,7 @@ struct sched *sched_create(const struct sched_conf *conf, struct sched_limits *l
 	s = head.base;
 	*s = head;
 	init(s, conf);
+	s->number = ++limits->last_number;
 	s->next_queue = limits->queues;
 	limits->queues = s;
 	return s;
@@ -55,7 +58,7 @@ static void *piece(char *base, size_t *used, size_t size)
 
 static size_t lay_out(struct sched *s, char *base)
 {
-	size_t used = sizeof(*s);
+	size_t used = (sizeof(*s) + PIECE_ALIGN - 1) & ~(size_t)(PIECE_ALIGN - 1);
 
 	s->queue = piece(base, &used, s->classes_max * sizeof(s->queue[0]));
 	s->wide = piece(base, &used, (s->n_wide_max + 1) * sizeof(s->wide[0]));
@@ -133,6 +136,7 @@ void sched_destroy(struct sched *s)
 			rte_pktmbuf_free(sched_mbuf(&s->packet[i]));
 	}
 	rte_pktmbuf_free_bulk(s->returned + s->first_returned, s->n_returned);
+	rte_pktmbuf_free_bulk(s->direct + s->first_direct, s->n_direct);
 	munmap(s, s->n_bytes_mapped);
 }
 
@@ -154,6 +158,40 @@ static bool refuse(struct sched_queue *q, uint32_t len_bytes, enum sched_drop wh
 	return false;
 }
 
+// Nobody else wants the line, and neither it nor a limit is shut: the packet would be the next to leave.
+static bool may_go_directly(const struct sched *s, const struct sched_queue *q, uint32_t class, uint64_t now)
+{
+	const uint32_t *limit = sched_limit_slots(s, q);
+
+	if (s->n_active != 0 || q->state != SCHED_QUEUE_IDLE || s->n_returned != 0 || class == SCHED_POLICED ||
+	    s->first_direct + s->n_direct == SCHED_BURST_MAX)
+		return false;
+	if (s->line.rate_bps != 0 && bucket_opens_at(&s->line) > now)
+		return false;
+	for (unsigned int i = 0; i < q->n_limits; i++) {
+		const struct sched_limit *l = &s->limits->limit[limit[i]];
+
+		if (l->n_waiting != 0 || l->bucket.ticks_per_byte == BUCKET_NEVER ||
+		    bucket_opens_at(&l->bucket) + l->kept_ticks > now)
+			return false;
+	}
+	return true;
+}
+
+static void go_directly(struct sched *s, struct sched_queue *q, struct rte_mbuf *m, uint32_t len_bytes, uint64_t now)
+{
+	const uint32_t *limit = sched_limit_slots(s, q);
+
+	q->sent_packets++;
+	q->sent_bytes += len_bytes;
+	count_delay(q, 0);
+	bucket_settle(&s->line, now);
+	bucket_take(&s->line, len_bytes);
+	for (unsigned int i = 0; i < q->n_limits; i++)
+		sched_limit_take(s, limit[i], len_bytes, now);
+	s->direct[s->first_direct + s->n_direct++] = m;
+}
+
 bool sched_enqueue(struct sched *s, struct rte_mbuf *m, uint32_t class, uint32_t flow_hash, uint64_t now_tsc)
 {
 	uint32_t slot = slot_of(s, class), len_bytes = rte_pktmbuf_pkt_len(m), id;
@@ -161,6 +199,10 @@ bool sched_enqueue(struct sched *s, struct rte_mbuf *m, uint32_t class, uint32_t
 	uint64_t now = sched_clock(s->limits, now_tsc);
 
 	q->touched = true;
+	if (may_go_directly(s, q, class, now)) {
+		go_directly(s, q, m, len_bytes, now);
+		return true;
+	}
 	if (!has_buffers(s, q))
 		return refuse(q, len_bytes, SCHED_DROP_BUFFERS);
 	if (!q->has_flows && (q->n_bytes + len_bytes) >> SCHED_ROOM_SHIFT > q->room)
@@ -255,6 +297,7 @@ uint16_t sched_dequeue(struct sched *s, struct rte_mbuf **out, uint16_t max, uin
 
 	max = RTE_MIN(max, (uint16_t)SCHED_BURST_MAX);
 	n = give_returned(s, out, max);
+	n += give_direct(s, out + n, max - n);
 	sched_virtual_clock(s, now);
 	sched_wake(s, now);
 	sched_class_sweep(s, now);
@@ -285,6 +328,16 @@ static uint16_t give_returned(struct sched *s, struct rte_mbuf **out, uint16_t m
 	return n;
 }
 
+static uint16_t give_direct(struct sched *s, struct rte_mbuf **out, uint16_t max)
+{
+	uint16_t n = (uint16_t)RTE_MIN(s->n_direct, (uint32_t)max);
+
+	memcpy(out, s->direct + s->first_direct, n * sizeof(out[0]));
+	s->n_direct -= n;
+	s->first_direct = s->n_direct == 0 ? 0 : s->first_direct + n;
+	return n;
+}
+
 static unsigned int delay_step(const struct sched *s, uint32_t time)
 {
 	uint64_t us = time * s->us_per_time >> 32;
@@ -297,16 +350,19 @@ static unsigned int delay_step(const struct sched *s, uint32_t time)
 	return RTE_MIN(log, SCHED_DELAY_STEPS - 1U);
 }
 
-static void record(const struct sched *s, struct sched_queue *q, const struct sched_packet *p, uint64_t now)
+static void count_delay(struct sched_queue *q, unsigned int step)
 {
-	unsigned int step = delay_step(s, (uint32_t)(now >> SCHED_TIME_SHIFT) - p->time);
-
-	q->sent_packets++;
-	q->sent_bytes += p->len_bytes;
 	if (unlikely(++q->delay[step] == UINT16_MAX)) {
 		for (unsigned int i = 0; i < SCHED_DELAY_STEPS; i++)
 			q->delay[i] /= 2;
 	}
+}
+
+static void record(const struct sched *s, struct sched_queue *q, const struct sched_packet *p, uint64_t now)
+{
+	q->sent_packets++;
+	q->sent_bytes += p->len_bytes;
+	count_delay(q, delay_step(s, (uint32_t)(now >> SCHED_TIME_SHIFT) - p->time));
 }
 
 static uint32_t send_one(struct sched *s, uint32_t slot, uint32_t res, bool is_paid, uint64_t now)
@@ -361,7 +417,7 @@ bool sched_may_bypass(const struct sched *s, uint32_t class)
 	const struct sched_queue *q = &s->queue[slot_of(s, class)];
 
 	if (s->line.rate_bps != 0 || s->queue[SCHED_BEST_EFFORT].n_packets != 0 || s->n_returned != 0 ||
-	    class == SCHED_POLICED)
+	    s->n_direct != 0 || class == SCHED_POLICED)
 		return false;
 	return q->n_limits == 0 && q->n_packets == 0;
 }
@@ -377,18 +433,20 @@ void sched_count_bypass(struct sched *s, uint32_t class, uint32_t len_bytes)
 
 uint32_t sched_backlog_packets(const struct sched *s)
 {
-	return s->n_packets + s->n_returned;
+	return s->n_packets + s->n_returned + s->n_direct;
 }
 
 uint64_t sched_next_tsc(const struct sched *s, uint64_t now_tsc)
 {
 	uint64_t now = s->limits->now, at;
 
+	if (s->n_direct != 0 && s->n_returned == 0)
+		return 0;
 	if (s->n_packets + s->n_returned == 0)
 		return UINT64_MAX;
 	if (now_tsc > s->limits->last_tsc)
 		now += now_tsc - s->limits->last_tsc;
-	at = sched_excess_has_any(s) ? now : wheel_next(&s->opening);
+	at = s->n_active != 0 ? now : wheel_next(&s->opening);
 	if (s->n_returned != 0)
 		at = s->retry_at;
 	if (at == UINT64_MAX)
@@ -402,14 +460,20 @@ void sched_prefetch(const struct sched *s, const uint32_t *class, uint16_t n)
 {
 	const uint32_t mask = (1U << SCHED_SLOT_BITS) - 1;
 
-	for (uint16_t i = 0; i < n; i++)
-		rte_prefetch0(&s->queue[class[i] & mask]);
+	for (uint16_t i = 0; i < n; i++) {
+		const char *q = (const char *)&s->queue[class[i] & mask];
+
+		rte_prefetch0(q);
+		rte_prefetch0(q + RTE_CACHE_LINE_SIZE);
+	}
 	for (uint16_t i = 0; i < n; i++) {
 		const struct sched_queue *q = &s->queue[class[i] & mask];
 
+		if (q->n_limits != 0 && !q->is_wide)
+			rte_prefetch0(&s->limits->limit[q->limit]);
 		if (q->n_packets != 0)
 			rte_prefetch0(&s->packet[q->tail]);
-		else if (q->n_reservations != 0)
+		else if (s->n_active != 0 && q->n_reservations != 0 && !q->is_wide)
 			rte_prefetch0(&s->res[q->reservation]);
 	}
 }

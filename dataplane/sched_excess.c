@@ -129,6 +129,7 @@ void sched_excess_enter(struct sched *s, uint32_t slot, bool woken)
 	struct sched_queue *q = &s->queue[slot];
 	struct sched_tree_node *n;
 
+	s->n_active++;
 	q->node = (uint16_t)node_of(s, q);
 	n = &s->tree[q->node];
 	if (woken)
@@ -159,6 +160,7 @@ void sched_excess_leave(struct sched *s, uint32_t slot)
 {
 	uint32_t node = s->queue[slot].node;
 
+	s->n_active--;
 	if (s->turn.class == slot)
 		turn_end(s);
 	calendar_del(&s->tree[node].classes, s->class_items, slot);
@@ -266,11 +268,6 @@ static void turn_end(struct sched *s)
 		calendar_add(c, s->kid_items, kid, from(s, parent->kids_now, group), s->shift - group);
 	}
 	t->class = SCHED_NO_SLOT;
-}
-
-bool sched_excess_has_any(const struct sched *s)
-{
-	return node_has_any(&s->tree[SCHED_NODE_ROOT]) || node_has_any(&s->tree[SCHED_BACKGROUND]);
 }
 
 static bool turn_is_background(const struct sched *s)

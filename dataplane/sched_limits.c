@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <errno.h>
-#include <stdlib.h>
+
+#include <sys/mman.h>
 
 #include "sched_live.h"
 
@@ -16,9 +17,10 @@ static void gate_list(struct sched *s, uint32_t limit, uint64_t at);
 
 struct sched_limits *sched_limits_create(uint64_t tsc_hz, uint32_t mtu_bytes, int socket_id, struct err *err)
 {
-	struct sched_limits *limits = calloc(1, sizeof(*limits));
+	struct sched_limits *limits =
+		mmap(NULL, sizeof(*limits), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
-	if (limits == NULL) {
+	if (limits == MAP_FAILED) {
 		err_set(err, ENOMEM, "scheduler: no memory for the limits (%zu bytes)", sizeof(*limits));
 		return NULL;
 	}
@@ -31,7 +33,8 @@ struct sched_limits *sched_limits_create(uint64_t tsc_hz, uint32_t mtu_bytes, in
 
 void sched_limits_destroy(struct sched_limits *limits)
 {
-	free(limits);
+	if (limits != NULL)
+		munmap(limits, sizeof(*limits));
 }
 
 uint64_t sched_clock(struct sched_limits *limits, uint64_t now_tsc)
@@ -60,7 +63,7 @@ void sched_limit_set(struct sched_limits *limits, const struct sched_change *c, 
 		bucket_init(&l->bucket, c->rate_bps, limits->tsc_hz, now);
 		l->bucket.burst_ticks = limit_burst_ticks(limits, c->rate_bps);
 		l->id = c->id;
-		l->owner = NULL;
+		l->owner = 0;
 	}
 	l->kept_ticks = RTE_MIN(bucket_cost(&l->bucket, limits->mtu_bytes), l->bucket.burst_ticks / 2);
 }
@@ -99,7 +102,7 @@ uint64_t sched_limit_opens_at(const struct sched *s, uint32_t limit, bool urgent
 		opens += l->kept_ticks;
 	if (g->n_asleep >= SCHED_HERD)
 		opens += l->bucket.burst_ticks / 1024 * RTE_MIN(g->n_asleep, 256U);
-	if (l->owner == s && l->turn_bytes <= 0 && l->n_waiting > (g->waiting != SCHED_NONE))
+	if (l->owner == s->number && l->turn_bytes <= 0 && l->n_waiting > (g->waiting != SCHED_NONE))
 		opens += s->limits->grace_ticks;
 	return opens;
 }
@@ -110,8 +113,8 @@ void sched_limit_take(struct sched *s, uint32_t limit, uint32_t bytes, uint64_t 
 
 	bucket_settle(&l->bucket, now);
 	bucket_take(&l->bucket, bytes);
-	if (l->owner != s) {
-		l->owner = s;
+	if (l->owner != s->number) {
+		l->owner = s->number;
 		l->turn_bytes = 2 * (int32_t)s->limits->mtu_bytes;
 	}
 	if (l->turn_bytes > 0)

@@ -15,6 +15,8 @@
 // bytes and is booked on the way up, for each child by its weight. What a node's own classes send counts as one more
 // child of weight 1. Background nodes hang from a second root that is asked when the first has nobody.
 //
+// While no class is active, a packet that no limit stops skips all of that: it would be the next to leave anyway.
+//
 // Limits (sched_limits.c). A class that a limit stops sleeps until it opens. Limits keep a frame for one class that
 // they stop: it claims it. Without that a class of several busy limits would find them all open at once too rarely.
 #pragma once
@@ -46,20 +48,23 @@
 
 struct sched_limit { // of all queues
 	struct bucket bucket;
-	uint64_t kept_ticks;       // tokens that only a class that claimed the limit may use
-	uint64_t id;               // 0: no such limit
-	const struct sched *owner; // queue that sent last
-	int32_t turn_bytes;        // that are left of its turn
-	uint16_t n_waiting;        // queues with classes that wait for this limit
+	uint64_t kept_ticks; // tokens that only a class that claimed the limit may use
+	uint64_t id;         // 0: no such limit
+	uint16_t owner;      // number of the queue that sent last
+	uint16_t n_waiting;  // queues with classes that wait for this limit
+	int32_t turn_bytes;  // that are left of the owner's turn
 };
+
+static_assert(sizeof(struct sched_limit) == 64, "one cache line");
 
 struct sched_limits {
 	uint64_t tsc_hz, last_tsc, now; // now: the inner clock of all queues, never goes back
 	uint64_t grace_ticks;           // tokens that a queue after its turn leaves to the others
 	uint32_t mtu_bytes;
 	bool started;
+	uint16_t last_number; // of a queue
 	struct sched *queues; // created with these limits, linked by next_queue
-	struct sched_limit limit[SCHED_METERS_MAX];
+	_Alignas(64) struct sched_limit limit[SCHED_METERS_MAX];
 };
 
 struct sched_gate {             // a limit as one queue sees it
@@ -95,7 +100,7 @@ enum sched_state {
 
 #define SCHED_ROOM_SHIFT 6 // room is counted in 64 bytes
 
-struct sched_queue {               // one class: first what each packet needs
+struct sched_queue {               // one class: in the first cache line what each packet needs
 	struct calendar_item item; // asleep: next in the limit's list. Its deficit is that of the first reservation
 	uint32_t head, tail;       // packets; of a class with flows its lists are in sched_flows
 	uint32_t n_bytes;
@@ -108,17 +113,19 @@ struct sched_queue {               // one class: first what each packet needs
 	bool has_flows : 1;
 	bool is_wide : 1; // its meters are in wide[reservation]
 	uint32_t reservation, limit;
+	uint16_t life, set_node;           // set_node: as the set says
+	uint32_t hash;                     // of its set
+	uint64_t sent_packets, sent_bytes; // in the second: figures of each packet
 	struct sched_member member;
-	uint64_t sent_packets, sent_bytes; // from here on: figures and the name
-	uint64_t dropped_bytes;
+	uint16_t delay[SCHED_HISTOGRAM]; // its most usual steps
+	uint64_t dropped_bytes;          // in the third: what is rare
 	uint32_t dropped[SCHED_N_DROPS];
 	uint32_t marked;
-	uint32_t hash, next;     // in its chain, or among the free
-	uint16_t life, set_node; // set_node: as the set says
-	uint16_t delay[SCHED_HISTOGRAM];
+	uint32_t next; // in its chain, or among the free
 };
 
-static_assert(sizeof(struct sched_queue) <= 192, "three cache lines");
+static_assert(sizeof(struct sched_queue) == 192, "three cache lines");
+static_assert(offsetof(struct sched_queue, sent_packets) == 64, "the second cache line");
 
 struct sched_wide {     // meters of a class that has more than one reservation or limit
 	uint32_t class; // free: the next free one
@@ -197,6 +204,9 @@ struct sched {
 	struct bucket line; // rate 0: none
 	uint32_t mtu_bytes, packets_max, queue_bytes_min, classes_max;
 	uint32_t n_packets, n_free, free_packet, n_fresh; // n_fresh: packets used at least once
+	uint32_t n_active;                                // classes
+	uint32_t n_direct, first_direct;                  // packets that nothing holds back: they leave next, in order
+	uint16_t number;                                  // of the queue, from 1
 	uint32_t herd_number;
 	unsigned int shift; // of a calendar of weight 1
 	struct sched_turn turn;
@@ -213,6 +223,7 @@ struct sched {
 	uint32_t n_returned, first_returned;
 	uint64_t retry_at;
 	struct rte_mbuf *returned[SCHED_BURST_MAX];
+	struct rte_mbuf *direct[SCHED_BURST_MAX];
 	// flows
 	uint32_t codel_target, codel_interval; // ticks >> SCHED_TIME_SHIFT, as all that follows
 	uint32_t codel_law[SCHED_CODEL_LAW];   // interval / sqrt(count)
@@ -278,7 +289,6 @@ bool sched_excess_pick(struct sched *s, uint64_t now, uint32_t *slot);
 void sched_excess_charge(struct sched *s, uint32_t slot, uint32_t bytes);
 // a has had less than b, where their ways from the root part.
 bool sched_excess_before(const struct sched *s, uint32_t a, uint32_t b);
-bool sched_excess_has_any(const struct sched *s);
 void sched_node_set(struct sched *s, const struct sched_change *c);
 void sched_node_del(struct sched *s, const struct sched_change *c);
 
