@@ -1,37 +1,65 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "flow_index.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 #include "request.h"
 
 #define MIN_SLOTS 64
 
+LIST_HEAD(flow_list, flow_entry);
+
+enum { WIDE, BY_SRC, BY_DST, BETWEEN, N_SIDES }; // which ends are single hosts
+
 struct flow_index {
-	struct flow_entry **slots;
-	uint64_t n_slots, n; // n_slots is a power of two
-	uint64_t n_sides[4]; // of them, by which ends are single hosts: 1 the source, 2 the destination
+	struct flow_list *whole, *half[2];
+	uint64_t n_slots, n; // n_slots, of each table, is a power of two
+	uint64_t n_sides[N_SIDES];
+	struct flow_list only[N_SIDES]; // of BY_SRC and BY_DST
 	uint64_t last_mark;
 };
+
+// All three tables, or none: -ENOMEM.
+static int tables_create(struct flow_list *tables[3], uint64_t n_slots)
+{
+	for (int i = 0; i < 3; i++)
+		tables[i] = calloc(n_slots, sizeof(struct flow_list));
+	if (tables[0] != NULL && tables[1] != NULL && tables[2] != NULL)
+		return 0;
+	for (int i = 0; i < 3; i++)
+		free(tables[i]);
+	return -ENOMEM;
+}
+
+static void tables_set(struct flow_index *index, struct flow_list *const tables[3], uint64_t n_slots)
+{
+	index->whole = tables[0];
+	index->half[0] = tables[1];
+	index->half[1] = tables[2];
+	index->n_slots = n_slots;
+}
 
 struct flow_index *flow_index_create(void)
 {
 	struct flow_index *index = calloc(1, sizeof(*index));
+	struct flow_list *tables[3];
 
-	if (index != NULL)
-		index->slots = calloc(MIN_SLOTS, sizeof(struct flow_entry *));
-	if (index == NULL || index->slots == NULL) {
+	if (index == NULL || tables_create(tables, MIN_SLOTS) < 0) {
 		free(index);
 		return NULL;
 	}
-	index->n_slots = MIN_SLOTS;
+	tables_set(index, tables, MIN_SLOTS);
 	return index;
 }
 
 void flow_index_destroy(struct flow_index *index)
 {
-	if (index != NULL)
-		free(index->slots);
+	if (index == NULL)
+		return;
+	free(index->whole);
+	free(index->half[0]);
+	free(index->half[1]);
 	free(index);
 }
 
@@ -56,45 +84,48 @@ static uint64_t mix_host(uint64_t h, bool is_one, u128 addr)
 
 static uint32_t hash_of(const struct box *box, unsigned int sides)
 {
-	uint64_t h = mix_host(mix_host(0, (sides & 1) != 0, box->src.lo), (sides & 2) != 0, box->dst.lo);
+	uint64_t h = mix_host(mix_host(0, (sides & BY_SRC) != 0, box->src.lo), (sides & BY_DST) != 0, box->dst.lo);
 
 	return (uint32_t)(h ^ (h >> 32));
 }
 
 static unsigned int sides_of(const struct box *box)
 {
-	return (is_host(box, &box->src) ? 1u : 0) | (is_host(box, &box->dst) ? 2u : 0);
+	return (is_host(box, &box->src) ? BY_SRC : 0) | (is_host(box, &box->dst) ? BY_DST : 0);
 }
 
-static struct flow_entry **slot(const struct flow_index *index, uint32_t hash)
+static struct flow_list *slot(const struct flow_index *index, struct flow_list *table, uint32_t hash)
 {
-	return &index->slots[hash & (index->n_slots - 1)];
+	return &table[hash & (index->n_slots - 1)];
 }
 
 static void insert(struct flow_index *index, struct flow_entry *e)
 {
-	struct flow_entry **at = slot(index, e->hash);
+	const struct box *box = &e->request->flows.boxes[e->box];
 
-	e->next = *at;
-	*at = e;
+	LIST_INSERT_HEAD(slot(index, index->whole, e->hash), e, whole);
+	if (sides_of(box) != BETWEEN)
+		return;
+	LIST_INSERT_HEAD(slot(index, index->half[0], hash_of(box, BY_SRC)), e, half[0]);
+	LIST_INSERT_HEAD(slot(index, index->half[1], hash_of(box, BY_DST)), e, half[1]);
 }
 
 // Without memory for more slots the chains are only longer.
 static void grow(struct flow_index *index, uint64_t n_slots)
 {
-	struct flow_entry **old = index->slots, **slots = calloc(n_slots, sizeof(struct flow_entry *));
+	struct flow_list *old[3] = {index->whole, index->half[0], index->half[1]}, *tables[3];
 	uint64_t n_old = index->n_slots;
 
-	if (slots == NULL)
+	if (tables_create(tables, n_slots) < 0)
 		return;
-	index->slots = slots;
-	index->n_slots = n_slots;
+	tables_set(index, tables, n_slots);
 	for (uint64_t i = 0; i < n_old; i++)
-		for (struct flow_entry *e = old[i], *next; e != NULL; e = next) {
-			next = e->next;
+		for (struct flow_entry *e = LIST_FIRST(&old[0][i]), *next; e != NULL; e = next) {
+			next = LIST_NEXT(e, whole);
 			insert(index, e);
 		}
-	free(old);
+	for (int i = 0; i < 3; i++)
+		free(old[i]);
 }
 
 struct flow_entry *flow_index_prepare(struct flow_index *index, uint32_t n_boxes)
@@ -115,6 +146,8 @@ void flow_index_add(struct flow_index *index, struct request *r)
 		r->entries[i].hash = hash_of(box, sides);
 		index->n_sides[sides]++;
 		insert(index, &r->entries[i]);
+		if (sides == BY_SRC || sides == BY_DST)
+			LIST_INSERT_HEAD(&index->only[sides], &r->entries[i], half[0]);
 	}
 	index->n += r->flows.n_boxes;
 }
@@ -122,12 +155,14 @@ void flow_index_add(struct flow_index *index, struct request *r)
 void flow_index_remove(struct flow_index *index, struct request *r)
 {
 	for (uint32_t i = 0; i < r->flows.n_boxes; i++) {
-		struct flow_entry **at = slot(index, r->entries[i].hash);
+		unsigned int sides = sides_of(&r->flows.boxes[i]);
 
-		while (*at != &r->entries[i])
-			at = &(*at)->next;
-		*at = (*at)->next;
-		index->n_sides[sides_of(&r->flows.boxes[i])]--;
+		LIST_REMOVE(&r->entries[i], whole);
+		if (sides != WIDE)
+			LIST_REMOVE(&r->entries[i], half[0]);
+		if (sides == BETWEEN)
+			LIST_REMOVE(&r->entries[i], half[1]);
+		index->n_sides[sides]--;
 	}
 	index->n -= r->flows.n_boxes;
 }
@@ -139,34 +174,71 @@ uint64_t flow_index_mark(struct flow_index *index)
 
 bool flow_index_covers(const struct box *box)
 {
-	return is_host(box, &box->src) && is_host(box, &box->dst);
+	return sides_of(box) != WIDE;
 }
 
-static int look(const struct flow_entry *e, const struct box *box,
-		int (*fn)(void *ctx, struct request *r, uint32_t idx), void *ctx)
+struct asking {
+	const struct box *box;
+	int (*fn)(void *ctx, struct request *r, uint32_t idx);
+	void *ctx;
+};
+
+static int look(const struct asking *a, const struct flow_entry *e)
 {
-	return box_overlaps(&e->request->flows.boxes[e->box], box) ? fn(ctx, e->request, e->box) : 0;
+	return box_overlaps(&e->request->flows.boxes[e->box], a->box) ? a->fn(a->ctx, e->request, e->box) : 0;
+}
+
+static int look_at_all(const struct flow_index *index, const struct asking *a)
+{
+	const struct flow_entry *e;
+	int rc = 0;
+
+	for (uint64_t i = 0; i < index->n_slots && rc == 0; i++)
+		for (e = LIST_FIRST(&index->whole[i]); e != NULL && rc == 0; e = LIST_NEXT(e, whole))
+			rc = look(a, e);
+	return rc;
+}
+
+// Those with exactly the hosts that the box has at these ends.
+static int look_at_whole(const struct flow_index *index, const struct asking *a, unsigned int sides)
+{
+	uint32_t hash = hash_of(a->box, sides);
+	const struct flow_entry *e;
+	int rc = 0;
+
+	if (index->n_sides[sides] == 0)
+		return 0;
+	for (e = LIST_FIRST(slot(index, index->whole, hash)); e != NULL && rc == 0; e = LIST_NEXT(e, whole))
+		if (e->hash == hash)
+			rc = look(a, e);
+	return rc;
+}
+
+// One end is a host: those between it and another, and those that have a host at the other end only.
+static int look_at_half(const struct flow_index *index, const struct asking *a, unsigned int side)
+{
+	const int end = side == BY_SRC ? 0 : 1;
+	const struct flow_entry *e = LIST_FIRST(slot(index, index->half[end], hash_of(a->box, side)));
+	int rc = 0;
+
+	for (; e != NULL && rc == 0; e = LIST_NEXT(e, half[end]))
+		rc = look(a, e);
+	for (e = LIST_FIRST(&index->only[BETWEEN - side]); e != NULL && rc == 0; e = LIST_NEXT(e, half[0]))
+		rc = look(a, e);
+	return rc;
 }
 
 int flow_index_each(const struct flow_index *index, const struct box *box,
 		    int (*fn)(void *ctx, struct request *r, uint32_t idx), void *ctx)
 {
+	const struct asking a = {box, fn, ctx};
+	unsigned int sides = sides_of(box);
 	int rc = 0;
 
-	if (!flow_index_covers(box)) {
-		for (uint64_t i = 0; i < index->n_slots && rc == 0; i++)
-			for (const struct flow_entry *e = index->slots[i]; e != NULL && rc == 0; e = e->next)
-				rc = look(e, box, fn, ctx);
-		return rc;
-	}
-	for (unsigned int sides = 0; sides < 4; sides++) {
-		uint32_t hash = hash_of(box, sides);
-
-		if (index->n_sides[sides] == 0)
-			continue;
-		for (const struct flow_entry *e = *slot(index, hash); e != NULL && rc == 0; e = e->next)
-			if (e->hash == hash)
-				rc = look(e, box, fn, ctx);
-	}
-	return rc;
+	if (sides == WIDE)
+		return look_at_all(index, &a);
+	for (unsigned int i = 0; i < N_SIDES && rc == 0; i++)
+		if ((i & ~sides) == 0) // it has a host wherever they have one
+			rc = look_at_whole(index, &a, i);
+	return rc == 0 && sides != BETWEEN ? look_at_half(index, &a, sides) : rc;
 }

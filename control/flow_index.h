@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Finds the accepted requests that one between two hosts can meet without asking all: boxes hang in a hash table by
-// source and destination where those are single hosts. Owner: the share tree. Thread: control only.
+// Finds the accepted requests that one from or to a single host can meet without asking all: boxes hang in hash tables
+// by source and destination where those are single hosts. Owner: the share tree. Thread: control only.
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include "hft/match.h"
 
@@ -11,9 +12,12 @@ struct request;
 struct flow_index;
 
 struct flow_entry { // of one box of a request; an array in the request
-	struct flow_entry *next;
 	struct request *request;
-	uint32_t box, hash; // of the hosts: whose differs is not looked at
+	uint32_t box, hash;           // of the hosts: whose differs is not looked at
+	LIST_ENTRY(flow_entry) whole; // by both ends, a wide one standing for itself
+	LIST_ENTRY(flow_entry)
+	half[2]; // between two hosts: by the source, by the destination; [0] of a box with one
+		 // host: among all such
 };
 
 struct flow_index *flow_index_create(void); // NULL: out of memory
@@ -25,9 +29,10 @@ void flow_index_add(struct flow_index *index, struct request *r); // with its en
 void flow_index_remove(struct flow_index *index, struct request *r);
 
 uint64_t flow_index_mark(struct flow_index *index); // never the same twice, never 0: for request->mark
-// Both ends of the box are single hosts, so flow_index_each need not ask all.
+// An end of the box is a single host, so flow_index_each need not ask all.
 bool flow_index_covers(const struct box *box);
-// Calls fn for each box of a request (its number there) that overlaps this one, some more than once, until it returns
-// non-zero: that is returned, otherwise 0.
+// Calls fn for each box of a request (its number there) that overlaps this one until it returns non-zero: that is
+// returned, otherwise 0. Between two hosts it asks those that have one of these hosts, or none; of one host, those that
+// have it, and those that have another one at the other end only.
 int flow_index_each(const struct flow_index *index, const struct box *box,
 		    int (*fn)(void *ctx, struct request *r, uint32_t idx), void *ctx);
