@@ -497,15 +497,17 @@ void circuits_live(struct circuits *c, const struct of_policy *policy, int64_t n
 
 // --- one more
 
-static int copy_circuits(struct circuits *to, const struct circuits *from)
+// What all hold, but for one request.
+static int copy_circuits(struct circuits *to, const struct circuits *from, uint64_t but)
 {
 	circuits_init(to);
 	to->holds = malloc((from->n_holds + 1U) * sizeof(*to->holds));
 	if (to->holds == NULL)
 		return -ENOMEM;
-	if (from->n_holds > 0)
-		memcpy(to->holds, from->holds, from->n_holds * sizeof(*to->holds));
-	to->n_holds = from->n_holds;
+	for (uint32_t i = 0; i < from->n_holds; i++) {
+		if (from->holds[i].id != but)
+			to->holds[to->n_holds++] = from->holds[i];
+	}
 	to->cap_holds = from->n_holds + 1;
 	return 0;
 }
@@ -526,9 +528,14 @@ static void meet(const struct place *p, const struct match *flows, struct idset 
 
 int circuits_fit(const struct circuits *c, const struct circuit_in *in, const struct demand *probe, struct err *err)
 {
+	const struct demand *now = demands_find(&in->policy->demands, probe->id);
+	struct demand whole = *probe;
 	struct circuits trial;
-	struct place p = {.in = in, .c = &trial, .probe = probe};
-	int rc = copy_circuits(&trial, c);
+	struct place p = {.in = in, .c = &trial, .probe = &whole};
+	int rc = copy_circuits(&trial, c, probe->id);
+
+	if (now != NULL && now->start_ns < whole.start_ns) // it is to last longer: on one way, all its time
+		whole.start_ns = now->start_ns;
 
 	for (uint32_t i = 0; probe->kind == DEMAND_WAYPOINT && i < probe->addresses->n && rc == 0; i++) {
 		uint32_t ip4 = ip4_of(&probe->addresses->at[i]);

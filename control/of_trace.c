@@ -69,6 +69,12 @@ bool of_packet_matches(const struct of_packet *p, uint32_t in_port, const struct
 
 // --- ways
 
+// Each port once without a tag and once with one.
+static uint32_t depth_max(const struct of_trace *t)
+{
+	return 2 * t->n_ports;
+}
+
 int of_trace_init(struct of_trace *t, const struct topo *topo, const struct of_rules *const *tables)
 {
 	*t = (struct of_trace){.topo = topo, .tables = tables};
@@ -80,8 +86,9 @@ int of_trace_init(struct of_trace *t, const struct topo *topo, const struct of_r
 		t->n_ports += topo->switches[i].n_ports;
 	}
 	t->stamp = calloc(t->n_ports + 1U, sizeof(*t->stamp));
-	t->hops = calloc(t->n_ports + 1U, sizeof(*t->hops));
-	if (t->stamp == NULL || t->hops == NULL) {
+	t->hops = calloc(depth_max(t) + 1U, sizeof(*t->hops));
+	t->packets = calloc(depth_max(t) + 1U, sizeof(*t->packets));
+	if (t->stamp == NULL || t->hops == NULL || t->packets == NULL) {
 		of_trace_fini(t);
 		return -ENOMEM;
 	}
@@ -94,6 +101,7 @@ void of_trace_fini(struct of_trace *t)
 	free(t->first);
 	free(t->stamp);
 	free(t->hops);
+	free(t->packets);
 	*t = (struct of_trace){0};
 }
 
@@ -127,8 +135,10 @@ static void send(struct of_trace *t, const struct of_packet *p, uint32_t sw, uin
 
 	if (out != NULL && topo_link(t->topo, sw, port, &peer, &peer_port))
 		come_in(t, p, peer, peer_port);
-	else
+	else {
+		t->packet = p;
 		t->event(t->ctx, out != NULL && out->up && !out->inner ? OF_TRACE_EDGE : OF_TRACE_NOWHERE, sw, port);
+	}
 }
 
 static void output(struct of_trace *t, const struct of_packet *p, uint32_t sw, uint32_t in_port, uint32_t port)
@@ -228,26 +238,43 @@ static uint32_t place(const struct of_trace *t, uint32_t sw, uint32_t port)
 	return p == NULL ? t->n_ports : t->first[sw] + (uint32_t)(p - t->topo->switches[sw].ports);
 }
 
-static bool on_path(const struct of_trace *t, uint32_t sw, uint32_t port)
+// What switches change.
+static bool same_packet(const struct of_packet *a, const struct of_packet *b)
 {
-	for (uint32_t i = 0; i < t->depth; i++) {
-		if (t->hops[i].sw == sw && t->hops[i].port == port)
-			return true;
-	}
-	return false;
+	return a->vlan == b->vlan && memcmp(a->eth_dst, b->eth_dst, 6) == 0 && memcmp(a->eth_src, b->eth_src, 6) == 0;
 }
 
-// Depth first: no port is entered twice in a run, so that it ends, no deeper than there are ports.
+// Whether it came by there before, on this way; *same: just as it is now.
+static bool on_path(const struct of_trace *t, const struct of_packet *p, uint32_t sw, uint32_t port, bool *same)
+{
+	bool was = false;
+
+	*same = false;
+	for (uint32_t i = 0; i < t->depth; i++) {
+		if (t->hops[i].sw != sw || t->hops[i].port != port)
+			continue;
+		was = true;
+		*same |= same_packet(&t->packets[i], p);
+	}
+	return was;
+}
+
+// Depth first. No port is entered twice in a run but by a packet that was changed on its way (a tag), so that it ends.
 static void come_in(struct of_trace *t, const struct of_packet *p, uint32_t sw, uint32_t port)
 {
 	struct of_packet copy = *p;
 	uint32_t at = place(t, sw, port);
 
 	if (t->stamp[at] == t->run) {
-		t->event(t->ctx, on_path(t, sw, port) ? OF_TRACE_LOOP : OF_TRACE_TWICE, sw, port);
-		return;
+		bool same, was = on_path(t, p, sw, port, &same);
+
+		if (!was || same || t->depth == depth_max(t)) {
+			t->event(t->ctx, was ? OF_TRACE_LOOP : OF_TRACE_TWICE, sw, port);
+			return;
+		}
 	}
 	t->stamp[at] = t->run;
+	t->packets[t->depth] = *p;
 	t->hops[t->depth++] = (struct of_hop){sw, port};
 	if (t->tables[sw] == NULL)
 		t->event(t->ctx, OF_TRACE_UNCHECKED, sw, port);

@@ -22,7 +22,7 @@ bool of_packet_matches(const struct of_packet *p, uint32_t in_port, const struct
 
 enum of_trace_event {
 	OF_TRACE_EDGE,      // left by a port with hosts
-	OF_TRACE_LOOP,      // comes to a port by which it came before, on the same way
+	OF_TRACE_LOOP,      // comes to a port by which it came before, on the same way and as it was there
 	OF_TRACE_TWICE,     // a second copy comes to a port
 	OF_TRACE_DROP,      // an entry without output
 	OF_TRACE_MISS,      // no entry
@@ -42,10 +42,12 @@ struct of_trace {
 	// The way of the copy that event is about, valid inside it.
 	const struct of_hop *path;
 	uint32_t depth;
-	uint64_t n_compared; // entries looked at so far
+	const struct of_packet *packet; // of EDGE and NOWHERE: as it leaves, valid inside event
+	uint64_t n_compared;            // entries looked at so far
 	// private
 	uint32_t *first, *stamp; // first port of each switch among all; of each port
 	struct of_hop *hops;
+	struct of_packet *packets; // as they came there
 	uint32_t n_ports, run;
 };
 

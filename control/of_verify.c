@@ -3,8 +3,6 @@
 // value of each piece stands for all of the product. So within a pair nothing is missed, as long as masks are prefixes.
 #include "of_verify.h"
 
-#include <arpa/inet.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,9 +24,15 @@ struct endpoint {
 
 enum stage { STAGE_PAIRS, STAGE_ENTRIES, STAGE_BROADCAST, STAGE_DONE };
 
+#define TAG_FIRST 2048 // VLAN ids that switches use among themselves: hosts may not (decision 0013)
+#define TAG_LAST 4094
+#define VIA_MAX 16 // middleboxes on a way
+
 struct verify_run {       // what became of one packet
 	struct of_hop to; // where it should leave
 	bool arrived, left, unchecked;
+	struct of_hop via; // a host that it was readdressed to has it; sw TOPO_NONE: none
+	struct of_packet at_via;
 	struct of_hop last; // where a copy was last
 	struct of_hop hops[OF_FINDING_HOPS];
 	uint32_t n_hops;
@@ -83,6 +87,14 @@ static void tell(struct of_verify *v, enum of_finding_kind kind, struct of_hop a
 	memcpy(f->hops, hops, (n_hops < OF_FINDING_HOPS ? n_hops : OF_FINDING_HOPS) * sizeof(*hops));
 }
 
+// Left to a middlebox: to the address of the host that is there, which is not the one that the packet began with.
+static bool is_via(const struct of_verify *v, const struct of_packet *p, struct of_hop at)
+{
+	const struct topo_host *h = topo_host(v->in.topo, p->eth_dst);
+
+	return h != NULL && h->sw == at.sw && h->port == at.port && memcmp(p->eth_dst, v->packet.eth_dst, 6) != 0;
+}
+
 static void on_event(void *ctx, enum of_trace_event what, uint32_t sw, uint32_t port)
 {
 	struct of_verify *v = ctx;
@@ -106,6 +118,10 @@ static void on_event(void *ctx, enum of_trace_event what, uint32_t sw, uint32_t 
 	if (what == OF_TRACE_EDGE && v->reached != NULL)
 		v->reached[v->trace.first[sw] +
 			   (uint32_t)(topo_port(v->in.topo, sw, port) - v->in.topo->switches[sw].ports)] = 1;
+	if (what == OF_TRACE_EDGE && is_via(v, v->trace.packet, at)) {
+		run->via = at;
+		run->at_via = *v->trace.packet;
+	}
 	if (what == OF_TRACE_EDGE && !run->arrived) {
 		run->arrived = sw == run->to.sw && port == run->to.port;
 		run->left = true;
@@ -171,9 +187,19 @@ static bool is_denied(const struct of_verify *v)
 static void follow(struct of_verify *v, struct of_hop from, struct of_hop to)
 {
 	v->from = from;
-	v->run = (struct verify_run){.to = to, .last = from};
+	v->run = (struct verify_run){.to = to, .last = from, .via.sw = TOPO_NONE};
 	v->result.n_packets++;
 	of_trace_run(&v->trace, &v->packet, from.sw, from.port);
+	// A middlebox sends on what it gets, as from itself.
+	for (int i = 0; i < VIA_MAX && v->run.via.sw != TOPO_NONE && !v->run.arrived; i++) {
+		struct of_packet p = v->run.at_via;
+		struct of_hop via = v->run.via;
+
+		memcpy(p.eth_src, p.eth_dst, 6);
+		memcpy(p.eth_dst, v->packet.eth_dst, 6);
+		v->run.via.sw = TOPO_NONE;
+		of_trace_run(&v->trace, &p, via.sw, via.port);
+	}
 }
 
 static void try_pair_packet(struct of_verify *v, const struct endpoint *a, const struct endpoint *b)
@@ -184,7 +210,7 @@ static void try_pair_packet(struct of_verify *v, const struct endpoint *a, const
 	if (is_denied(v)) {
 		if (run->left)
 			tell(v, OF_FINDING_LEAK, run->last, run->hops, run->n_hops);
-	} else if (!run->arrived && !run->unchecked) {
+	} else if (!run->arrived && !run->unchecked && !(v->packet.vlan >= TAG_FIRST && v->packet.vlan <= TAG_LAST)) {
 		tell(v, OF_FINDING_BLACK_HOLE, run->last, run->hops, run->n_hops);
 	}
 }
@@ -557,34 +583,4 @@ void of_verify_result(const struct of_verify *v, struct of_verify_result *out)
 {
 	*out = v->result;
 	out->findings = v->findings;
-}
-
-const char *of_finding_name(enum of_finding_kind kind)
-{
-	static const char *const names[] = {"leak", "black_hole", "loop", "twice", "unchecked"};
-
-	return names[kind];
-}
-
-size_t of_packet_format(const struct of_packet *p, char *buf, size_t size)
-{
-	const uint8_t *s = p->eth_src, *d = p->eth_dst;
-	char src[INET6_ADDRSTRLEN] = "", dst[INET6_ADDRSTRLEN] = "", eth[120];
-	const uint32_t be[2] = {htonl(p->ip4_src), htonl(p->ip4_dst)};
-	char ports[48] = "", vlan[16] = "";
-
-	snprintf(eth, sizeof(eth), "srcEth=%02x:%02x:%02x:%02x:%02x:%02x, dstEth=%02x:%02x:%02x:%02x:%02x:%02x", s[0],
-		 s[1], s[2], s[3], s[4], s[5], d[0], d[1], d[2], d[3], d[4], d[5]);
-	if (p->vlan != 0)
-		snprintf(vlan, sizeof(vlan), ", vlan=%u", p->vlan);
-	if (p->eth_type != ETH_IP4 && p->eth_type != ETH_IP6)
-		return (size_t)snprintf(buf, size, "%s%s, kind={nonip}", eth, vlan);
-	inet_ntop(p->eth_type == ETH_IP4 ? AF_INET : AF_INET6,
-		  p->eth_type == ETH_IP4 ? (const void *)&be[0] : p->ip6_src, src, sizeof(src));
-	inet_ntop(p->eth_type == ETH_IP4 ? AF_INET : AF_INET6,
-		  p->eth_type == ETH_IP4 ? (const void *)&be[1] : p->ip6_dst, dst, sizeof(dst));
-	if (has_ports(p))
-		snprintf(ports, sizeof(ports), ", srcPort=%u, dstPort=%u", p->l4_src, p->l4_dst);
-	return (size_t)snprintf(buf, size, "srcHost=%s, dstHost=%s, transport=%u%s%s, %s", src, dst, p->ip_proto, ports,
-				vlan, eth);
 }

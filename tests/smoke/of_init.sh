@@ -11,14 +11,15 @@ if [ "${1:-}" != --inside ]; then
 	[ "$(id -u)" = 0 ] || { echo "skipped: needs root" && exit 77; }
 	[ -f "$testbed" ] || { echo "skipped: no testbed" && exit 77; }
 	command -v ovs-vswitchd >/dev/null || { echo "skipped: no Open vSwitch" && exit 77; }
-	# all at once: they mostly wait, and know nothing of each other
+	# several at once: they mostly wait, and know nothing of each other
 	outputs=$(mktemp -d)
 	trap 'rm -rf "$outputs"' EXIT
 	failed=0 running=()
 	while read -r k h topology protocol more; do
+		[ "$(jobs -rp | wc -l)" -lt "${OF_AT_ONCE:-9}" ] || wait -n
 		echo "$k bridges, $topology, $protocol $more" >"$outputs/${#running[@]}"
 		# shellcheck disable=SC2086 # $more: options
-		OF_PROTOCOL=$protocol OF_TOPOLOGY=$topology timeout 200 bash "$testbed" -k "$k" -H "$h" -t "$topology" -p "$protocol" -T 190 $more -- \
+		OF_PROTOCOL=$protocol OF_TOPOLOGY=$topology timeout $((${OF_SECONDS:-190} + 10)) bash "$testbed" -k "$k" -H "$h" -t "$topology" -p "$protocol" -T "${OF_SECONDS:-190}" $more -- \
 			"$(readlink -f "$0")" --inside </dev/null >>"$outputs/${#running[@]}" 2>&1 &
 		running+=($!)
 	done <<<"${OF_NETWORKS:-$NETWORKS}"
@@ -88,6 +89,19 @@ all_pairs() {
 			wait_for 30 reaches "$a" "$b" || { echo "h$a does not reach h$b" && return 1; }
 		done
 	done
+}
+# The frames that a broadcast makes on all ports of a bridge together stay as many as there are ports and hosts.
+received() {
+	ovs-ofctl -O "$OF_PROTOCOL" dump-ports "${TB_PREFIX}s1" | grep -oE 'rx pkts=[0-9]+' | tr -dc '0-9\n' | awk '{ n += $1 } END { print n }'
+}
+no_storm() {
+	local before after
+
+	before=$(received)
+	host 1 ping -b -c3 -i0.2 -W1 "$TB_SUBNET.255"
+	sleep 1
+	after=$(received)
+	[ $((after - before)) -lt 200 ]
 }
 entries() { # of all bridges, without what counts or ages; with meters
 	local s

@@ -41,6 +41,9 @@ passes() { # from $1 to $2 port $3 through middlebox $4, both ways
 	echo "$((after - before)) packets through h$4"
 	[ $((after - before)) -gt 70 ] # 100 kB there, and what answers them
 }
+finds() { # what verify says
+	panectl verify | tr '\n' ' ' | grep -qE "$1"
+}
 restart() {
 	entries >"$dir/before"
 	controller_kill
@@ -65,6 +68,10 @@ check "a third one, which fits no path, is refused" refused "capacity" "reserve(
 check "later it fits" panectl "reserve(srcHost=$(addr 4), dstHost=$(addr 1)) = 6Gb on rootShare from +60 to +100."
 check "as long as it is alone" refused "capacity" "reserve(srcHost=$(addr 4), dstHost=$(addr 1), dstPort=1) = 6Gb on rootShare from +70 to +110."
 check "afterwards again" panectl "reserve(srcHost=$(addr 4), dstHost=$(addr 1), dstPort=1) = 6Gb on rootShare from +150 to +160."
+check "before it one more" panectl "reserve(srcHost=$(addr 4), dstHost=$(addr 1), dstPort=2) = 6Gb on rootShare to +50."
+check "prolonged into it, that one is refused" refused "capacity" "renew 5 to +70."
+check "but not up to it" panectl "renew 5 to +55."
+check "what is installed is right" wait_for 10 panectl verify
 check "a restart" restart
 check "changes nothing" diff "$dir/before" "$dir/after"
 check "and sends nothing" not grep "are changed" "$dir/log"
@@ -80,6 +87,11 @@ check "its flow passes the middlebox, and what answers it too" passes 1 2 5001 4
 check "other flows do not" not passes 1 3 5001 4
 check "a middlebox that is not known is refused" refused "middlebox" "waypoint(srcHost=$(addr 1), dstHost=$(addr 3)) = {$(addr 99)} on rootShare."
 check "an avoid is accepted" panectl "avoid(srcHost=$(addr 1), dstHost=$(addr 3)) = {$(addr 2)} on rootShare."
+check "all of it is right" wait_for 10 panectl verify
+lost="priority=65300,in_port=1,ip,nw_src=$(addr 1),nw_dst=$(addr 2)"
+ovs-ofctl -O "$OF_PROTOCOL" add-flow "${TB_PREFIX}s4" "$lost,actions=drop"
+check "a middlebox whose frames are dropped is found" wait_for 10 finds "black_hole.*srcHost=$(addr 1), dstHost=$(addr 2),"
+ovs-ofctl -O "$OF_PROTOCOL" del-flows "${TB_PREFIX}s4" --strict "$lost"
 check "it goes around the switch" wait_for 10 eval "entries | grep -q 'nw_src=$(addr 1),nw_dst=$(addr 3).*output:102\|nw_src=$(addr 1),nw_dst=$(addr 3).*output:102'"
 check "its flow passes" tcp 1 3 5001
 check "what would have to avoid both ways is refused" refused "no path" "avoid(srcHost=$(addr 1), dstHost=$(addr 3), dstPort=80) = {$(addr 2), $(addr 4)} on rootShare."

@@ -1,0 +1,34 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Networks of all shapes, a host at every bridge: all pairs reach each other, what is installed is right, and nothing
+# storms. With PANE_ROUNDS every shape of 2, 7 and 20 bridges, else one of 20.
+# shellcheck disable=SC2034,SC2154 # of_init.sh uses and sets them
+set -u
+all() { # PROTOCOL SIZES...
+	local k shape
+
+	for k in "${@:2}"; do
+		for shape in line tree ring star; do
+			echo "$k $k $shape $1"
+		done
+	done
+}
+NETWORKS="$(all OpenFlow13 2 7)
+20 20 ring OpenFlow13"
+if [ -n "${PANE_ROUNDS:-}" ]; then
+	NETWORKS="$(all OpenFlow13 2 7 20)
+$(all OpenFlow10 2 7 20)"
+	OF_AT_ONCE=2 OF_SECONDS=400
+fi
+. "$(dirname "$(readlink -f "$0")")/of_init.sh"
+
+links_are() {
+	[ "$(panectl --json 'links.' | grep -o '"both_ways":true' | wc -l)" = "$1" ]
+}
+controller_start
+check "all pairs reach each other" all_pairs
+check "every link is known, both ways" wait_for 10 links_are "$(wc -l <"$TB_DIR/links")"
+check "what is installed is right" wait_for 20 panectl verify
+check "a broadcast is no storm" no_storm
+check "all pairs still do" all_pairs
+finish
