@@ -23,6 +23,7 @@ struct bench_opts {
 	const char *journal;
 	uint32_t requests;            // stand: how many
 	uint32_t classes, backlogged; // sched
+	bool beside;                  // sched: alternate with rte_sched
 
 	// forward; NULL: none
 	const char *ports;   // devices (nic-config/port.h), separated by blanks; NULL: made from the flows

@@ -11,6 +11,7 @@
 
 #include "bench.h"
 #include "bench_eal.h"
+#include "bench_rte_sched.h"
 #include "dataplane/sched.h"
 #include "dataplane/sched_slots.h"
 
@@ -192,18 +193,38 @@ static int measure_adoption(const struct bench_opts *opts, json_t *out, struct e
 	return ret;
 }
 
+// Of runs that were beside each other.
+static void put_ratios(json_t *out, double mpps[N_KINDS][RUNS_MAX], double *theirs, uint32_t n)
+{
+	static const char *const name[N_KINDS] = {"reserved_to_rte_sched", "limited_to_rte_sched",
+						  "excess_to_rte_sched"};
+	static double ratio[RUNS_MAX];
+
+	for (enum kind kind = 0; kind < N_KINDS; kind++) {
+		for (uint32_t i = 0; i < n; i++)
+			ratio[i] = mpps[kind][i] / theirs[i];
+		bench_spread(out, name[kind], ratio, n);
+	}
+	bench_spread(out, "rte_sched_mpps", theirs, n);
+}
+
 json_t *bench_sched(const struct bench_opts *opts, struct err *err)
 {
-	static double mpps[N_KINDS][RUNS_MAX];
+	static double mpps[N_KINDS][RUNS_MAX], theirs[RUNS_MAX];
+	double their_bytes = 0;
 	json_t *out = json_object();
 	struct sched_stats stats = {0};
 	int ret = 0;
 
 	if (opts->backlogged > opts->classes)
 		ret = err_set(err, EINVAL, "%u classes backlogged of %u", opts->backlogged, opts->classes);
+	if (ret == 0 && opts->beside)
+		ret = bench_eal_start(err);
 	for (uint32_t i = 0; ret == 0 && i < opts->repeat; i++) {
 		for (enum kind kind = 0; ret == 0 && kind < N_KINDS; kind++)
 			ret = measure(opts, kind, &mpps[kind][i], &stats, err);
+		if (ret == 0 && opts->beside)
+			ret = bench_rte_sched(opts, &theirs[i], &their_bytes, err);
 	}
 	if (ret == 0)
 		ret = measure_adoption(opts, out, err);
@@ -213,6 +234,10 @@ json_t *bench_sched(const struct bench_opts *opts, struct err *err)
 	}
 	json_object_set_new(out, "classes", json_integer(opts->classes));
 	json_object_set_new(out, "backlogged", json_integer(opts->backlogged));
+	if (opts->beside)
+		put_ratios(out, mpps, theirs, opts->repeat);
+	if (opts->beside)
+		json_object_set_new(out, "rte_sched_bytes_per_class", json_integer((json_int_t)their_bytes));
 	for (enum kind kind = 0; kind < N_KINDS; kind++)
 		bench_spread(out, kind_name[kind], mpps[kind], opts->repeat);
 	json_object_set_new(out, "bytes_per_class", json_integer((json_int_t)stats.bytes_per_class));

@@ -48,6 +48,7 @@ static const char options_help[] =
 	"\nsched:\n"
 	"  --classes N        beside best effort [65535]\n"
 	"  --backlogged M     of them all the time [0]\n"
+	"  --beside           alternate with DPDK's rte_sched, the same packets: how many times as fast ours is\n"
 	"  --seconds S        of one run, about [1]\n"
 	"\nforward:\n"
 	"  --ports \"DEV...\"  devices as in the configuration, separated by blanks [two that invent the flows, "
@@ -121,7 +122,8 @@ enum {
 	OPT_SECONDS,
 	OPT_CHECK,
 	OPT_NO_FLAT,
-	OPT_DUMP
+	OPT_DUMP,
+	OPT_BESIDE
 };
 
 static const struct option longs[] = {
@@ -147,6 +149,7 @@ static const struct option longs[] = {
 	{"check", no_argument, NULL, OPT_CHECK},
 	{"no-flat", no_argument, NULL, OPT_NO_FLAT},
 	{"dump", no_argument, NULL, OPT_DUMP},
+	{"beside", no_argument, NULL, OPT_BESIDE},
 	{"json", no_argument, NULL, 'j'},
 	{"help", no_argument, NULL, 'h'},
 	{0},
@@ -218,6 +221,8 @@ static int parse_opts(int argc, char **argv, struct bench_opts *opts)
 			opts->dump = true;
 		} else if (c == OPT_CHECK) {
 			opts->check = true;
+		} else if (c == OPT_BESIDE) {
+			opts->beside = true;
 		} else if (c >= OPT_FIRST) {
 			ret = parse_value(c, opts);
 			if (ret < 0)
