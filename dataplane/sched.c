@@ -66,6 +66,7 @@ static size_t lay_out(struct sched *s, char *base)
 	s->stats.bytes_per_class = (used - sizeof(*s)) / s->classes_max;
 	s->n_users = piece(base, &used, SCHED_METERS_MAX * sizeof(s->n_users[0]));
 	s->res = piece(base, &used, SCHED_METERS_MAX * sizeof(s->res[0]));
+	s->res_more = piece(base, &used, SCHED_METERS_MAX * sizeof(s->res_more[0]));
 	s->gate = piece(base, &used, SCHED_METERS_MAX * sizeof(s->gate[0]));
 	s->tree = piece(base, &used, SCHED_TREE_NODES * sizeof(s->tree[0]));
 	s->kid = piece(base, &used, 2 * SCHED_TREE_NODES * sizeof(s->kid[0]));
@@ -114,7 +115,8 @@ static void init(struct sched *s, const struct sched_conf *conf)
 	wheel_init(&s->future, s->res, sizeof(s->res[0]), s->virtual_now);
 	wheel_init(&s->opening, s->gate, sizeof(s->gate[0]), s->limits->now);
 	s->stats.n_classes_max = s->classes_max;
-	s->stats.bytes_per_meter = sizeof(s->res[0]) + sizeof(s->gate[0]) + sizeof(s->n_users[0]);
+	s->stats.bytes_per_meter =
+		sizeof(s->res[0]) + sizeof(s->res_more[0]) + sizeof(s->gate[0]) + sizeof(s->n_users[0]);
 	sched_flow_init(s);
 	sched_excess_init(s);
 	sched_class_init(s);

@@ -12,7 +12,8 @@ static void apply_reservation(struct sched *s, const struct sched_change *c);
 static void disown(struct sched_limits *limits, const struct sched_change *c)
 {
 	for (struct sched *s = limits->queues; s != NULL; s = s->next_queue) {
-		if (s->n_users[c->slot] > 0 && (c->is_limit ? limits->limit[c->slot].id : s->res[c->slot].id) != c->id)
+		if (s->n_users[c->slot] > 0 &&
+		    (c->is_limit ? limits->limit[c->slot].id : s->res_more[c->slot].id) != c->id)
 			sched_class_disown(s, c->slot);
 	}
 }
@@ -55,13 +56,15 @@ void sched_apply(struct sched_limits *limits, const struct sched_change *changes
 static void apply_reservation(struct sched *s, const struct sched_change *c)
 {
 	struct sched_res *res = &s->res[c->slot];
+	struct sched_res_more *more = &s->res_more[c->slot];
 	uint64_t rate_bps = c->kind == SCHED_METER_DEL ? 0 : c->rate_bps;
 
 	s->stats.promised_bps += rate_bps - res->bucket.rate_bps;
-	if (res->id == c->id)
+	if (more->id == c->id)
 		bucket_change(&res->bucket, rate_bps, s->tsc_hz, 0, s->virtual_now);
 	else
 		bucket_init(&res->bucket, rate_bps, s->tsc_hz, s->virtual_now); // no burst: nothing is saved up
-	res->id = c->kind == SCHED_METER_DEL ? 0 : c->id;
+	more->id = c->kind == SCHED_METER_DEL ? 0 : c->id;
+	res->there = more->id != 0;
 	sched_res_place(s, c->slot);
 }

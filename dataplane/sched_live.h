@@ -77,14 +77,27 @@ struct sched_gate {             // a limit as one queue sees it
 	bool listed;         // in the wheel
 };
 
-struct sched_res {
+struct sched_res { // one cache line: what a packet needs
 	struct wheel_item item;
-	struct bucket bucket;  // virtual time
+	struct bucket bucket; // virtual time
+	uint32_t ring;        // member whose turn it is, SCHED_NONE: none is active
+	uint16_t head_bytes;  // of its first packet, when it was placed
+	uint8_t in;           // enum sched_res_wheel
+	bool there;           // there is such a reservation
+};
+
+enum sched_res_wheel {
+	SCHED_RES_NONE,
+	SCHED_RES_FUTURE,
+	SCHED_RES_READY,
+};
+
+static_assert(sizeof(struct sched_res) == 64, "one cache line");
+
+struct sched_res_more {
 	uint64_t id;           // 0: no such reservation
-	uint32_t ring;         // member whose turn it is, SCHED_NONE: none is active
 	uint32_t n_backlogged; // classes, active or asleep
 	uint32_t round;        // of the last turn
-	struct wheel *in;      // future, ready or none
 };
 
 struct sched_member { // of a class in the ring of one of its reservations
@@ -236,6 +249,7 @@ struct sched {
 	uint32_t *chain;
 	uint32_t *n_users; // of meters
 	struct sched_res *res;
+	struct sched_res_more *res_more;
 	struct sched_gate *gate;
 	struct sched_tree_node *tree;
 	struct calendar_item *kid; // node slot * 2: the node among its parent's; + 1: its classes among its kids

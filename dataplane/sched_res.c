@@ -38,10 +38,11 @@ void sched_res_join(struct sched *s, uint32_t slot)
 
 	for (unsigned int i = 0; i < q->n_reservations; i++) {
 		struct sched_res *res = &s->res[r[i]];
+		struct sched_res_more *more = &s->res_more[r[i]];
 
 		*deficit_of(s, member_of_class(q, slot, i)) = (int32_t)s->mtu_bytes;
-		member_of(s, member_of_class(q, slot, i))->round = res->round + 1;
-		if (res->n_backlogged++ == 0) // what nobody asked for is not saved up
+		member_of(s, member_of_class(q, slot, i))->round = more->round + 1;
+		if (more->n_backlogged++ == 0) // what nobody asked for is not saved up
 			bucket_settle(&res->bucket, s->virtual_now);
 	}
 	sched_res_enter(s, slot);
@@ -53,7 +54,7 @@ void sched_res_part(struct sched *s, uint32_t slot)
 	const uint32_t *r = sched_reservations(s, q);
 
 	for (unsigned int i = 0; i < q->n_reservations; i++)
-		s->res[r[i]].n_backlogged--;
+		s->res_more[r[i]].n_backlogged--;
 }
 
 void sched_res_enter(struct sched *s, uint32_t slot)
@@ -78,7 +79,8 @@ void sched_res_enter(struct sched *s, uint32_t slot)
 		m->prev = head->prev;
 		member_of(s, head->prev)->next = id;
 		head->prev = id;
-		if ((int32_t)(m->round - res->round) <= 0) { // it missed its turn: it is the first, else the last
+		if ((int32_t)(m->round - s->res_more[r[i]].round) <=
+		    0) { // it missed its turn: it is the first, else the last
 			res->ring = id;
 			sched_res_place(s, r[i]);
 		}
@@ -108,35 +110,48 @@ void sched_res_leave(struct sched *s, uint32_t slot)
 	}
 }
 
-static uint64_t deadline(const struct sched *s, const struct sched_res *res)
+static uint64_t deadline(const struct sched_res *res)
 {
-	const struct sched_queue *q = &s->queue[class_of(s, res->ring)];
-
-	return bucket_opens_at(&res->bucket) + bucket_cost(&res->bucket, s->packet[q->head].len_bytes);
+	return bucket_opens_at(&res->bucket) + bucket_cost(&res->bucket, res->head_bytes);
 }
 
-static void put(struct sched *s, uint32_t r, struct wheel *in, uint64_t key)
+static void put(struct sched *s, uint32_t r, uint8_t in, uint64_t key)
 {
-	if (in->levels == 0)
-		in->cur = (s->virtual_now - s->lag_ticks) >> WHEEL_SHIFT;
+	struct wheel *w = in == SCHED_RES_READY ? &s->ready : &s->future;
+
+	if (w->levels == 0)
+		w->cur = (s->virtual_now - s->lag_ticks) >> WHEEL_SHIFT;
 	s->res[r].in = in;
-	wheel_add(in, r, key);
+	wheel_add(w, r, key);
 }
 
+// What it is placed by is kept: when it opens, its class and packet are not looked at, they would be cache misses. If
+// the class sends its first packet by the excess meanwhile, the deadline is that of another of its packets.
 void sched_res_place(struct sched *s, uint32_t r)
 {
 	struct sched_res *res = &s->res[r];
 	uint64_t opens = bucket_opens_at(&res->bucket);
 
-	if (res->in != NULL)
-		wheel_del(res->in, r);
-	res->in = NULL;
-	if (res->ring == SCHED_NONE || opens == BUCKET_NEVER || res->id == 0)
+	if (res->in != SCHED_RES_NONE)
+		wheel_del(res->in == SCHED_RES_READY ? &s->ready : &s->future, r);
+	res->in = SCHED_RES_NONE;
+	if (res->ring == SCHED_NONE || opens == BUCKET_NEVER || !res->there)
 		return;
+	res->head_bytes = s->packet[s->queue[class_of(s, res->ring)].head].len_bytes;
 	if (opens > s->virtual_now)
-		put(s, r, &s->future, opens);
+		put(s, r, SCHED_RES_FUTURE, opens);
 	else
-		put(s, r, &s->ready, deadline(s, res));
+		put(s, r, SCHED_RES_READY, deadline(res));
+}
+
+// Its turn is near.
+static void put_ready(struct sched *s, uint32_t r)
+{
+	const char *q = (const char *)&s->queue[class_of(s, s->res[r].ring)];
+
+	rte_prefetch0(q);
+	rte_prefetch0(q + RTE_CACHE_LINE_SIZE);
+	put(s, r, SCHED_RES_READY, deadline(&s->res[r]));
 }
 
 void sched_virtual_clock(struct sched *s, uint64_t now)
@@ -146,7 +161,7 @@ void sched_virtual_clock(struct sched *s, uint64_t now)
 
 	s->last_now = now;
 	while ((r = wheel_pop_due(&s->future, next)) != WHEEL_NONE)
-		put(s, r, &s->ready, deadline(s, &s->res[r]));
+		put_ready(s, r);
 	if (s->ready.levels != 0) {
 		wheel_front(&s->ready, &begins);
 		begins = (begins << WHEEL_SHIFT) + s->lag_ticks;
@@ -189,7 +204,7 @@ void sched_res_charge(struct sched *s, uint32_t r, uint32_t bytes)
 	int32_t *left = deficit_of(s, id);
 
 	bucket_take(&res->bucket, bytes);
-	res->round = member_of(s, id)->round;
+	s->res_more[r].round = member_of(s, id)->round;
 	*left -= (int32_t)bytes;
 	if (*left <= 0) {
 		*left += (int32_t)s->mtu_bytes;

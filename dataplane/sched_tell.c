@@ -12,8 +12,8 @@ static void tell_meters(const struct sched *s, const struct sched_queue *q, stru
 
 	t->n_reservations = t->n_limits = 0;
 	for (unsigned int i = 0; i < q->n_reservations; i++) {
-		if (s->res[reservation[i]].id != 0)
-			t->reservation[t->n_reservations++] = s->res[reservation[i]].id;
+		if (s->res_more[reservation[i]].id != 0)
+			t->reservation[t->n_reservations++] = s->res_more[reservation[i]].id;
 	}
 	for (unsigned int i = 0; i < q->n_limits; i++) {
 		if (s->limits->limit[limit[i]].id != 0)

@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define WHEEL_SHIFT 10
+#define WHEEL_SHIFT 14
 #define WHEEL_LEVELS 8
 #define WHEEL_SLOTS 64
 #define WHEEL_NONE UINT32_MAX
@@ -114,6 +114,7 @@ static inline uint32_t wheel_first(struct wheel *w, uint64_t now)
 			uint32_t next = wheel_item(w, id)->next;
 
 			more = id != last;
+			__builtin_prefetch(wheel_item(w, next));
 			wheel_add(w, id, wheel_item(w, id)->key);
 			id = next;
 		}
@@ -136,6 +137,7 @@ static inline uint32_t wheel_pop_due(struct wheel *w, uint64_t now)
 	if (begins >= now >> WHEEL_SHIFT)
 		return WHEEL_NONE;
 	wheel_del(w, id);
+	__builtin_prefetch(wheel_item(w, wheel_item(w, wheel_item(w, id)->next)->next)); // due soon, too
 	return id;
 }
 
