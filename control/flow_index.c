@@ -13,43 +13,25 @@ LIST_HEAD(flow_list, flow_entry);
 enum { WIDE, BY_SRC, BY_DST, BETWEEN, N_SIDES }; // which ends are single hosts
 
 struct flow_index {
-	struct flow_list *whole, *half[2];
-	uint64_t n_slots, n; // n_slots, of each table, is a power of two
+	struct flow_list *whole;
+	struct flow_list *half[2]; // NULL until somebody asks about one host: they cost who does not
+	uint64_t n_slots, n;       // n_slots, of each table, is a power of two
 	uint64_t n_sides[N_SIDES];
 	struct flow_list only[N_SIDES]; // of BY_SRC and BY_DST
 	uint64_t last_mark;
 };
 
-// All three tables, or none: -ENOMEM.
-static int tables_create(struct flow_list *tables[3], uint64_t n_slots)
-{
-	for (int i = 0; i < 3; i++)
-		tables[i] = calloc(n_slots, sizeof(struct flow_list));
-	if (tables[0] != NULL && tables[1] != NULL && tables[2] != NULL)
-		return 0;
-	for (int i = 0; i < 3; i++)
-		free(tables[i]);
-	return -ENOMEM;
-}
-
-static void tables_set(struct flow_index *index, struct flow_list *const tables[3], uint64_t n_slots)
-{
-	index->whole = tables[0];
-	index->half[0] = tables[1];
-	index->half[1] = tables[2];
-	index->n_slots = n_slots;
-}
-
 struct flow_index *flow_index_create(void)
 {
 	struct flow_index *index = calloc(1, sizeof(*index));
-	struct flow_list *tables[3];
 
-	if (index == NULL || tables_create(tables, MIN_SLOTS) < 0) {
+	if (index != NULL)
+		index->whole = calloc(MIN_SLOTS, sizeof(*index->whole));
+	if (index == NULL || index->whole == NULL) {
 		free(index);
 		return NULL;
 	}
-	tables_set(index, tables, MIN_SLOTS);
+	index->n_slots = MIN_SLOTS;
 	return index;
 }
 
@@ -99,33 +81,55 @@ static struct flow_list *slot(const struct flow_index *index, struct flow_list *
 	return &table[hash & (index->n_slots - 1)];
 }
 
-static void insert(struct flow_index *index, struct flow_entry *e)
+static void insert_halves(struct flow_index *index, struct flow_entry *e)
 {
 	const struct box *box = &e->request->flows.boxes[e->box];
 
-	LIST_INSERT_HEAD(slot(index, index->whole, e->hash), e, whole);
 	if (sides_of(box) != BETWEEN)
 		return;
 	LIST_INSERT_HEAD(slot(index, index->half[0], hash_of(box, BY_SRC)), e, half[0]);
 	LIST_INSERT_HEAD(slot(index, index->half[1], hash_of(box, BY_DST)), e, half[1]);
 }
 
+// The tables by one end, of all that is there. Without memory for them all are asked.
+static void make_halves(struct flow_index *index)
+{
+	free(index->half[0]);
+	free(index->half[1]);
+	index->half[0] = calloc(index->n_slots, sizeof(*index->half[0]));
+	index->half[1] = calloc(index->n_slots, sizeof(*index->half[1]));
+	if (index->half[0] == NULL || index->half[1] == NULL) {
+		free(index->half[0]);
+		free(index->half[1]);
+		index->half[0] = index->half[1] = NULL;
+		return;
+	}
+	for (uint64_t i = 0; i < index->n_slots; i++) {
+		struct flow_entry *e;
+
+		LIST_FOREACH (e, &index->whole[i], whole)
+			insert_halves(index, e);
+	}
+}
+
 // Without memory for more slots the chains are only longer.
 static void grow(struct flow_index *index, uint64_t n_slots)
 {
-	struct flow_list *old[3] = {index->whole, index->half[0], index->half[1]}, *tables[3];
+	struct flow_list *old = index->whole, *whole = calloc(n_slots, sizeof(*whole));
 	uint64_t n_old = index->n_slots;
 
-	if (tables_create(tables, n_slots) < 0)
+	if (whole == NULL)
 		return;
-	tables_set(index, tables, n_slots);
+	index->whole = whole;
+	index->n_slots = n_slots;
 	for (uint64_t i = 0; i < n_old; i++)
-		for (struct flow_entry *e = LIST_FIRST(&old[0][i]), *next; e != NULL; e = next) {
+		for (struct flow_entry *e = LIST_FIRST(&old[i]), *next; e != NULL; e = next) {
 			next = LIST_NEXT(e, whole);
-			insert(index, e);
+			LIST_INSERT_HEAD(slot(index, whole, e->hash), e, whole);
 		}
-	for (int i = 0; i < 3; i++)
-		free(old[i]);
+	free(old);
+	if (index->half[0] != NULL)
+		make_halves(index);
 }
 
 struct flow_entry *flow_index_prepare(struct flow_index *index, uint32_t n_boxes)
@@ -145,7 +149,9 @@ void flow_index_add(struct flow_index *index, struct request *r)
 		r->entries[i].box = i;
 		r->entries[i].hash = hash_of(box, sides);
 		index->n_sides[sides]++;
-		insert(index, &r->entries[i]);
+		LIST_INSERT_HEAD(slot(index, index->whole, r->entries[i].hash), &r->entries[i], whole);
+		if (index->half[0] != NULL)
+			insert_halves(index, &r->entries[i]);
 		if (sides == BY_SRC || sides == BY_DST)
 			LIST_INSERT_HEAD(&index->only[sides], &r->entries[i], half[0]);
 	}
@@ -158,9 +164,9 @@ void flow_index_remove(struct flow_index *index, struct request *r)
 		unsigned int sides = sides_of(&r->flows.boxes[i]);
 
 		LIST_REMOVE(&r->entries[i], whole);
-		if (sides != WIDE)
+		if (sides == BY_SRC || sides == BY_DST || (sides == BETWEEN && index->half[0] != NULL))
 			LIST_REMOVE(&r->entries[i], half[0]);
-		if (sides == BETWEEN)
+		if (sides == BETWEEN && index->half[0] != NULL)
 			LIST_REMOVE(&r->entries[i], half[1]);
 		index->n_sides[sides]--;
 	}
@@ -228,14 +234,16 @@ static int look_at_half(const struct flow_index *index, const struct asking *a, 
 	return rc;
 }
 
-int flow_index_each(const struct flow_index *index, const struct box *box,
+int flow_index_each(struct flow_index *index, const struct box *box,
 		    int (*fn)(void *ctx, struct request *r, uint32_t idx), void *ctx)
 {
 	const struct asking a = {box, fn, ctx};
 	unsigned int sides = sides_of(box);
 	int rc = 0;
 
-	if (sides == WIDE)
+	if (sides != BETWEEN && sides != WIDE && index->half[0] == NULL)
+		make_halves(index);
+	if (sides == WIDE || (sides != BETWEEN && index->half[0] == NULL))
 		return look_at_all(index, &a);
 	for (unsigned int i = 0; i < N_SIDES && rc == 0; i++)
 		if ((i & ~sides) == 0) // it has a host wherever they have one

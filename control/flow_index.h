@@ -34,5 +34,5 @@ bool flow_index_covers(const struct box *box);
 // Calls fn for each box of a request (its number there) that overlaps this one until it returns non-zero: that is
 // returned, otherwise 0. Between two hosts it asks those that have one of these hosts, or none; of one host, those that
 // have it, and those that have another one at the other end only.
-int flow_index_each(const struct flow_index *index, const struct box *box,
+int flow_index_each(struct flow_index *index, const struct box *box,
 		    int (*fn)(void *ctx, struct request *r, uint32_t idx), void *ctx);

@@ -230,7 +230,7 @@ static int collect(void *ctx, struct request *r, uint32_t idx)
 	return 0;
 }
 
-int overlap_exceeds(const struct flow_index *index, enum verb verb, const struct match *group)
+int overlap_exceeds(struct flow_index *index, enum verb verb, const struct match *group)
 {
 	struct search search = {.budget = INTERSECTIONS_MAX};
 	struct collection c = {.verb = verb};

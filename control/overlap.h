@@ -8,4 +8,4 @@
 
 // 0 if a further request of this verb with this group (boxes with their interval) leaves the bound kept. 1 if some
 // packet would have too many, or if deciding it took too long. -ENOMEM.
-int overlap_exceeds(const struct flow_index *index, enum verb verb, const struct match *group);
+int overlap_exceeds(struct flow_index *index, enum verb verb, const struct match *group);

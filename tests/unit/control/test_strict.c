@@ -315,7 +315,7 @@ static void say_between(struct talk *t, struct dice *d)
 	char text[256], sides[128];
 
 	snprintf(sides, sizeof(sides), "srcHost=%s, dstHost=%s", random_host(d, one), random_host(d, one));
-	if (dice_roll(d, 8) == 0)
+	if (dice_roll(d, 3) == 0)
 		snprintf(sides, sizeof(sides), "%sHost=%s", dice_roll(d, 2) ? "src" : "dst", random_host(d, false));
 	snprintf(text, sizeof(text), "%s(%s, dstPort=%u-9) partial on n%u to +%u.", dice_roll(d, 2) ? "allow" : "deny",
 		 sides, (unsigned int)dice_roll(d, 9), (unsigned int)dice_roll(d, 6),
@@ -343,7 +343,8 @@ static bool same_conflicts(const struct conflicts *a, const struct conflicts *b)
 	return true;
 }
 
-// A group between two hosts is looked up; with a box in a time when nothing stands it is not, and the tree is walked.
+// A group of one host or between two is looked up; with a box in a time when nothing stands it is not, and the tree is
+// walked.
 static void the_index_finds_what_the_walk_finds(void **state)
 {
 	struct dice d = dice_from_env();
@@ -375,6 +376,8 @@ static void the_index_finds_what_the_walk_finds(void **state)
 			box.kinds = MATCH_KINDS_V4;
 			box.src = match_ip4_prefix(0x0a000001 + (uint32_t)dice_roll(&d, 3), 32);
 			box.dst = match_ip4_prefix(0x0a000001 + (uint32_t)dice_roll(&d, 3), 32);
+			if (dice_roll(&d, 3) == 0)
+				*(dice_roll(&d, 2) ? &box.src : &box.dst) = box_any().src;
 			assert_true(box_set_time(&box, 0, 30 * (int64_t)SECOND));
 			match_init(&group);
 			conflicts_init(&by_index);
