@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// A denied box as rules of the XDP program in front of a port (nic-config/xdp_rule.h). Pure.
+// A denied box as rules of what drops before the switch (nic-config/drop_filter.h). Pure.
 #pragma once
 #include <stdint.h>
 
-#include "nic-config/xdp_filter.h"
+#include "nic-config/drop_filter.h"
 
 #define DENY_RULES_MAX 2 // one for each family
 

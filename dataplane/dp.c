@@ -151,24 +151,20 @@ static void policy_down(struct dp *dp)
 	rte_free(dp->slot.rcu);
 }
 
-// Ports that are a kernel interface with our XDP program drop by themselves what is denied outright.
+// Ports that can, drop by themselves what is denied outright.
 static int filters_up(struct dp *dp, struct err *err)
 {
-	static const char prefix[] = "af_xdp:";
-	char interface[64], why[PORT_ERR_MAX];
+	char why[PORT_ERR_MAX];
 
 	for (uint16_t i = 0; i < dp->conf->n_ports; i++) {
-		const char *device = dp->conf->ports[i].device, *name = device + sizeof(prefix) - 1;
-		struct xdp_filter *filter;
+		const struct dp_port_conf *port = &dp->conf->ports[i];
+		struct drop_filter *filter;
+		int rc = drop_filter_open(port->device, dp->port[i].port_id, &filter, why);
 
-		if (strncmp(device, prefix, sizeof(prefix) - 1) != 0)
-			continue;
-		snprintf(interface, sizeof(interface), "%.*s", (int)strcspn(name, ","), name);
-		if (xdp_filter_open(interface, &filter, why) < 0)
-			dp_notice("port %s: what is denied is dropped by the worker alone: %s", dp->conf->ports[i].name,
-				  why);
-		else if (dp_filter_port_add(dp_policy_filter(dp->policy), i, filter) < 0)
-			xdp_filter_close(filter);
+		if (rc < 0 && rc != -ENOTSUP)
+			dp_notice("port %s: what is denied is dropped by the worker alone: %s", port->name, why);
+		else if (rc == 0 && dp_filter_port_add(dp_policy_filter(dp->policy), i, filter) < 0)
+			drop_filter_close(filter);
 	}
 	return 0;
 }

@@ -18,13 +18,14 @@ struct denied {
 	uint64_t key, id;
 	int64_t start_ns;
 	uint32_t n_rules;
-	bool in;                  // the ports have it
+	bool on;                  // its time has come
+	uint32_t in;              // set of ports that have it
 	struct xdp_count counted; // of all ports, told already
 	struct xdp_rule rule[DENY_RULES_MAX];
 };
 
 struct dp_filter {
-	struct xdp_filter *port[WORKER_PORTS_MAX];
+	struct drop_filter *port[WORKER_PORTS_MAX];
 	uint32_t n_ports;
 	struct id_map rows;
 	int64_t next_start_ns; // INT64_MAX: none waits
@@ -52,22 +53,22 @@ void dp_filter_destroy(struct dp_filter *f)
 		free(d);
 	id_map_fini(&f->rows);
 	for (uint16_t port = 0; port < WORKER_PORTS_MAX; port++)
-		xdp_filter_close(f->port[port]);
+		drop_filter_close(f->port[port]);
 	free(f);
 }
 
 // Takes the first n rules of the row off the port.
-static void port_take(struct xdp_filter *filter, const struct denied *d, uint32_t n)
+static void port_take(struct drop_filter *filter, const struct denied *d, uint32_t n)
 {
 	for (uint32_t i = 0; i < n; i++)
-		xdp_filter_del(filter, &d->rule[i]);
+		drop_filter_del(filter, &d->rule[i]);
 }
 
 // All rules or none.
-static bool port_put(struct xdp_filter *filter, const struct denied *d)
+static bool port_put(struct drop_filter *filter, const struct denied *d)
 {
 	for (uint32_t i = 0; i < d->n_rules; i++) {
-		if (xdp_filter_add(filter, &d->rule[i]) < 0) {
+		if (drop_filter_add(filter, &d->rule[i]) < 0) {
 			port_take(filter, d, i);
 			return false;
 		}
@@ -82,23 +83,53 @@ static void tell_no_room(struct dp_filter *f)
 	f->no_room_told = true;
 }
 
-// On all ports or on none: so that what is counted is all there is.
+static void port_enter(struct dp_filter *f, uint16_t port, struct denied *d)
+{
+	if (port_put(f->port[port], d))
+		d->in |= UINT32_C(1) << port;
+	else
+		tell_no_room(f);
+}
+
+static bool is_in(const struct denied *d, uint16_t port)
+{
+	return (d->in >> port & 1) != 0;
+}
+
+// On each port that has room for it: the others' workers deny it.
 static void put(struct dp_filter *f, struct denied *d)
 {
-	bool ok = true;
-	uint16_t n = 0;
+	for (uint16_t port = 0; port < WORKER_PORTS_MAX; port++) {
+		if (f->port[port] != NULL)
+			port_enter(f, port, d);
+	}
+	d->on = true;
+}
 
-	for (; n < WORKER_PORTS_MAX && ok; n++)
-		ok = f->port[n] == NULL || port_put(f->port[n], d);
-	if (ok) {
-		d->in = true;
-		return;
+static struct xdp_count count_on(const struct dp_filter *f, uint16_t port, const struct denied *d)
+{
+	struct xdp_count sum = {0}, one;
+
+	for (uint32_t i = 0; is_in(d, port) && i < d->n_rules; i++) {
+		if (drop_filter_count(f->port[port], &d->rule[i], &one) == 0) {
+			sum.packets += one.packets;
+			sum.bytes += one.bytes;
+		}
 	}
-	tell_no_room(f);
-	for (n--; n-- > 0;) {
-		if (f->port[n] != NULL)
-			port_take(f->port[n], d, d->n_rules);
+	return sum;
+}
+
+static struct xdp_count count_all(const struct dp_filter *f, const struct denied *d)
+{
+	struct xdp_count sum = {0};
+
+	for (uint16_t port = 0; port < WORKER_PORTS_MAX; port++) {
+		struct xdp_count one = count_on(f, port, d);
+
+		sum.packets += one.packets;
+		sum.bytes += one.bytes;
 	}
+	return sum;
 }
 
 static void forget(struct dp_filter *f, uint64_t key)
@@ -107,34 +138,44 @@ static void forget(struct dp_filter *f, uint64_t key)
 
 	if (d == NULL)
 		return;
-	for (uint16_t port = 0; d->in && port < WORKER_PORTS_MAX; port++) {
-		if (f->port[port] != NULL)
+	for (uint16_t port = 0; port < WORKER_PORTS_MAX; port++) {
+		if (is_in(d, port))
 			port_take(f->port[port], d, d->n_rules);
 	}
 	free(d);
 }
 
-int dp_filter_port_add(struct dp_filter *f, uint16_t port, struct xdp_filter *filter)
+int dp_filter_port_add(struct dp_filter *f, uint16_t port, struct drop_filter *filter)
 {
 	struct denied *d;
 	uint32_t at = 0;
 
 	if (port >= WORKER_PORTS_MAX || f->port[port] != NULL)
 		return -ENOSPC;
-	while ((d = id_map_next(&f->rows, &at)) != NULL) {
-		if (d->in && !port_put(filter, d))
-			tell_no_room(f);
-	}
 	f->port[port] = filter;
+	while ((d = id_map_next(&f->rows, &at)) != NULL) {
+		if (d->on)
+			port_enter(f, port, d);
+	}
 	f->n_ports++;
 	return 0;
 }
 
 void dp_filter_port_del(struct dp_filter *f, uint16_t port)
 {
+	struct denied *d;
+	uint32_t at = 0;
+
 	if (port >= WORKER_PORTS_MAX || f->port[port] == NULL)
 		return;
-	xdp_filter_close(f->port[port]);
+	while ((d = id_map_next(&f->rows, &at)) != NULL) {
+		struct xdp_count gone = count_on(f, port, d);
+
+		d->counted.packets -= gone.packets; // may wrap: what is told are differences
+		d->counted.bytes -= gone.bytes;
+		d->in &= ~(UINT32_C(1) << port);
+	}
+	drop_filter_close(f->port[port]);
 	f->port[port] = NULL;
 	f->n_ports--;
 }
@@ -216,7 +257,7 @@ void dp_filter_turn(struct dp_filter *f, int64_t now_ns)
 		return;
 	f->next_start_ns = INT64_MAX;
 	while ((d = id_map_next(&f->rows, &at)) != NULL) {
-		if (d->in || d->start_ns == INT64_MAX)
+		if (d->on || d->start_ns == INT64_MAX)
 			continue;
 		if (d->start_ns > now_ns) {
 			if (d->start_ns < f->next_start_ns)
@@ -226,21 +267,6 @@ void dp_filter_turn(struct dp_filter *f, int64_t now_ns)
 		put(f, d);
 		d->start_ns = INT64_MAX; // once: one that found no room is not tried again
 	}
-}
-
-static struct xdp_count count_all(const struct dp_filter *f, const struct denied *d)
-{
-	struct xdp_count sum = {0}, one;
-
-	for (uint16_t port = 0; port < WORKER_PORTS_MAX; port++) {
-		for (uint32_t i = 0; f->port[port] != NULL && i < d->n_rules; i++) {
-			if (xdp_filter_count(f->port[port], &d->rule[i], &one) == 0) {
-				sum.packets += one.packets;
-				sum.bytes += one.bytes;
-			}
-		}
-	}
-	return sum;
 }
 
 void dp_filter_counts(struct dp_filter *f, void (*fn)(void *ctx, uint64_t id, const struct xdp_count *more), void *ctx)
@@ -253,12 +279,12 @@ void dp_filter_counts(struct dp_filter *f, void (*fn)(void *ctx, uint64_t id, co
 			f->count_at = 0;
 			return;
 		}
-		if (!d->in)
+		if (d->in == 0)
 			continue;
 		now = count_all(f, d);
-		if (now.packets <= d->counted.packets)
-			continue;
 		more = (struct xdp_count){now.packets - d->counted.packets, now.bytes - d->counted.bytes};
+		if ((int64_t)more.packets <= 0)
+			continue;
 		d->counted = now;
 		fn(ctx, d->id, &more);
 	}
@@ -268,5 +294,5 @@ void dp_filter_dropped(const struct dp_filter *f, uint16_t port, struct xdp_coun
 {
 	*out = (struct xdp_count){0};
 	if (port < WORKER_PORTS_MAX && f->port[port] != NULL)
-		xdp_filter_total(f->port[port], out);
+		drop_filter_total(f->port[port], out);
 }

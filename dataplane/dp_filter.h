@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the policy denies whatever else it says is dropped by the XDP programs of the ports, too (decision 0016).
+// What the policy denies whatever else it says is dropped by XDP programs or NICs, too (decision 0016).
 // The worker denies the same, so whatever finds no room there is only not saved.
 // Owner and only thread: the link thread. Time: ns since the epoch, an argument.
 #pragma once
 #include <stdint.h>
 
-#include "nic-config/xdp_filter.h"
+#include "nic-config/drop_filter.h"
 #include "table.h"
 
 struct dp_filter;
@@ -13,7 +13,7 @@ struct dp_filter;
 struct dp_filter *dp_filter_create(void);    // NULL: out of memory
 void dp_filter_destroy(struct dp_filter *f); // accepts NULL; closes the ports' filters
 // From now on; filter is f's. Rows that are there go into it. 0; -ENOSPC: too many ports.
-int dp_filter_port_add(struct dp_filter *f, uint16_t port, struct xdp_filter *filter);
+int dp_filter_port_add(struct dp_filter *f, uint16_t port, struct drop_filter *filter);
 void dp_filter_port_del(struct dp_filter *f, uint16_t port); // nothing if it is not there
 
 // The table's commits that are not settled. Before they are published: what goes is no longer dropped.

@@ -23,6 +23,7 @@
 #define N_KINDS (XDP_RULE_DST6 + 1)
 
 struct xdp_filter {
+	struct drop_filter base;
 	int program, maps[N_KINDS], config, total;
 	uint32_t n_prefixes, uses[XDP_TEMPLATES_MAX];
 	struct xdp_config now; // what is in the map
@@ -153,6 +154,38 @@ static struct rte_hash *times_create(const void *owner)
 	return rte_hash_create(&params);
 }
 
+static int add(struct drop_filter *f, const struct xdp_rule *rule)
+{
+	return xdp_filter_add((struct xdp_filter *)f, rule);
+}
+
+static int del(struct drop_filter *f, const struct xdp_rule *rule)
+{
+	return xdp_filter_del((struct xdp_filter *)f, rule);
+}
+
+static int count(struct drop_filter *f, const struct xdp_rule *rule, struct xdp_count *out)
+{
+	return xdp_filter_count((const struct xdp_filter *)f, rule, out);
+}
+
+static int total(struct drop_filter *f, struct xdp_count *out)
+{
+	return xdp_filter_total((const struct xdp_filter *)f, out);
+}
+
+static void close_filter(struct drop_filter *f)
+{
+	xdp_filter_close((struct xdp_filter *)f);
+}
+
+static const struct drop_filter_ops xdp_ops = {add, del, count, total, close_filter};
+
+struct drop_filter *xdp_filter_base(struct xdp_filter *f)
+{
+	return &f->base;
+}
+
 int xdp_filter_open(const char *interface, struct xdp_filter **out, char why[PORT_ERR_MAX])
 {
 	struct xdp_filter *f = malloc(sizeof(*f));
@@ -163,6 +196,7 @@ int xdp_filter_open(const char *interface, struct xdp_filter **out, char why[POR
 	if (f == NULL)
 		return why_fail(why, ENOMEM, "interface %s: out of memory", interface);
 	memset(f, 0, sizeof(*f));
+	f->base.ops = &xdp_ops;
 	memset(f->maps, 0xff, sizeof(f->maps));
 	f->config = f->total = -1;
 	f->program = program_on((int)if_nametoindex(interface), &ours, name);
@@ -273,46 +307,6 @@ static const void *rule_key(const struct xdp_rule *rule)
 	return &rule->exact; // of the union
 }
 
-static bool rule_is_valid(const struct xdp_rule *rule)
-{
-	static const uint32_t zero[4];
-	const struct xdp_exact *e = &rule->exact;
-
-	switch (rule->kind) {
-	case XDP_RULE_SRC4:
-	case XDP_RULE_DST4:
-		return rule->prefix4.prefix_len <= 32;
-	case XDP_RULE_SRC6:
-	case XDP_RULE_DST6:
-		return rule->prefix6.prefix_len <= 128;
-	case XDP_RULE_EXACT:
-		break;
-	default:
-		return false;
-	}
-	return (e->family == 4 || e->family == 6) && e->fields != 0 && e->fields < 2 * XDP_DPORT && e->zero == 0 &&
-	       ((e->fields & XDP_SRC) != 0 || memcmp(e->src_be, zero, sizeof(zero)) == 0) &&
-	       ((e->fields & XDP_DST) != 0 || memcmp(e->dst_be, zero, sizeof(zero)) == 0) &&
-	       ((e->fields & XDP_PROTO) != 0 || e->proto == 0) && ((e->fields & XDP_SPORT) != 0 || e->sport_be == 0) &&
-	       ((e->fields & XDP_DPORT) != 0 || e->dport_be == 0);
-}
-
-// One form for equal rules: the union's unused bytes are zero.
-static struct xdp_rule rule_plain(const struct xdp_rule *rule)
-{
-	struct xdp_rule plain;
-
-	memset(&plain, 0, sizeof(plain));
-	plain.kind = rule->kind;
-	if (rule->kind == XDP_RULE_EXACT)
-		plain.exact = rule->exact;
-	else if (rule->kind <= XDP_RULE_DST4)
-		plain.prefix4 = rule->prefix4;
-	else
-		plain.prefix6 = rule->prefix6;
-	return plain;
-}
-
 static uintptr_t times_get(const struct xdp_filter *f, const struct xdp_rule *plain)
 {
 	void *data = NULL;
@@ -337,9 +331,9 @@ int xdp_filter_add(struct xdp_filter *f, const struct xdp_rule *rule)
 	uintptr_t times;
 	int rc;
 
-	if (!rule_is_valid(rule))
+	if (drop_rule_check(rule) < 0)
 		return -EINVAL;
-	plain = rule_plain(rule);
+	plain = drop_rule_plain(rule);
 	times = times_get(f, &plain);
 	rc = times_set(f, &plain, times + 1);
 	if (rc < 0 || times > 0)
@@ -359,9 +353,9 @@ int xdp_filter_del(struct xdp_filter *f, const struct xdp_rule *rule)
 	struct xdp_rule plain;
 	uintptr_t times;
 
-	if (!rule_is_valid(rule))
+	if (drop_rule_check(rule) < 0)
 		return -EINVAL;
-	plain = rule_plain(rule);
+	plain = drop_rule_plain(rule);
 	times = times_get(f, &plain);
 	if (times == 0)
 		return -ENOENT;
@@ -378,9 +372,9 @@ int xdp_filter_count(const struct xdp_filter *f, const struct xdp_rule *rule, st
 	struct xdp_rule plain;
 
 	memset(out, 0, sizeof(*out));
-	if (!rule_is_valid(rule))
+	if (drop_rule_check(rule) < 0)
 		return -EINVAL;
-	plain = rule_plain(rule);
+	plain = drop_rule_plain(rule);
 	return bpf_map_lookup_elem(f->maps[plain.kind], rule_key(&plain), out) < 0 ? -errno : 0;
 }
 

@@ -6,27 +6,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "drop_filter.h"
 #include "port.h"
-#include "xdp_rule.h"
 
 struct xdp_filter;
-
-enum xdp_rule_kind {
-	XDP_RULE_EXACT,
-	XDP_RULE_SRC4,
-	XDP_RULE_DST4,
-	XDP_RULE_SRC6,
-	XDP_RULE_DST6,
-};
-
-struct xdp_rule {
-	enum xdp_rule_kind kind;
-	union {
-		struct xdp_exact exact;
-		struct xdp_prefix4 prefix4; // SRC4, DST4: host bits are zero
-		struct xdp_prefix6 prefix6;
-	};
-};
 
 // A file with the program, for the driver to load: "/proc/self/fd/N". The caller closes *fd when the driver has it.
 // 0 or -errno.
@@ -38,6 +21,7 @@ int xdp_program_clear(const char *interface, char why[PORT_ERR_MAX]);
 // Finds the program that the driver has attached to the interface, and its maps: they start empty. 0; -ENOENT: no
 // program of ours is there; -ENOMEM; else -errno; with the reason in why.
 int xdp_filter_open(const char *interface, struct xdp_filter **out, char why[PORT_ERR_MAX]);
+struct drop_filter *xdp_filter_base(struct xdp_filter *f);
 void xdp_filter_close(struct xdp_filter *f); // the program stays, and so do its rules
 // Drops what the rule says from now on. An equal rule may be added several times. 0; -ENOSPC: no room (rules or
 // templates), nothing has changed; -EINVAL: no such kind, or fields that are not named are not zero; -ENOMEM; else
