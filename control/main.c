@@ -49,7 +49,7 @@ static const char usage[] =
 	"The environment variable in brackets stands for the flag; the flag wins. SIGTERM and SIGINT stop everything.\n"
 	"Exit status: 0 stopped as asked, 1 bad configuration or failure, 2 bad command line.\n";
 
-static volatile bool stop_asked;
+static volatile bool stop_asked, reload_asked;
 
 // -1: go on; otherwise the exit status.
 static int parse_options(int argc, char **argv, struct options *o);
@@ -165,7 +165,10 @@ static int parse_options(int argc, char **argv, struct options *o)
 
 static void on_signal(int sig)
 {
-	stop_asked = true;
+	if (sig == SIGHUP)
+		reload_asked = true;
+	else
+		stop_asked = true;
 }
 
 static void catch_signals(bool supervised)
@@ -189,10 +192,50 @@ static void file_prefix(const char *run_dir, char *buf, size_t size)
 	snprintf(buf, size, "pane-%08x", (unsigned int)hash);
 }
 
-static int run_dataplane(const struct config *c, struct err *err)
+// The ports of a configuration file, as the dataplane wants them.
+struct port_list {
+	const char *path;
+	struct config *config; // whose texts they are; NULL: not ours
+	struct dp_port_conf *ports;
+};
+
+static int list_ports(struct port_list *list, const struct config *c, struct err *err)
+{
+	struct dp_port_conf *ports = calloc(c->n_ports + 1, sizeof(*ports));
+
+	if (ports == NULL)
+		return err_set(err, ENOMEM, "out of memory");
+	for (unsigned int i = 0; i < c->n_ports; i++)
+		ports[i] = (struct dp_port_conf){c->ports[i].name, c->ports[i].device, c->ports[i].rate_bps};
+	free(list->ports);
+	list->ports = ports;
+	return 0;
+}
+
+static int reload_ports(void *ctx, const struct dp_port_conf **ports, uint32_t *n_ports, struct err *err)
+{
+	struct port_list *list = ctx;
+	struct config *c;
+	int ret = config_load(list->path, &c, err);
+
+	if (ret == 0)
+		ret = list_ports(list, c, err);
+	if (ret < 0) {
+		config_free(c);
+		return ret;
+	}
+	config_free(list->config);
+	list->config = c;
+	*ports = list->ports;
+	*n_ports = c->n_ports;
+	return 0;
+}
+
+static int run_dataplane(const struct options *o, const struct config *c, struct err *err)
 {
 	char link_path[RUNDIR_PATH_MAX], prefix[32];
 	const struct config_dataplane *d = &c->dataplane;
+	struct port_list list = {.path = o->config};
 	struct dp_conf conf = {
 		.link_path = link_path,
 		.n_ports = c->n_ports,
@@ -207,25 +250,26 @@ static int run_dataplane(const struct config *c, struct err *err)
 		.lcores = d->lcores,
 		.n_workers = (uint16_t)d->workers,
 		.file_prefix = prefix,
+		.reload = reload_ports,
+		.reload_ctx = &list,
+		.reload_asked = &reload_asked,
 	};
-	struct dp_port_conf *ports = calloc(c->n_ports + 1, sizeof(*ports));
+	struct sigaction reload = {.sa_handler = on_signal};
 	gid_t control_gid;
 	int ret = rundir_control_user(c, &conf.link_uid, &control_gid, err);
 
-	if (ret == 0 && ports == NULL)
-		ret = err_set(err, ENOMEM, "out of memory");
-	if (ret < 0) {
-		free(ports);
+	if (ret == 0)
+		ret = list_ports(&list, c, err);
+	if (ret < 0)
 		return ret;
-	}
-	for (unsigned int i = 0; i < c->n_ports; i++)
-		ports[i] = (struct dp_port_conf){c->ports[i].name, c->ports[i].device, c->ports[i].rate_bps};
-	conf.ports = ports;
+	sigaction(SIGHUP, &reload, NULL);
+	conf.ports = list.ports;
 	file_prefix(c->run_dir, prefix, sizeof(prefix));
 	ret = rundir_path(link_path, sizeof(link_path), c->run_dir, "link.sock", err);
 	if (ret == 0)
 		ret = dp_run(&conf, &stop_asked, err);
-	free(ports);
+	free(list.ports);
+	config_free(list.config);
 	return ret;
 }
 
@@ -288,7 +332,7 @@ static int run_role(const struct options *o, const struct config *c, const char 
 	}
 	if (strcmp(role, "controller") == 0)
 		return run_controller(o, c, supervised);
-	status = strcmp(role, "dataplane") == 0 ? run_dataplane(c, &err) : run_supervisor(o, c, program, &err);
+	status = strcmp(role, "dataplane") == 0 ? run_dataplane(o, c, &err) : run_supervisor(o, c, program, &err);
 	if (status < 0) {
 		log_error("%s", err.msg);
 		status = 1;

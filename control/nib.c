@@ -233,6 +233,14 @@ static struct nib_port *port_add(struct nib *nib, uint16_t port)
 	return &ports[at];
 }
 
+static void port_del(struct nib *nib, struct nib_port *port)
+{
+	if (port == NULL)
+		return;
+	nib->n_ports--;
+	memmove(port, port + 1, (size_t)(&nib->ports[nib->n_ports] - port) * sizeof(*port));
+}
+
 const struct nib_port *nib_port_find(const struct nib *nib, uint16_t port)
 {
 	return port_get(nib, port);
@@ -242,6 +250,10 @@ void nib_port_set(struct nib *nib, const struct nib_port *port)
 {
 	struct nib_port *known = port_get(nib, port->port), old = {0};
 
+	if (port->name[0] == '\0') {
+		port_del(nib, known);
+		return;
+	}
 	if (known != NULL)
 		old = *known;
 	else

@@ -224,7 +224,8 @@ static void signal_all(const struct supervisor *s, int sig)
 // Who is not up yet reads everything anyway, and might not be ready for a signal.
 static void pass_on(const struct supervisor *s, int sig)
 {
-	log_info("SIGHUP: certificates are read again, the configuration at start only");
+	log_info(
+		"SIGHUP: certificates and the ports of the configuration are read again, the rest of it at start only");
 	for (unsigned int i = 0; i < s->n_children; i++) {
 		if (s->children[i].pid > 0 && s->children[i].up)
 			kill(s->children[i].pid, sig);

@@ -16,15 +16,13 @@
 #include <rte_rcu_qsbr.h>
 
 #include "dp_figures.h"
-#include "dp_filter.h"
 #include "dp_log.h"
+#include "dp_ports.h"
 #include "dp_priv.h"
 #include "names.h"
 #include "sched.h"
 
-#define WORKER_LCORE 1      // of the first worker
-#define CLASSES_LEAST 4096U // of a port, however many ports there are
-#define LOW_LIMIT_FRAMES 4  // more would be seconds of delay at 100 kb/s, and buffers that others need
+#define WORKER_LCORE 1 // of the first worker
 
 static int eal_up(struct dp *dp, struct err *err)
 {
@@ -38,90 +36,6 @@ static void eal_down(struct dp *dp)
 {
 	if (dp->eal && !dp->left)
 		rte_eal_cleanup();
-}
-
-static int port_up(struct dp *dp, struct dp_port *port, struct err *err)
-{
-	struct port_conf conf = {.name = port->conf->name,
-				 .device = port->conf->device,
-				 .n_queues = dp->n_workers,
-				 .mtu = (uint16_t)dp->conf->mtu,
-				 .pool = dp->pool};
-	char why[PORT_ERR_MAX];
-	int ret = port_open(&conf, &port->port_id, why);
-
-	port->opened = ret == 0;
-	if (ret == 0)
-		ret = port_start(port->port_id, why);
-	if (ret < 0)
-		return err_set(err, -ret, "port %s (%s): %s", port->conf->name, port->conf->device, why);
-	ret = port_caps_get(port->port_id, &port->caps);
-	if (ret < 0)
-		return err_set(err, -ret, "port %s (%s): what it is cannot be read: %s", port->conf->name,
-			       port->conf->device, strerror(-ret));
-	port->up = true; // as the worker takes it; dp_loop_ports looks
-	return 0;
-}
-
-static int ports_up(struct dp *dp, struct err *err)
-{
-	for (uint32_t i = 0; i < dp->conf->n_ports; i++) {
-		int ret;
-
-		dp->port[i].conf = &dp->conf->ports[i];
-		ret = port_up(dp, &dp->port[i], err);
-		if (ret < 0)
-			return ret;
-	}
-	return 0;
-}
-
-static void ports_down(struct dp *dp)
-{
-	for (uint32_t i = 0; i < dp->conf->n_ports; i++) {
-		if (dp->port[i].opened)
-			port_close(dp->port[i].port_id);
-	}
-}
-
-static int scheds_up(struct dp *dp, struct err *err)
-{
-	uint64_t tsc_hz = rte_get_tsc_hz();
-	uint32_t frame_bytes = 0;
-
-	for (uint32_t i = 0; i < dp->conf->n_ports; i++)
-		frame_bytes = RTE_MAX(frame_bytes, dp->port[i].caps.max_frame_bytes);
-	dp->log = sched_log_create(1, err);
-	if (dp->log == NULL)
-		return -err->code;
-	dp->limits = sched_limits_create(tsc_hz, frame_bytes, SOCKET_ID_ANY, err);
-	if (dp->limits == NULL)
-		return -err->code;
-	for (uint32_t i = 0; i < dp->conf->n_ports; i++) {
-		struct sched_conf conf = {.rate_bps = dp->conf->ports[i].rate_bps,
-					  .tsc_hz = tsc_hz,
-					  .mtu_bytes = dp->port[i].caps.max_frame_bytes,
-					  .queue_bytes_min = LOW_LIMIT_FRAMES * dp->port[i].caps.max_frame_bytes,
-					  .packets_max = dp->queued_max,
-					  .classes_max = RTE_MAX(SCHED_CLASSES_MAX / dp->conf->n_ports, CLASSES_LEAST),
-					  .socket_id = SOCKET_ID_ANY};
-
-		dp->port[i].sched = sched_create(&conf, dp->limits, err);
-		if (dp->port[i].sched == NULL)
-			return -err->code;
-	}
-	return 0;
-}
-
-static void scheds_down(struct dp *dp)
-{
-	for (uint32_t i = 0; i < dp->conf->n_ports; i++) {
-		if (dp->port[i].sched != NULL)
-			sched_destroy(dp->port[i].sched);
-	}
-	if (dp->limits != NULL)
-		sched_limits_destroy(dp->limits);
-	sched_log_destroy(dp->log);
 }
 
 static int policy_up(struct dp *dp, struct err *err)
@@ -151,30 +65,6 @@ static void policy_down(struct dp *dp)
 	rte_free(dp->slot.rcu);
 }
 
-// Ports that can, drop by themselves what is denied outright.
-static int filters_up(struct dp *dp, struct err *err)
-{
-	char why[PORT_ERR_MAX];
-
-	for (uint16_t i = 0; i < dp->conf->n_ports; i++) {
-		const struct dp_port_conf *port = &dp->conf->ports[i];
-		struct drop_filter *filter;
-		int rc = drop_filter_open(port->device, dp->port[i].port_id, &filter, why);
-
-		if (rc < 0 && rc != -ENOTSUP)
-			dp_notice("port %s: what is denied is dropped by the worker alone: %s", port->name, why);
-		else if (rc == 0 && dp_filter_port_add(dp_policy_filter(dp->policy), i, filter) < 0)
-			drop_filter_close(filter);
-	}
-	return 0;
-}
-
-static void filters_down(struct dp *dp)
-{
-	for (uint16_t i = 0; i < dp->conf->n_ports && dp->policy != NULL; i++)
-		dp_filter_port_del(dp_policy_filter(dp->policy), i);
-}
-
 static int worker_up(struct dp *dp, struct err *err)
 {
 	struct workers_conf conf = {
@@ -194,13 +84,8 @@ static int worker_up(struct dp *dp, struct err *err)
 	};
 	int ret;
 
-	for (uint32_t i = 0; i < dp->conf->n_ports; i++)
-		conf.port[i] = (struct workers_port){.port_id = dp->port[i].port_id,
-						     .max_frame_bytes = dp->port[i].caps.max_frame_bytes,
-						     .n_rx_queues = dp->port[i].caps.n_rx_queues,
-						     .n_tx_queues = dp->port[i].caps.n_tx_queues,
-						     .sched = dp->port[i].sched,
-						     .shaped = dp->port[i].conf->rate_bps != 0};
+	for (uint16_t i = 0; i < dp->conf->n_ports; i++)
+		conf.port[i] = dp_port_for_workers(&dp->port[i]);
 	dp->workers = workers_create(&conf, err);
 	if (dp->workers == NULL)
 		return -err->code;
@@ -256,7 +141,6 @@ static int tell_up(struct dp *dp, struct err *err)
 				    .workers = dp->workers,
 				    .dp = dp,
 				    .filter = dp_policy_filter(dp->policy),
-				    .n_ports = (uint16_t)dp->conf->n_ports,
 				    .host_ageing_s = dp->conf->mac_ageing_s};
 
 	dp->tell = dp_tell_create(&conf, err);
@@ -277,8 +161,10 @@ static const struct {
 	int (*up)(struct dp *dp, struct err *err);
 	void (*down)(struct dp *dp);
 } steps[] = {
-	{eal_up, eal_down},       {dp_pool_up, dp_pool_down}, {ports_up, ports_down},   {scheds_up, scheds_down},
-	{policy_up, policy_down}, {filters_up, filters_down}, {worker_up, worker_down}, {telemetry_up, telemetry_down},
+	{eal_up, eal_down},           {dp_pool_up, dp_pool_down},
+	{dp_ports_up, dp_ports_down}, {dp_scheds_up, dp_scheds_down},
+	{policy_up, policy_down},     {dp_filters_up, dp_filters_down},
+	{worker_up, worker_down},     {telemetry_up, telemetry_down},
 	{link_up, link_down}, // who can connect finds all of the above running
 	{tell_up, tell_down},
 };
@@ -303,7 +189,7 @@ int dp_up(struct dp *dp, const struct dp_conf *conf, struct err *err)
 {
 	int ret = check(conf, err);
 
-	*dp = (struct dp){.conf = conf};
+	*dp = (struct dp){.conf = conf, .last_number = (uint16_t)(conf->n_ports - 1)};
 	while (ret == 0 && dp->n_up < RTE_DIM(steps))
 		ret = steps[dp->n_up++].up(dp, err);
 	if (ret < 0)
@@ -327,9 +213,7 @@ int dp_run(const struct dp_conf *conf, const volatile bool *stop, struct err *er
 	prctl(PR_SET_TIMERSLACK, 1); // instants are met to some microseconds
 	ret = dp_up(dp, conf, err);
 	if (ret == 0) {
-		for (uint32_t i = 0; i < conf->n_ports; i++)
-			dp->port[i].up = !port_is_up(dp->port[i].port_id); // so that each is logged once
-		dp_loop_ports(dp);
+		dp_ports_turn(dp, 0);
 		dp_notice("ready, listening on %s", conf->link_path);
 		dp_loop(dp, stop);
 		dp_down(dp);

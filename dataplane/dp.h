@@ -22,7 +22,13 @@ struct dp_conf {
 	bool huge_pages, poll_always, drop_fragments;
 	const char
 		*lcores; // "0,1,2": cores of main and of workers; NULL: chosen from the affinity mask (one is enough)
-	uint16_t n_workers;      // 0: as many as lcores names after the first, or one. They may share cores
+	uint16_t n_workers; // 0: as many as lcores names after the first, or one. They may share cores
+	// Says which ports there shall be from now on, asked when *reload_asked is true, which it sets to false. 0, or
+	// -errno with err: those before stay. The list is the callee's, and as it is until the next call. NULL: ports
+	// never change.
+	int (*reload)(void *ctx, const struct dp_port_conf **ports, uint32_t *n_ports, struct err *err);
+	void *reload_ctx;
+	volatile bool *reload_asked;
 	const char *file_prefix; // EAL prefix, so that several run side by side
 };
 

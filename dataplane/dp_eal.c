@@ -14,9 +14,10 @@
 #include "dp_priv.h"
 
 #define ARGS_MAX 24
+#define LCORES_MAX 240
 
 struct args {
-	char text[ARGS_MAX][128];
+	char text[ARGS_MAX][LCORES_MAX + 16];
 	char *argv[ARGS_MAX + 1];
 	int argc;
 };
@@ -79,15 +80,31 @@ static int choose_lcores(struct cpus *cpus, struct err *err)
 	return 0;
 }
 
-// "0@2,1@3,...": lcore 0 is the main thread, those after it are the workers.
-static void format_lcores(const struct cpus *cpus, uint16_t n_workers, char *out, size_t size)
+// "(0,1,2)": any of them.
+static void format_cpus(const struct cpus *cpus, char *out, size_t size)
 {
-	int n_others = cpus->n > 1 ? cpus->n - 1 : 1;
-	size_t len = (size_t)snprintf(out, size, "0@%d", cpus->cpu[0]);
+	size_t len = 0;
 
-	for (int i = 0; i < n_workers && len < size; i++)
-		len += (size_t)snprintf(out + len, size - len, ",%d@%d", i + 1,
-					cpus->cpu[cpus->n > 1 ? 1 + i % n_others : 0]);
+	for (int i = 0; i < cpus->n && len < size; i++)
+		len += (size_t)snprintf(out + len, size - len, "%c%d", i == 0 ? '(' : ',', cpus->cpu[i]);
+	if (len < size)
+		snprintf(out + len, size - len, ")");
+}
+
+// "0@2,1@3,...": lcore 0 is the main thread, those after it are the workers. More workers than there are CPUs for them,
+// and none were asked for: they may run on any.
+static void format_lcores(const struct cpus *cpus, uint16_t n_workers, bool chosen, char *out, size_t size)
+{
+	bool any = chosen && n_workers > 1 && n_workers > cpus->n - 1;
+	size_t len = (size_t)snprintf(out, size, "0@%d", cpus->cpu[0]);
+	char cpu[LCORES_MAX];
+
+	for (int i = 0; i < n_workers && len < size; i++) {
+		snprintf(cpu, sizeof(cpu), "%d", cpus->cpu[cpus->n > 1 ? 1 + i % (cpus->n - 1) : 0]);
+		if (any)
+			format_cpus(cpus, cpu, sizeof(cpu));
+		len += (size_t)snprintf(out + len, size - len, ",%d@%s", i + 1, cpu);
+	}
 }
 
 // Telemetry needs the EAL's run-time directory; without it the EAL would not start.
@@ -115,7 +132,7 @@ int dp_eal_up(const struct dp_conf *conf, uint16_t *n_workers, struct err *err)
 {
 	struct args a = {0};
 	struct cpus cpus = {0};
-	char lcores[96];
+	char lcores[LCORES_MAX];
 	int ret = conf->lcores != NULL ? parse_lcores(conf->lcores, &cpus, err) : choose_lcores(&cpus, err);
 
 	if (ret < 0)
@@ -126,7 +143,7 @@ int dp_eal_up(const struct dp_conf *conf, uint16_t *n_workers, struct err *err)
 	if (*n_workers > WORKERS_MAX)
 		return err_set(err, EINVAL, "lcores: \"%s\" is for %u workers, at most %u are possible", conf->lcores,
 			       *n_workers, WORKERS_MAX);
-	format_lcores(&cpus, *n_workers, lcores, sizeof(lcores));
+	format_lcores(&cpus, *n_workers, conf->lcores == NULL, lcores, sizeof(lcores));
 	add(&a, "pane-dataplane");
 	add(&a, "--lcores=%s", lcores);
 	add(&a, "-m");

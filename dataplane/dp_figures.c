@@ -14,6 +14,7 @@
 #include <rte_telemetry.h>
 
 #include "counters.h"
+#include "dp_ports.h"
 #include "dp_priv.h"
 #include "dp_rows.h"
 #include "layers.h"
@@ -113,8 +114,10 @@ static struct dp *shown;
 static int list_ports(const struct dp *dp, const char *params, struct rte_tel_data *d)
 {
 	rte_tel_data_start_array(d, RTE_TEL_STRING_VAL);
-	for (uint32_t i = 0; i < dp->conf->n_ports; i++)
-		rte_tel_data_add_array_string(d, dp->conf->ports[i].name);
+	for (uint16_t i = 0; i < WORKER_PORTS_MAX; i++) {
+		if (dp_has_port(dp, i))
+			rte_tel_data_add_array_string(d, dp->port[i].name);
+	}
 	return 0;
 }
 
@@ -122,17 +125,17 @@ static int show_port(const struct dp *dp, const char *params, struct rte_tel_dat
 {
 	uint64_t value[COUNTER_N];
 
-	for (uint16_t i = 0; i < dp->conf->n_ports; i++) {
+	for (uint16_t i = 0; i < WORKER_PORTS_MAX; i++) {
 		const struct dp_port *port = &dp->port[i];
 
-		if (params == NULL || strcmp(params, port->conf->name) != 0)
+		if (params == NULL || port->name == NULL || strcmp(params, port->name) != 0)
 			continue;
 		workers_counters_get(dp->workers, i, value);
 		rte_tel_data_start_dict(d);
-		rte_tel_data_add_dict_string(d, "device", port->conf->device);
+		rte_tel_data_add_dict_string(d, "device", port->device);
 		rte_tel_data_add_dict_string(d, "driver", port->caps.driver);
 		rte_tel_data_add_dict_int(d, "up", port->up);
-		rte_tel_data_add_dict_u64(d, "rate_bps", port->conf->rate_bps);
+		rte_tel_data_add_dict_u64(d, "rate_bps", port->rate_bps);
 		for (int c = 0; c < COUNTER_N; c++)
 			rte_tel_data_add_dict_u64(d, counter_desc[c].name, value[c]);
 		return 0;
@@ -192,6 +195,14 @@ void dp_telemetry_up(struct dp *dp)
 	pthread_mutex_unlock(&lock);
 	for (size_t i = 0; i < RTE_DIM(commands); i++)
 		rte_telemetry_register_cmd(commands[i].name, answer, commands[i].help); // again: refused, harmless
+}
+
+void dp_telemetry_hold(bool hold)
+{
+	if (hold)
+		pthread_mutex_lock(&lock);
+	else
+		pthread_mutex_unlock(&lock);
 }
 
 void dp_telemetry_down(void)

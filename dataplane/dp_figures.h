@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the dataplane as a whole can say of itself: figures.def as numbers, and DPDK telemetry commands (below /pane).
 #pragma once
+#include <stdbool.h>
 #include <stdint.h>
 
 struct dp;
@@ -22,3 +23,5 @@ extern const char *const dp_figure_name[FIGURE_N];
 // are answered by the telemetry library's own thread. Thread: main.
 void dp_telemetry_up(struct dp *dp);
 void dp_telemetry_down(void);
+// Between true and false nobody is answered: for what answers read and is about to go.
+void dp_telemetry_hold(bool hold);

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // The main lcore's loop. Whatever is due at an instant comes first, then the controller, then what can wait.
 #include <errno.h>
-#include <inttypes.h>
 #include <poll.h>
-#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
 #include "class_ask.h"
 #include "dp_log.h"
+#include "dp_ports.h"
 #include "dp_priv.h"
 
 #define NS_PER_MS INT64_C(1000000)
@@ -44,44 +43,6 @@ static int64_t clock_ns(clockid_t id)
 	if (ts.tv_sec < 0 || ts.tv_sec >= INT64_MAX / 1000000000)
 		return ts.tv_sec < 0 ? 0 : INT64_MAX - 1;
 	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
-}
-
-// --- ports
-
-static void port_tell(struct dp *dp, uint16_t i)
-{
-	const struct dp_port *port = &dp->port[i];
-	struct proto_port msg = {.port = i, .up = port->up, .rate_bps = port->conf->rate_bps};
-
-	memcpy(msg.mac, port->caps.mac, sizeof(msg.mac));
-	snprintf(msg.name, sizeof(msg.name), "%s", port->conf->name);
-	snprintf(msg.device, sizeof(msg.device), "%s", port->conf->device);
-	link_port(dp->link, &msg);
-}
-
-static void port_log(const struct dp_port *port)
-{
-	char rate[48] = "no configured rate";
-
-	if (port->conf->rate_bps != 0)
-		snprintf(rate, sizeof(rate), "%" PRIu64 ".%03" PRIu64 " Mb/s", port->conf->rate_bps / 1000000,
-			 port->conf->rate_bps / 1000 % 1000);
-	dp_notice("port %s: %s, %s, %s", port->conf->name, port->conf->device, port->up ? "up" : "down", rate);
-}
-
-void dp_loop_ports(struct dp *dp)
-{
-	for (uint16_t i = 0; i < dp->conf->n_ports; i++) {
-		struct dp_port *port = &dp->port[i];
-		bool up = port_is_up(port->port_id);
-
-		if (up != port->up) {
-			port->up = up;
-			workers_port_set_up(dp->workers, i, up);
-			port_log(port);
-		}
-		port_tell(dp, i); // sent when something changed
-	}
 }
 
 // --- policy
@@ -132,7 +93,7 @@ static void serve_link(struct loop *l, const struct pollfd fds[LINK_POLLFDS], in
 
 static bool ask_worker(struct loop *l, const struct sched_set *set, uint16_t port)
 {
-	return set != NULL && port < l->dp->conf->n_ports && class_ask_put(&l->dp->ask, port, set);
+	return set != NULL && port < WORKER_PORTS_MAX && class_ask_put(&l->dp->ask, port, set);
 }
 
 // One after the other: what only the worker knows is waited for.
@@ -238,8 +199,10 @@ static void turn(struct loop *l)
 	if (l->waiting && !l->building && mono_ns >= l->start_ns + l->dp->conf->policy_wait_ms * NS_PER_MS)
 		end_waiting(l, now_ns);
 	snapshot_reap(&l->dp->slot);
+	if (l->dp->conf->reload != NULL && *l->dp->conf->reload_asked)
+		dp_ports_reload(l->dp, mono_ns);
 	if (mono_ns >= l->ports_ns) {
-		dp_loop_ports(l->dp);
+		dp_ports_turn(l->dp, mono_ns);
 		l->ports_ns = mono_ns + PORTS_NS;
 	}
 	dp_tell_turn(l->dp->tell, mono_ns);

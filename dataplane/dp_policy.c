@@ -98,6 +98,11 @@ bool dp_policy_destroy(struct dp_policy *p, bool wait)
 	return true;
 }
 
+const struct sched_slots *dp_policy_slots(const struct dp_policy *p)
+{
+	return dp_follow_slots(p->follow);
+}
+
 struct names *dp_policy_names(const struct dp_policy *p)
 {
 	return dp_follow_names(p->follow);

@@ -14,6 +14,7 @@ struct dp_policy;
 struct dp_rows_stats;
 struct layers;
 struct names;
+struct sched_slots;
 struct sched_log;
 
 // table, slot and log are borrowed. NULL with err: -ENOMEM.
@@ -23,6 +24,7 @@ struct dp_policy *dp_policy_create(struct table *table, struct snapshot_slot *sl
 // memory, and the EAL, have to stay. wait: until it is through.
 bool dp_policy_destroy(struct dp_policy *p, bool wait);
 struct names *dp_policy_names(const struct dp_policy *p);
+const struct sched_slots *dp_policy_slots(const struct dp_policy *p);
 struct dp_filter *dp_policy_filter(const struct dp_policy *p); // what ports drop by themselves
 struct layers *dp_policy_layers(const struct dp_policy *p);
 

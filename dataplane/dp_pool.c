@@ -13,6 +13,7 @@
 #define MBUFS_PER_PORT 8192 // rings in both directions and what waits in the scheduler
 #define MBUFS_IN_RINGS 2560 // of them: rings of the largest driver (af_xdp: fill and receive), bursts and caches
 #define MBUFS_QUEUED_MIN 512
+#define SPARE_PARTS 3        // for ports that come later
 #define L2_OVERHEAD_BYTES 22 // Ethernet header and two VLAN tags
 
 static uint32_t room_bytes(const struct dp_conf *conf)
@@ -60,12 +61,13 @@ static bool uses_dma(const struct dp_conf *conf)
 int dp_pool_up(struct dp *dp, struct err *err)
 {
 	const struct dp_conf *conf = dp->conf;
-	uint32_t room = room_bytes(conf), per_port = MBUFS_IN_RINGS + MBUFS_QUEUED_MIN;
+	uint32_t room = room_bytes(conf), per_port = MBUFS_IN_RINGS + MBUFS_QUEUED_MIN, spare = SPARE_PARTS;
 	uint64_t elt = room + sizeof(struct rte_mbuf) + RTE_MEMPOOL_ALIGN * 2;
 	uint64_t least = (uint64_t)per_port * conf->n_ports;
 	uint64_t least_mb = least * elt / 524288 + 1;
 	unsigned int total;
-	uint64_t n = RTE_MIN((uint64_t)MBUFS_PER_PORT * (conf->n_ports + 1), conf->memory_mb * 524288ULL / elt);
+	uint64_t n =
+		RTE_MIN((uint64_t)MBUFS_PER_PORT * (conf->n_ports + SPARE_PARTS), conf->memory_mb * 524288ULL / elt);
 
 	if (room > UINT16_MAX)
 		return err_set(err, EINVAL, "mtu: %u is too large", conf->mtu);
@@ -79,7 +81,10 @@ int dp_pool_up(struct dp *dp, struct err *err)
 	if (dp->pool == NULL)
 		return err_set(err, rte_errno, "no memory for %u packet buffers in %u MB: %s", total, conf->memory_mb,
 			       rte_strerror(rte_errno));
-	dp->queued_max = (uint32_t)(n / conf->n_ports) - MBUFS_IN_RINGS;
+	while (spare > 0 && n / (conf->n_ports + spare) < per_port)
+		spare--;
+	dp->n_parts = conf->n_ports + spare;
+	dp->queued_max = (uint32_t)(n / dp->n_parts) - MBUFS_IN_RINGS;
 	return 0;
 }
 

@@ -17,12 +17,16 @@
 #include "table.h"
 #include "workers.h"
 
-struct dp_port {
-	const struct dp_port_conf *conf;
+struct dp_port {             // by the workers' number
+	char *name, *device; // NULL: no such port
+	uint64_t rate_bps;
 	struct port_caps caps;
 	struct sched *sched;
 	uint16_t port_id; // rte_ethdev's
-	bool opened, up;
+	bool opened;      // else the device is gone, or has not come yet
+	bool up, told;    // told: up was logged
+	bool failed;      // the last try to open it, and that was logged
+	int64_t retry_ns; // when to try again
 };
 
 struct dp {
@@ -30,7 +34,9 @@ struct dp {
 	size_t n_up; // steps of bringing it up that were taken
 	bool eal;    // is up
 	struct rte_mempool *pool;
-	uint32_t queued_max; // buffers that may wait in the scheduler of one port
+	uint32_t queued_max;  // buffers that may wait in the scheduler of one port
+	uint32_t n_parts;     // of the pool, one a port
+	uint16_t last_number; // given to a port
 	struct dp_port port[WORKER_PORTS_MAX];
 	struct sched_limits *limits;
 	struct sched_log *log; // of changes for the schedulers
@@ -64,5 +70,3 @@ void dp_pool_down(struct dp *dp);
 
 // Serves link, boundaries, port states and counters until *stop.
 void dp_loop(struct dp *dp, const volatile bool *stop);
-// Reads the state of all ports; what changed is logged, and the worker and the controller are told.
-void dp_loop_ports(struct dp *dp);

@@ -64,7 +64,7 @@ static void tell_port(struct sched *sched, uint16_t port, struct link *link)
 
 void dp_queues_tell(const struct dp *dp, struct link *link)
 {
-	for (uint16_t i = 0; i < dp->conf->n_ports; i++) {
+	for (uint16_t i = 0; i < WORKER_PORTS_MAX; i++) {
 		if (dp->port[i].sched != NULL)
 			tell_port(dp->port[i].sched, i, link);
 	}

@@ -10,6 +10,7 @@
 #include "counters.h"
 #include "dp_figures.h"
 #include "dp_filter.h"
+#include "dp_ports.h"
 #include "dp_queues.h"
 #include "hosts.h"
 #include "link.h"
@@ -72,9 +73,11 @@ static void tell_ports(struct dp_tell *t)
 	dp_figures_note(t->conf.dp);
 	dp_figures_get(t->conf.dp, figures.counters.value);
 	link_tell(t->conf.link, &figures);
-	for (uint16_t i = 0; i < t->conf.n_ports; i++) {
+	for (uint16_t i = 0; i < WORKER_PORTS_MAX; i++) {
 		struct proto_msg msg = {.type = PROTO_COUNTERS, .counters = {.port = i, .n = COUNTER_N}};
 
+		if (!dp_has_port(t->conf.dp, i))
+			continue;
 		workers_counters_get(t->conf.workers, i, msg.counters.value);
 		if (t->conf.filter != NULL) {
 			struct xdp_count dropped;

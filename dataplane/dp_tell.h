@@ -19,9 +19,8 @@ struct dp_tell_conf { // all borrowed
 	struct link *link;
 	struct names *names;
 	struct workers *workers;
-	struct dp *dp;            // for its figures
+	struct dp *dp;            // for its figures and ports
 	struct dp_filter *filter; // NULL: none
-	uint16_t n_ports;
 	uint32_t host_ageing_s;
 };
 

@@ -483,8 +483,14 @@ void link_port(struct link *link, const struct proto_port *port)
 		return; // more than any configuration has
 	if (i < link->n_ports && port_equal(&link->ports[i], port))
 		return;
-	link->ports[i] = *port;
-	link->n_ports += i == link->n_ports;
+	if (port->name[0] == '\0') { // not to be told to a session that has not heard of it
+		if (i == link->n_ports)
+			return;
+		link->ports[i] = link->ports[--link->n_ports];
+	} else {
+		link->ports[i] = *port;
+		link->n_ports += i == link->n_ports;
+	}
 	send_msg(link, &msg);
 }
 

@@ -43,7 +43,7 @@ void link_adopted(struct link *link, uint32_t gen, int64_t now_ns);
 // The last snapshot a commit waits for, 0: none waits.
 uint32_t link_awaits_gen(const struct link *link);
 
-// Remembered for later sessions, sent now when something changed.
+// Remembered for later sessions (not if its name is empty: it is forgotten), sent now when something changed.
 void link_port(struct link *link, const struct proto_port *port);
 // The number of the session that is up, its HELLO answered; 0: there is none.
 uint64_t link_session(const struct link *link);

@@ -107,8 +107,8 @@ struct proto_port {
 	uint16_t port;
 	uint8_t up;
 	uint8_t mac[6];
-	uint64_t rate_bps; // 0: not configured
-	char name[PROTO_NAME_MAX];
+	uint64_t rate_bps;         // 0: not configured
+	char name[PROTO_NAME_MAX]; // empty: there is no such port any more
 	char device[PROTO_NAME_MAX * 2];
 };
 

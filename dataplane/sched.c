@@ -19,6 +19,7 @@
 
 static bool map_memory(struct sched *s);
 static void init(struct sched *s, const struct sched_conf *conf);
+static void set_clock(struct sched *s, uint64_t now);
 static uint32_t packet_get(struct sched *s, struct rte_mbuf *m, uint32_t len_bytes, uint32_t time);
 static bool police(struct sched *s, uint32_t len_bytes, uint64_t now);
 static uint32_t send_one(struct sched *s, uint32_t slot, uint32_t res, bool is_paid, uint64_t now);
@@ -27,6 +28,15 @@ static uint16_t give_returned(struct sched *s, struct rte_mbuf **out, uint16_t m
 static uint16_t give_direct(struct sched *s, struct rte_mbuf **out, uint16_t max);
 
 struct sched *sched_create(const struct sched_conf *conf, struct sched_limits *limits, struct err *err)
+{
+	struct sched *s = sched_create_apart(conf, limits, err);
+
+	if (s != NULL)
+		sched_join(s);
+	return s;
+}
+
+struct sched *sched_create_apart(const struct sched_conf *conf, struct sched_limits *limits, struct err *err)
 {
 	struct sched *s = NULL, head = {.limits = limits};
 
@@ -41,10 +51,26 @@ struct sched *sched_create(const struct sched_conf *conf, struct sched_limits *l
 	s = head.base;
 	*s = head;
 	init(s, conf);
-	s->number = ++limits->last_number;
-	s->next_queue = limits->queues;
-	limits->queues = s;
 	return s;
+}
+
+void sched_join(struct sched *s)
+{
+	s->number = ++s->limits->last_number;
+	set_clock(s, s->limits->now);
+	s->next_queue = s->limits->queues;
+	s->limits->queues = s;
+}
+
+void sched_leave(struct sched *s)
+{
+	sched_wake_all(s); // the limits count those who wait
+	for (struct sched **at = &s->limits->queues; *at != NULL; at = &(*at)->next_queue) {
+		if (*at == s) {
+			*at = s->next_queue;
+			break;
+		}
+	}
 }
 
 // Gives a piece of the mapping, or counts what it will take while there is none.
@@ -99,21 +125,17 @@ static bool map_memory(struct sched *s)
 
 static void init(struct sched *s, const struct sched_conf *conf)
 {
-	struct bucket *line = &s->line;
-
 	s->tsc_hz = conf->tsc_hz;
 	s->virtual_now = SCHED_START_TSC;
-	s->last_now = s->limits->now;
 	s->lag_ticks = conf->tsc_hz / LAG_PER_S;
 	s->mtu_bytes = conf->mtu_bytes;
 	s->queue_bytes_min = conf->queue_bytes_min != 0 ? conf->queue_bytes_min : QUEUE_BYTES_MIN;
-	bucket_init(line, conf->rate_bps, conf->tsc_hz, s->limits->now);
-	line->burst_ticks = RTE_MAX(2 * bucket_cost(line, conf->mtu_bytes), conf->tsc_hz / LINE_BURST_PER_S);
+	s->line.rate_bps = conf->rate_bps;
+	set_clock(s, SCHED_START_TSC);
 	s->n_free = s->packets_max;
 	s->free_packet = SCHED_NO_PACKET;
 	wheel_init(&s->ready, s->res, sizeof(s->res[0]), s->virtual_now);
 	wheel_init(&s->future, s->res, sizeof(s->res[0]), s->virtual_now);
-	wheel_init(&s->opening, s->gate, sizeof(s->gate[0]), s->limits->now);
 	s->stats.n_classes_max = s->classes_max;
 	s->stats.bytes_per_meter =
 		sizeof(s->res[0]) + sizeof(s->res_more[0]) + sizeof(s->gate[0]) + sizeof(s->n_users[0]);
@@ -122,17 +144,22 @@ static void init(struct sched *s, const struct sched_conf *conf)
 	sched_class_init(s);
 }
 
+// Of a queue that is empty.
+static void set_clock(struct sched *s, uint64_t now)
+{
+	struct bucket *line = &s->line;
+
+	s->last_now = now;
+	bucket_init(line, line->rate_bps, s->tsc_hz, now);
+	line->burst_ticks = RTE_MAX(2 * bucket_cost(line, s->mtu_bytes), s->tsc_hz / LINE_BURST_PER_S);
+	wheel_init(&s->opening, s->gate, sizeof(s->gate[0]), now);
+}
+
 void sched_destroy(struct sched *s)
 {
 	if (s == NULL)
 		return;
-	sched_wake_all(s); // the limits count those who wait
-	for (struct sched **at = &s->limits->queues; *at != NULL; at = &(*at)->next_queue) {
-		if (*at == s) {
-			*at = s->next_queue;
-			break;
-		}
-	}
+	sched_leave(s);
 	for (uint32_t i = 0; i < s->n_fresh; i++) {
 		if (s->packet[i].len_bytes != 0)
 			rte_pktmbuf_free(sched_mbuf(&s->packet[i]));

@@ -101,6 +101,14 @@ void sched_limits_destroy(struct sched_limits *limits);
 struct sched *sched_create(const struct sched_conf *conf, struct sched_limits *limits, struct err *err);
 void sched_destroy(struct sched *s); // frees queued packets
 
+// A queue that comes while the limits' worker runs is made apart (any thread): no change reaches it, but those it is
+// told to catch up with, all meters and nodes there are. Between turns of the worker it joins the others. One that is
+// to go leaves them between turns; then any thread may destroy it.
+struct sched *sched_create_apart(const struct sched_conf *conf, struct sched_limits *limits, struct err *err);
+void sched_catch_up(struct sched *s, const struct sched_change *changes, uint32_t n);
+void sched_join(struct sched *s);
+void sched_leave(struct sched *s);
+
 // Applies changes, in order, to the limits and to every queue that was created with them. No allocation; O(1) for each
 // change. Nodes and meters are those of sched_log.h; slots are below SCHED_METERS_MAX and SCHED_NODES_MAX.
 void sched_apply(struct sched_limits *limits, const struct sched_change *changes, uint32_t n, uint64_t now_tsc);

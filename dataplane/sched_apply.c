@@ -53,6 +53,18 @@ void sched_apply(struct sched_limits *limits, const struct sched_change *changes
 		apply(limits, &changes[i], now);
 }
 
+void sched_catch_up(struct sched *s, const struct sched_change *changes, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		const struct sched_change *c = &changes[i];
+
+		if (c->kind == SCHED_NODE_SET)
+			sched_node_set(s, c);
+		else if (c->kind == SCHED_METER_SET && !c->is_limit) // limits are not the queue's
+			apply_reservation(s, c);
+	}
+}
+
 static void apply_reservation(struct sched *s, const struct sched_change *c)
 {
 	struct sched_res *res = &s->res[c->slot];

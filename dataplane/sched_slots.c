@@ -274,6 +274,44 @@ int64_t sched_slots_node_del(struct sched_slots *slots, uint64_t share, struct e
 	return slot;
 }
 
+// After the nodes above it.
+static void see_node(const struct table *t, uint32_t slot, bool *seen,
+		     void (*see)(void *ctx, const struct sched_change *change), void *ctx)
+{
+	const struct entry *e = &t->entry[slot];
+
+	if (slot == SCHED_NODE_ROOT || seen[slot])
+		return;
+	see_node(t, e->parent_slot, seen, see, ctx);
+	seen[slot] = true;
+	see(ctx, &(struct sched_change){.kind = SCHED_NODE_SET,
+					.id = e->id,
+					.slot = slot,
+					.parent_slot = e->parent_slot,
+					.weight = e->weight});
+}
+
+void sched_slots_each(const struct sched_slots *slots, void (*see)(void *ctx, const struct sched_change *change),
+		      void *ctx)
+{
+	bool seen[SCHED_NODES_MAX] = {false};
+
+	for (uint32_t i = 0; i < slots->nodes.n_slots; i++) {
+		if (slots->nodes.entry[i].used)
+			see_node(&slots->nodes, i, seen, see, ctx);
+	}
+	for (uint32_t i = 0; i < slots->meters.n_slots; i++) {
+		const struct entry *e = &slots->meters.entry[i];
+
+		if (e->used)
+			see(ctx, &(struct sched_change){.kind = SCHED_METER_SET,
+							.id = e->id,
+							.slot = i,
+							.is_limit = e->is_limit,
+							.rate_bps = e->rate_bps});
+	}
+}
+
 uint32_t sched_slots_n_meters(const struct sched_slots *slots)
 {
 	return slots->meters.n_used;

@@ -44,5 +44,9 @@ int64_t sched_slots_node_set(struct sched_slots *slots, uint64_t share, uint64_t
 int64_t sched_slots_node_del(struct sched_slots *slots, uint64_t share, struct err *err);
 uint32_t sched_slots_node(const struct sched_slots *slots, uint64_t share); // SCHED_NO_SLOT: no such node
 
+// All there is, as the changes that make it out of nothing: for a queue that comes later.
+void sched_slots_each(const struct sched_slots *slots, void (*see)(void *ctx, const struct sched_change *change),
+		      void *ctx);
+
 uint32_t sched_slots_n_meters(const struct sched_slots *slots);
 uint32_t sched_slots_n_nodes(const struct sched_slots *slots); // the root is not counted

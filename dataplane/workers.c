@@ -132,8 +132,10 @@ static void lay_out_queues(struct workers *all)
 
 			w->rx[w->n_rx++] = (struct worker_queue){port, q};
 		}
-		for (uint16_t i = 0; i < all->n && all->attached[port]; i++)
-			all->worker[i]->n_ports = (uint16_t)(port + 1);
+		for (uint16_t i = 0; i < all->n; i++) {
+			if (all->attached[port] || all->worker[i]->port[port].sched != NULL)
+				all->worker[i]->n_ports = (uint16_t)(port + 1);
+		}
 	}
 }
 
@@ -162,11 +164,22 @@ static void attach(struct workers *all, uint16_t port, const struct workers_port
 	lay_out_queues(all);
 }
 
+// Whether this is the one that must release.
+static bool hold(struct workers *all)
+{
+	if (atomic_load(&all->hold))
+		return false;
+	workers_hold(all);
+	return true;
+}
+
 void workers_port_attach(struct workers *all, uint16_t port, const struct workers_port *conf)
 {
-	workers_hold(all);
+	bool held = hold(all);
+
 	attach(all, port, conf);
-	workers_release(all);
+	if (held)
+		workers_release(all);
 }
 
 static void keep_device_counts(struct workers *all, uint16_t port)
@@ -182,9 +195,11 @@ static void keep_device_counts(struct workers *all, uint16_t port)
 
 void workers_port_detach(struct workers *all, uint16_t port)
 {
+	bool held;
+
 	if (!all->attached[port])
 		return;
-	workers_hold(all);
+	held = hold(all);
 	all->attached[port] = false;
 	for (uint16_t i = 0; i < all->n; i++) {
 		struct worker_port *p = &all->worker[i]->port[port];
@@ -192,11 +207,11 @@ void workers_port_detach(struct workers *all, uint16_t port)
 		p->attached = false;
 		p->up = false;
 		p->bypass = false;
-		p->sched = NULL;
 	}
 	fdb_flush_port(all->fdb, port);
 	lay_out_queues(all);
-	workers_release(all);
+	if (held)
+		workers_release(all);
 	keep_device_counts(all, port);
 }
 
@@ -241,6 +256,17 @@ void workers_counters_get(const struct workers *all, uint16_t port, uint64_t *va
 
 void workers_port_forget(struct workers *all, uint16_t port)
 {
+	bool held = hold(all);
+	struct worker_port *p = &all->worker[WORKER_OWNER]->port[port];
+
+	if (p->sched != NULL)
+		counters_add(&p->counters, COUNTER_tx_down, sched_backlog_packets(p->sched));
+	p->sched = NULL;
+	for (uint16_t i = 0; i < all->n; i++)
+		combine_forget_classes(all->worker[i]->combine);
+	lay_out_queues(all);
+	if (held)
+		workers_release(all);
 	sum_counters(all, port, all->base[port]);
 }
 

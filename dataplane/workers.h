@@ -61,16 +61,17 @@ uint16_t workers_n(const struct workers *all);
 struct worker *workers_at(struct workers *all, uint16_t i);
 void workers_stop(struct workers *all); // any thread, also a signal handler
 
-// Between these two no worker that runs is in a turn: some microseconds. Not needed for what follows.
+// Between these two no worker that runs is in a turn: some microseconds. What follows holds them itself if the caller
+// does not.
 void workers_hold(struct workers *all);
 void workers_release(struct workers *all);
 // The port is there from the next turn on, and up. It may have been there before, its scheduler, too. All that takes
 // long comes before: the device is started. port < WORKER_PORTS_MAX.
 void workers_port_attach(struct workers *all, uint16_t port, const struct workers_port *conf);
-// No worker touches the device any more, nor the scheduler; what is meant for the port is dropped and counted, what it
-// counted stays.
+// No worker touches the device any more; what is meant for the port, and what its scheduler holds, is dropped and
+// counted, what it counted stays.
 void workers_port_detach(struct workers *all, uint16_t port);
-// Another port has this number from now on: it counts from 0.
+// Of a detached port: nobody touches the scheduler any more. Another port may have this number: it counts from 0.
 void workers_port_forget(struct workers *all, uint16_t port);
 
 // Any thread. The workers forget the addresses behind a port that goes down, and drop (counted) what is meant for it.

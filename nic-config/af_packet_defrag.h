@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Keeps the kernel from reassembling fragments on af_packet ports. Thread: main lcore.
+// Keeps the kernel from reassembling fragments, and from reordering, on af_packet ports. Thread: main lcore.
 #pragma once
 
-// From now on every packet socket of this process that joins a fanout group does so without reassembly. To be called
-// before an af_packet port is opened.
+// From now on every packet socket of this process that joins a fanout group does so without reassembly, and in order.
+// To be called before an af_packet port is opened.
 void af_packet_defrag_off(void);

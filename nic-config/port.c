@@ -120,7 +120,7 @@ static void args_af_packet(const struct port_conf *conf, const char *arg, char *
 	unsigned int frame = 2048;
 
 	af_packet_defrag_off();
-	while (frame < (unsigned int)conf->mtu + L2_OVERHEAD_BYTES + AF_PACKET_HEADER_BYTES)
+	while (frame < (unsigned int)conf->mtu + PORT_L2_OVERHEAD_BYTES + AF_PACKET_HEADER_BYTES)
 		frame *= 2;
 	snprintf(args, ARGS_MAX, "iface=%.*s,qpairs=%u,framesz=%u,blocksz=%u,framecnt=%u,qdisc_bypass=1%s",
 		 first_len(arg), arg, conf->n_queues, frame, RTE_MAX(frame, 4096u), AF_PACKET_FRAMES,
@@ -420,11 +420,33 @@ int port_open(const struct port_conf *wanted, uint16_t *port_id, char why[PORT_E
 	return open_with(kind, conf, arg, "", port_id, why);
 }
 
+// The sockets of af_packet receive from every interface of the host until they are bound to theirs, and each frame of
+// that one until all are members of its fanout group. What they have by then is not this port's.
+static void forget_received(uint16_t port_id)
+{
+	struct rte_eth_dev_info info;
+	struct rte_mbuf *m[32];
+
+	if (rte_eth_dev_info_get(port_id, &info) < 0 || strcmp(info.driver_name, "net_af_packet") != 0)
+		return;
+	for (uint16_t q = 0; q < info.nb_rx_queues; q++) {
+		for (unsigned int i = 0; i < AF_PACKET_FRAMES / RTE_DIM(m); i++) {
+			uint16_t n = rte_eth_rx_burst(port_id, q, m, RTE_DIM(m));
+
+			rte_pktmbuf_free_bulk(m, n);
+			if (n == 0)
+				break;
+		}
+	}
+}
+
 int port_start(uint16_t port_id, char why[PORT_ERR_MAX])
 {
 	char name[RTE_ETH_NAME_MAX_LEN] = "?";
 	int rc = rte_eth_dev_start(port_id);
 
+	if (rc == 0)
+		forget_received(port_id);
 	if (rc == 0)
 		return 0;
 	rte_eth_dev_get_name_by_port(port_id, name);
@@ -461,7 +483,7 @@ int port_caps_get(uint16_t port_id, struct port_caps *out)
 		return rc;
 	snprintf(out->driver, sizeof(out->driver), "%s", info.driver_name);
 	memcpy(out->mac, mac.addr_bytes, sizeof(out->mac));
-	out->max_frame_bytes = (uint16_t)RTE_MIN(mtu + L2_OVERHEAD_BYTES, UINT16_MAX);
+	out->max_frame_bytes = (uint16_t)RTE_MIN(mtu + PORT_L2_OVERHEAD_BYTES, UINT16_MAX);
 	out->n_rx_queues = info.nb_rx_queues;
 	out->n_tx_queues = info.nb_tx_queues;
 	out->rx_copies = strncmp(info.driver_name, "net_af_", 7) == 0;
@@ -499,4 +521,28 @@ bool port_is_up(uint16_t port_id)
 	if (info.if_index != 0)
 		return if_indextoname(info.if_index, name) != NULL && interface_is_up(name);
 	return rte_eth_link_get_nowait(port_id, &link) == 0 && link.link_status == RTE_ETH_LINK_UP;
+}
+
+bool port_is_gone(uint16_t port_id)
+{
+	struct rte_eth_dev_info info;
+	char name[IFNAMSIZ];
+
+	if (rte_eth_dev_info_get(port_id, &info) < 0)
+		return true;
+	if (info.if_index != 0)
+		return if_indextoname(info.if_index, name) == NULL;
+	return rte_eth_dev_is_removed(port_id) == 1;
+}
+
+bool port_device_is_there(const char *device)
+{
+	char interface[IFNAMSIZ];
+	const char *arg;
+	const struct kind *kind = kind_find(device, &arg);
+
+	if (kind == NULL || !kind->is_interface)
+		return true;
+	snprintf(interface, sizeof(interface), "%.*s", first_len(arg), arg);
+	return if_nametoindex(interface) != 0;
 }

@@ -37,6 +37,8 @@ struct port_conf {
 	struct rte_mempool *pool; // its buffers must hold a frame of the MTU in one segment
 };
 
+#define PORT_L2_OVERHEAD_BYTES 22 // that a frame of the MTU has before it: Ethernet header and two VLAN tags
+
 struct port_caps {
 	char driver[32];
 	uint8_t mac[6];
@@ -58,3 +60,7 @@ int port_start(uint16_t port_id, char why[PORT_ERR_MAX]);
 void port_close(uint16_t port_id); // stop, close, remove the virtual device
 int port_caps_get(uint16_t port_id, struct port_caps *out);
 bool port_is_up(uint16_t port_id); // no wait
+// The device of an open port has vanished: it will not come back by itself.
+bool port_is_gone(uint16_t port_id);
+// Whether it makes sense to open it: the kernel interface exists, if it is one that must.
+bool port_device_is_there(const char *device);

@@ -85,7 +85,7 @@ int port_configure(const struct port_conf *conf, uint16_t port_id, char why[PORT
 
 	if (rc < 0)
 		return why_fail(why, -rc, "%s: cannot be asked what it is: %s", conf->device, strerror(-rc));
-	if (room < conf->mtu + (uint32_t)L2_OVERHEAD_BYTES)
+	if (room < conf->mtu + (uint32_t)PORT_L2_OVERHEAD_BYTES)
 		return why_fail(why, EINVAL, "%s: MTU %u does not fit buffers of %u bytes", conf->device, conf->mtu,
 				room);
 	n_queues = RTE_MIN(conf->n_queues, RTE_MIN(info.max_rx_queues, info.max_tx_queues));

@@ -5,8 +5,6 @@
 
 #include "port.h"
 
-#define L2_OVERHEAD_BYTES 22 // Ethernet header and two VLAN tags
-
 // Receive queues of a kernel interface; 0: there is none of this name.
 uint16_t port_interface_queues(const char *interface);
 // Queues (conf->n_queues at most), MTU and promiscuous mode of a port that the EAL has. Tags stay in the frames: no

@@ -92,9 +92,24 @@ static void ports_keep_their_counters_and_their_order(void **state)
 	nib_destroy(nib);
 }
 
+static void a_port_told_without_a_name_is_removed(void **state)
+{
+	struct nib_port port = {.port = 1, .up = true, .name = "p1"};
+	struct nib *nib = nib_create();
+
+	nib_port_set(nib, &port);
+	port = (struct nib_port){.port = 2, .up = true, .name = "p2"};
+	nib_port_set(nib, &port);
+	nib_port_set(nib, &(struct nib_port){.port = 1});
+	nib_port_set(nib, &(struct nib_port){.port = 7}); // nobody knows it
+	assert_int_equal(nib_n_ports(nib), 1);
+	assert_string_equal(nib_port_at(nib, 0)->name, "p2");
+	nib_destroy(nib);
+}
+
 static void without_a_dataplane_no_port_is_up(void **state)
 {
-	struct nib_port port = {.port = 1, .up = true};
+	struct nib_port port = {.port = 1, .up = true, .name = "p1"};
 	struct nib *nib = nib_create();
 
 	nib_port_set(nib, &port);
@@ -112,6 +127,7 @@ int main(void)
 		cmocka_unit_test(bad_hosts_are_refused_and_named),
 		cmocka_unit_test(host_name_is_taken_once),
 		cmocka_unit_test(ports_keep_their_counters_and_their_order),
+		cmocka_unit_test(a_port_told_without_a_name_is_removed),
 		cmocka_unit_test(without_a_dataplane_no_port_is_up),
 	};
 

@@ -50,6 +50,18 @@ static inline int64_t clock_ns(void)
 
 static struct dp_port_conf ports[] = {{"p0", "ring:ra", 0}, {"p1", "ring:rb", 0}};
 
+// What the configuration says when it is read again.
+static struct dp_port_conf later_ports[4] = {{"p0", "ring:ra", 0}, {"p1", "ring:rb", 0}};
+static uint32_t n_later_ports = 2;
+static volatile bool reload_asked;
+
+static inline int reload(void *ctx, const struct dp_port_conf **out, uint32_t *n, struct err *why)
+{
+	*out = later_ports;
+	*n = n_later_ports;
+	return 0;
+}
+
 static inline struct dp_conf conf_default(void)
 {
 	static char prefix[32];
@@ -63,6 +75,8 @@ static inline struct dp_conf conf_default(void)
 				.mtu = 1500,
 				.policy_wait_ms = 600000,
 				.simd_max_bits = 512,
+				.reload = reload,
+				.reload_asked = &reload_asked,
 				.file_prefix = prefix};
 }
 

@@ -355,6 +355,53 @@ static void a_port_that_goes_down_is_told(void **state)
 	assert_int_equal(msg.port.up, 1);
 }
 
+static struct proto_port port_told(void)
+{
+	struct proto_msg msg;
+
+	do
+		msg = get();
+	while (msg.type != PROTO_PORT);
+	return msg.port;
+}
+
+static void ports_come_and_go_as_the_configuration_says(void **state)
+{
+	struct proto_port told;
+	void *flooded = NULL;
+
+	later_ports[2] = (struct dp_port_conf){"p2", "ring:rc", 1000000000};
+	n_later_ports = 3;
+	reload_asked = true;
+	told = port_told();
+	assert_string_equal(told.name, "p2");
+	assert_true(told.port > 1 && told.up == 1);
+	assert_int_equal(told.rate_bps, 1000000000);
+	assert_true(passes(free_ip)); // the others are as they were
+	for (int ms = 0; ms < 1000 && rte_ring_dequeue(rte_ring_lookup("rc.tx"), &flooded) != 0; ms++)
+		usleep(1000);
+	assert_non_null(flooded); // nobody knows where it goes
+	rte_pktmbuf_free(flooded);
+	later_ports[3] = (struct dp_port_conf){"p3", "floppy:", 0};
+	n_later_ports = 4;
+	reload_asked = true; // refused as a whole
+	usleep(300000);
+	assert_true(passes(free_ip));
+	later_ports[3] = (struct dp_port_conf){"p3", "af_packet:nosuchif0", 0};
+	n_later_ports = 4;
+	reload_asked = true; // it may come
+	told = port_told();
+	assert_string_equal(told.name, "p3");
+	assert_int_equal(told.up, 0);
+	n_later_ports = 2;
+	reload_asked = true;
+	assert_string_equal(port_told().name, "");
+	assert_string_equal(port_told().name, "");
+	assert_true(passes(free_ip));
+	disconnect();
+	assert_int_equal(connect_again().n_ports, 2);
+}
+
 // Rows that take a classifier seconds to build.
 static void add_hard_rows(uint32_t n)
 {
@@ -410,6 +457,7 @@ int main(void)
 		cmocka_unit_test(what_requests_meet_is_counted_exactly),
 		cmocka_unit_test(hosts_are_told_with_port_and_address),
 		cmocka_unit_test(a_port_that_goes_down_is_told),
+		cmocka_unit_test(ports_come_and_go_as_the_configuration_says),
 		cmocka_unit_test(it_stops_within_a_second_also_while_a_classifier_is_built),
 	};
 	int failed;

@@ -1,0 +1,421 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dp_ports.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <rte_cycles.h>
+#include <rte_memory.h>
+
+#include "dp_figures.h"
+#include "dp_filter.h"
+#include "dp_log.h"
+#include "dp_priv.h"
+#include "sched.h"
+#include "sched_slots.h"
+
+#define CLASSES_LEAST 4096U // of a port, however many ports there are
+#define LOW_LIMIT_FRAMES 4  // more would be seconds of delay at 100 kb/s, and buffers that others need
+#define RETRY_NS INT64_C(1000000000)
+#define CHANGES 64
+
+// --- one port
+
+bool dp_has_port(const struct dp *dp, uint16_t i)
+{
+	return i < WORKER_PORTS_MAX && dp->port[i].name != NULL;
+}
+
+static int name_port(struct dp_port *port, const struct dp_port_conf *conf, struct err *err)
+{
+	*port = (struct dp_port){
+		.name = strdup(conf->name), .device = strdup(conf->device), .rate_bps = conf->rate_bps};
+	if (port->name != NULL && port->device != NULL)
+		return 0;
+	free(port->name);
+	free(port->device);
+	*port = (struct dp_port){0};
+	return err_set(err, ENOMEM, "port %s: no memory", conf->name);
+}
+
+static void forget_port(struct dp_port *port)
+{
+	free(port->name);
+	free(port->device);
+	*port = (struct dp_port){0};
+}
+
+static uint32_t frame_bytes(const struct dp *dp)
+{
+	return dp->conf->mtu + PORT_L2_OVERHEAD_BYTES;
+}
+
+static int open_device(struct dp *dp, struct dp_port *port, struct err *err)
+{
+	struct port_conf conf = {.name = port->name,
+				 .device = port->device,
+				 .n_queues = dp->n_workers,
+				 .mtu = (uint16_t)dp->conf->mtu,
+				 .pool = dp->pool};
+	char why[PORT_ERR_MAX];
+	int ret = port_open(&conf, &port->port_id, why);
+
+	port->opened = ret == 0;
+	if (ret == 0)
+		ret = port_start(port->port_id, why);
+	if (ret < 0)
+		return err_set(err, -ret, "port %s (%s): %s", port->name, port->device, why);
+	ret = port_caps_get(port->port_id, &port->caps);
+	if (ret < 0)
+		return err_set(err, -ret, "port %s (%s): what it is cannot be read: %s", port->name, port->device,
+			       strerror(-ret));
+	port->caps.max_frame_bytes = (uint16_t)RTE_MIN(port->caps.max_frame_bytes, frame_bytes(dp));
+	return 0;
+}
+
+// Nobody uses it any more.
+static void close_device(struct dp_port *port)
+{
+	if (!port->opened)
+		return;
+	dp_telemetry_hold(true);
+	port_close(port->port_id);
+	dp_telemetry_hold(false);
+	port->opened = false;
+}
+
+static struct sched_conf sched_conf_of(const struct dp *dp, const struct dp_port *port)
+{
+	return (struct sched_conf){.rate_bps = port->rate_bps,
+				   .tsc_hz = rte_get_tsc_hz(),
+				   .mtu_bytes = frame_bytes(dp),
+				   .queue_bytes_min = LOW_LIMIT_FRAMES * frame_bytes(dp),
+				   .packets_max = dp->queued_max,
+				   .classes_max = RTE_MAX(SCHED_CLASSES_MAX / dp->conf->n_ports, CLASSES_LEAST),
+				   .socket_id = SOCKET_ID_ANY};
+}
+
+struct workers_port dp_port_for_workers(const struct dp_port *port)
+{
+	return (struct workers_port){.port_id = port->port_id,
+				     .max_frame_bytes = port->caps.max_frame_bytes,
+				     .n_rx_queues = port->caps.n_rx_queues,
+				     .n_tx_queues = port->caps.n_tx_queues,
+				     .sched = port->sched,
+				     .shaped = port->rate_bps != 0};
+}
+
+// Ports that can, drop by themselves what is denied outright.
+static void filter_up(struct dp *dp, uint16_t i)
+{
+	const struct dp_port *port = &dp->port[i];
+	char why[PORT_ERR_MAX];
+	struct drop_filter *filter;
+	int rc = drop_filter_open(port->device, port->port_id, &filter, why);
+
+	if (rc < 0 && rc != -ENOTSUP)
+		dp_notice("port %s: what is denied is dropped by the worker alone: %s", port->name, why);
+	else if (rc == 0 && dp_filter_port_add(dp_policy_filter(dp->policy), i, filter) < 0)
+		drop_filter_close(filter);
+}
+
+// --- at the start
+
+int dp_ports_up(struct dp *dp, struct err *err)
+{
+	for (uint32_t i = 0; i < dp->conf->n_ports; i++) {
+		int ret = name_port(&dp->port[i], &dp->conf->ports[i], err);
+
+		if (ret == 0)
+			ret = open_device(dp, &dp->port[i], err);
+		if (ret < 0)
+			return ret;
+		dp->port[i].up = true; // as the workers take it; dp_ports_turn looks
+	}
+	return 0;
+}
+
+void dp_ports_down(struct dp *dp)
+{
+	for (uint16_t i = 0; i < WORKER_PORTS_MAX; i++) {
+		if (dp->port[i].opened)
+			port_close(dp->port[i].port_id);
+		forget_port(&dp->port[i]);
+	}
+}
+
+int dp_scheds_up(struct dp *dp, struct err *err)
+{
+	dp->log = sched_log_create(1, err);
+	if (dp->log == NULL)
+		return -err->code;
+	dp->limits = sched_limits_create(rte_get_tsc_hz(), frame_bytes(dp), SOCKET_ID_ANY, err);
+	if (dp->limits == NULL)
+		return -err->code;
+	for (uint32_t i = 0; i < dp->conf->n_ports; i++) {
+		struct sched_conf conf = sched_conf_of(dp, &dp->port[i]);
+
+		dp->port[i].sched = sched_create(&conf, dp->limits, err);
+		if (dp->port[i].sched == NULL)
+			return -err->code;
+	}
+	return 0;
+}
+
+void dp_scheds_down(struct dp *dp)
+{
+	for (uint16_t i = 0; i < WORKER_PORTS_MAX; i++)
+		sched_destroy(dp->port[i].sched);
+	if (dp->limits != NULL)
+		sched_limits_destroy(dp->limits);
+	sched_log_destroy(dp->log);
+}
+
+int dp_filters_up(struct dp *dp, struct err *err)
+{
+	for (uint16_t i = 0; i < dp->conf->n_ports; i++)
+		filter_up(dp, i);
+	return 0;
+}
+
+void dp_filters_down(struct dp *dp)
+{
+	for (uint16_t i = 0; i < WORKER_PORTS_MAX && dp->policy != NULL; i++)
+		dp_filter_port_del(dp_policy_filter(dp->policy), i);
+}
+
+// --- what is told
+
+static void tell(struct dp *dp, uint16_t i)
+{
+	const struct dp_port *port = &dp->port[i];
+	struct proto_port msg = {.port = i, .up = port->up, .rate_bps = port->rate_bps};
+
+	memcpy(msg.mac, port->caps.mac, sizeof(msg.mac));
+	if (port->name != NULL) {
+		snprintf(msg.name, sizeof(msg.name), "%s", port->name);
+		snprintf(msg.device, sizeof(msg.device), "%s", port->device);
+	}
+	if (dp->link != NULL)
+		link_port(dp->link, &msg); // sent when something changed
+}
+
+static void log_state(const struct dp_port *port)
+{
+	char rate[48] = "no configured rate";
+
+	if (port->rate_bps != 0)
+		snprintf(rate, sizeof(rate), "%" PRIu64 ".%03" PRIu64 " Mb/s", port->rate_bps / 1000000,
+			 port->rate_bps / 1000 % 1000);
+	dp_notice("port %s: %s, %s, %s", port->name, port->device, port->up ? "up" : "down", rate);
+}
+
+// --- devices that come and go
+
+static void lose_device(struct dp *dp, uint16_t i)
+{
+	struct dp_port *port = &dp->port[i];
+
+	workers_port_detach(dp->workers, i);
+	dp_filter_port_del(dp_policy_filter(dp->policy), i);
+	close_device(port);
+	port->up = false;
+	port->retry_ns = 0;
+}
+
+// Waits for its device, and says so once.
+static void try_device(struct dp *dp, uint16_t i, int64_t mono_ns)
+{
+	struct dp_port *port = &dp->port[i];
+	struct workers_port conf;
+	struct err err;
+
+	if (mono_ns < port->retry_ns || !port_device_is_there(port->device))
+		return;
+	if (open_device(dp, port, &err) < 0) {
+		if (!port->failed)
+			dp_warning("%s: tried again each second", err.msg);
+		close_device(port);
+		port->failed = true;
+		port->retry_ns = mono_ns + RETRY_NS;
+		return;
+	}
+	port->failed = false;
+	filter_up(dp, i);
+	conf = dp_port_for_workers(port);
+	workers_port_attach(dp->workers, i, &conf);
+	port->up = true;
+	port->told = false;
+}
+
+void dp_ports_turn(struct dp *dp, int64_t mono_ns)
+{
+	for (uint16_t i = 0; i < WORKER_PORTS_MAX; i++) {
+		struct dp_port *port = &dp->port[i];
+		bool up;
+
+		if (port->name == NULL)
+			continue;
+		if (port->opened && port_is_gone(port->port_id)) {
+			dp_warning("port %s: %s is gone; it is opened again when it is back", port->name, port->device);
+			lose_device(dp, i);
+		}
+		if (!port->opened)
+			try_device(dp, i, mono_ns);
+		up = port->opened && port_is_up(port->port_id);
+		if (up != port->up || !port->told) {
+			port->up = up;
+			port->told = true;
+			workers_port_set_up(dp->workers, i, up);
+			log_state(port);
+		}
+		tell(dp, i);
+	}
+}
+
+// --- ports that the configuration adds and takes away
+
+static void drain_log(struct dp *dp)
+{
+	struct sched_change changes[CHANGES];
+	uint32_t n;
+
+	while ((n = sched_log_read(dp->log, 0, changes, CHANGES)) > 0)
+		sched_apply(dp->limits, changes, n, rte_rdtsc());
+}
+
+static void catch_up(void *sched, const struct sched_change *change)
+{
+	sched_catch_up(sched, change, 1);
+}
+
+// The scheduler knows at once what all others do: this is the thread that changes it, and nothing changes meanwhile.
+static int sched_up(struct dp *dp, struct dp_port *port, struct err *err)
+{
+	struct sched_conf conf = sched_conf_of(dp, port);
+
+	port->sched = sched_create_apart(&conf, dp->limits, err);
+	if (port->sched == NULL)
+		return -err->code;
+	sched_slots_each(dp_policy_slots(dp->policy), catch_up, port->sched);
+	workers_hold(dp->workers);
+	drain_log(dp);
+	sched_join(port->sched);
+	workers_release(dp->workers);
+	return 0;
+}
+
+static void remove_port(struct dp *dp, uint16_t i)
+{
+	struct dp_port *port = &dp->port[i];
+
+	dp_notice("port %s: %s, removed", port->name, port->device);
+	lose_device(dp, i);
+	workers_hold(dp->workers);
+	workers_port_forget(dp->workers, i);
+	sched_leave(port->sched);
+	workers_release(dp->workers);
+	sched_destroy(port->sched);
+	dp_telemetry_hold(true);
+	forget_port(port);
+	dp_telemetry_hold(false);
+	tell(dp, i);
+}
+
+// A number that was not given out for long: what is known of a port that went is forgotten by and by.
+static int free_number(struct dp *dp, uint16_t *out)
+{
+	uint32_t n_used = 0;
+
+	for (uint16_t i = 0; i < WORKER_PORTS_MAX; i++)
+		n_used += dp_has_port(dp, i);
+	if (n_used >= dp->n_parts)
+		return -ENOMEM;
+	for (uint16_t k = 1; k <= WORKER_PORTS_MAX; k++) {
+		*out = (uint16_t)((dp->last_number + k) % WORKER_PORTS_MAX);
+		if (!dp_has_port(dp, *out)) {
+			dp->last_number = *out;
+			return 0;
+		}
+	}
+	return -ENOSPC;
+}
+
+static void add_port(struct dp *dp, const struct dp_port_conf *conf)
+{
+	struct dp_port made = {0};
+	struct err err;
+	uint16_t i;
+	int ret = free_number(dp, &i);
+
+	if (ret == -ENOMEM)
+		err_set(&err, ENOMEM, "memory_mb: %u has no buffers for one more port; a restart divides them anew",
+			dp->conf->memory_mb);
+	else if (ret < 0)
+		err_set(&err, ENOSPC, "%u ports are all there can be", WORKER_PORTS_MAX);
+	else if (name_port(&made, conf, &err) == 0 && sched_up(dp, &made, &err) == 0) {
+		dp_telemetry_hold(true);
+		dp->port[i] = made;
+		dp_telemetry_hold(false);
+		dp_notice("port %s: %s, added", conf->name, conf->device);
+		return; // dp_ports_turn opens the device
+	}
+	forget_port(&made);
+	dp_error("port %s is not added: %s", conf->name, err.msg);
+}
+
+static const struct dp_port_conf *find(const struct dp_port_conf *ports, uint32_t n, const struct dp_port *port)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		if (strcmp(ports[i].name, port->name) == 0 && strcmp(ports[i].device, port->device) == 0 &&
+		    ports[i].rate_bps == port->rate_bps)
+			return &ports[i];
+	}
+	return NULL;
+}
+
+static bool is_there(const struct dp *dp, const struct dp_port_conf *conf)
+{
+	for (uint16_t i = 0; i < WORKER_PORTS_MAX; i++) {
+		if (dp_has_port(dp, i) && strcmp(dp->port[i].name, conf->name) == 0)
+			return true;
+	}
+	return false;
+}
+
+static int check(const struct dp_port_conf *ports, uint32_t n, struct err *err)
+{
+	char why[PORT_ERR_MAX];
+
+	if (n == 0)
+		return err_set(err, EINVAL, "no ports");
+	for (uint32_t i = 0; i < n; i++) {
+		if (port_device_check(ports[i].device, why) < 0)
+			return err_set(err, EINVAL, "port %s: %s", ports[i].name, why);
+	}
+	return 0;
+}
+
+void dp_ports_reload(struct dp *dp, int64_t mono_ns)
+{
+	const struct dp_port_conf *ports;
+	struct err err;
+	uint32_t n;
+
+	*dp->conf->reload_asked = false;
+	if (dp->conf->reload(dp->conf->reload_ctx, &ports, &n, &err) < 0 || check(ports, n, &err) < 0) {
+		dp_error("ports stay as they are: %s", err.msg);
+		return;
+	}
+	for (uint16_t i = 0; i < WORKER_PORTS_MAX; i++) {
+		if (dp_has_port(dp, i) && find(ports, n, &dp->port[i]) == NULL)
+			remove_port(dp, i);
+	}
+	for (uint32_t i = 0; i < n; i++) {
+		if (!is_there(dp, &ports[i]))
+			add_port(dp, &ports[i]);
+	}
+	dp_ports_turn(dp, mono_ns);
+}

@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: Apache-2.0
+// Ports that come, go, or take nothing any more, while others carry traffic: those lose nothing, all is counted, and
+// what comes back works as before. One worker and four.
+#include "tests/unit/dataplane/net_fixture.h"
+
+#define PORTS 4
+#define IP(n) (0x0a000000u + (n))
+
+static struct net net;
+
+static uint64_t mac_of(uint16_t port)
+{
+	return 0x020000000001u + port;
+}
+
+static struct frame udp(uint16_t from, uint16_t to, uint32_t payload)
+{
+	struct frame f;
+	uint32_t at;
+
+	frame_start(&f, mac_of(to), mac_of(from));
+	at = frame_ip4(&f, IP(from), IP(to), 17, 0, 0);
+	frame_ports(&f, 1000, 2000);
+	frame_put32(&f, 0);
+	frame_pad(&f, payload, 0x5a);
+	frame_ip4_end(&f, at);
+	return f;
+}
+
+static void turns(int n)
+{
+	for (int i = 0; i < n; i++) {
+		net.now_tsc += NET_HZ / 10000;
+		net_turn(&net);
+	}
+}
+
+static void speak(uint16_t port)
+{
+	struct frame f;
+
+	frame_start(&f, 0xffffffffffff, mac_of(port));
+	frame_put16(&f, 0x88b5);
+	frame_pad(&f, 46, 1);
+	net_inject(&net, port, &f);
+	turns(6);
+}
+
+static void drain_all(void)
+{
+	for (uint16_t i = 0; i < PORTS; i++)
+		net_drain(net.tx[i]);
+}
+
+static void open_net(uint16_t n_workers, uint64_t rate_bps)
+{
+	net_open_many(&net, n_workers, PORTS, NULL, NET_HZ, rate_bps, 1023);
+	for (uint16_t i = 0; i < PORTS; i++)
+		speak(i);
+	drain_all();
+}
+
+static struct workers_port port_conf(uint16_t port, uint64_t rate_bps)
+{
+	return (struct workers_port){.port_id = net.port_id[port],
+				     .max_frame_bytes = NET_MAX_FRAME,
+				     .sched = net.sched[port],
+				     .shaped = rate_bps != 0};
+}
+
+// A frame each way between 0 and 1, and one from 0 to 3.
+static void one_round(unsigned int *n_others, unsigned int *n_port)
+{
+	struct frame there = udp(0, 1, 100), back = udp(1, 0, 100), to_port = udp(0, 3, 100);
+	struct rte_mbuf *m;
+
+	net_inject(&net, 0, &there);
+	net_inject(&net, 1, &back);
+	net_inject(&net, 0, &to_port);
+	turns(6);
+	for (uint16_t i = 0; i < 2; i++) {
+		while ((m = net_out(&net, i)) != NULL) {
+			*n_others +=
+				rte_pktmbuf_data_len(m) == there.len &&
+				memcmp(rte_pktmbuf_mtod(m, void *), i == 0 ? back.data : there.data, there.len) == 0;
+			rte_pktmbuf_free(m);
+		}
+	}
+	net_drain(net.tx[2]);
+	while ((m = net_out(&net, 3)) != NULL) {
+		(*n_port)++;
+		rte_pktmbuf_free(m);
+	}
+}
+
+static void go_and_come(uint16_t n_workers, uint64_t rate_bps)
+{
+	unsigned int n_others = 0, n_port = 0;
+	struct workers_port conf;
+
+	open_net(n_workers, rate_bps);
+	for (int i = 0; i < 20; i++)
+		one_round(&n_others, &n_port);
+	assert_int_equal(n_port, 20);
+	workers_port_detach(net.all, 3);
+	for (int i = 0; i < 20; i++)
+		one_round(&n_others, &n_port);
+	assert_int_equal(n_port, 20);
+	conf = port_conf(3, rate_bps);
+	workers_port_attach(net.all, 3, &conf);
+	speak(3); // as a host does whose link comes up
+	drain_all();
+	for (int i = 0; i < 20; i++)
+		one_round(&n_others, &n_port);
+	assert_int_equal(n_port, 40);
+	assert_int_equal(n_others, 2 * 60);
+	net_expect_all_accounted_for(&net);
+	net_close(&net);
+}
+
+static void a_port_that_goes_and_comes_takes_nothing_from_others(void **state)
+{
+	go_and_come(1, 0);
+	go_and_come(4, 0);
+	go_and_come(4, UINT64_C(10000000000));
+}
+
+// What waits in its scheduler ends in a counter, and the next port with the number counts from 0.
+static void a_port_that_is_removed_leaves_nothing(void **state)
+{
+	struct frame f = udp(0, 3, 900);
+
+	open_net(2, 1000000); // 1 Mb/s: most of it waits
+	for (int i = 0; i < 200; i++)
+		net_inject(&net, 0, &f);
+	turns(20);
+	assert_true(sched_backlog_packets(net.sched[3]) > 30);
+	workers_hold(net.all);
+	workers_port_detach(net.all, 3);
+	net_expect_all_accounted_for(&net);
+	workers_port_forget(net.all, 3);
+	sched_leave(net.sched[3]);
+	workers_release(net.all);
+	for (int c = 0; c < COUNTER_N; c++)
+		assert_int_equal(net_counter(&net, 3, (enum counter_id)c), 0);
+	for (int i = 0; i < 10; i++)
+		net_inject(&net, 0, &f);
+	turns(20);
+	assert_int_equal(net_counter(&net, 3, COUNTER_tx_packets), 0);
+	drain_all();
+	net_close(&net);
+}
+
+static void a_transmit_ring_that_never_drains_takes_nothing_from_others(void **state)
+{
+	unsigned int n_others = 0, n_stuck = 0;
+	struct frame there = udp(0, 1, 100), stuck = udp(0, 3, 100);
+	struct rte_mbuf *m;
+
+	open_net(2, 0);
+	for (int i = 0; i < 4000; i++) {
+		net_inject(&net, 0, &there);
+		net_inject(&net, 0, &stuck);
+		turns(2);
+		for (; (m = net_out(&net, 1)) != NULL; n_others++)
+			rte_pktmbuf_free(m);
+	}
+	turns(6);
+	for (; (m = net_out(&net, 1)) != NULL; n_others++)
+		rte_pktmbuf_free(m);
+	assert_int_equal(n_others, 4000);
+	net_expect_all_accounted_for(&net);
+	drain_all();
+	turns(400); // what waited leaves
+	while ((m = net_out(&net, 3)) != NULL)
+		rte_pktmbuf_free(m);
+	for (int i = 0; i < 50; i++) {
+		net_inject(&net, 0, &stuck);
+		turns(6);
+		for (; (m = net_out(&net, 3)) != NULL; n_stuck++)
+			rte_pktmbuf_free(m);
+	}
+	assert_int_equal(n_stuck, 50); // as before
+	net_expect_all_accounted_for(&net);
+	net_close(&net);
+}
+
+static void no_buffers_for_a_flood_are_counted_and_got_over(void **state)
+{
+	struct rte_mbuf *held[1023];
+	struct frame known = udp(0, 1, 100), all = udp(0, 1, 100);
+	unsigned int n = 0;
+	struct rte_mbuf *m;
+
+	memset(all.data, 0xff, 6);
+	open_net(2, 0);
+	assert_int_equal(rte_pktmbuf_alloc_bulk(net.copies, held, 1023), 0);
+	for (int i = 0; i < 100; i++) {
+		net_inject(&net, 0, &known);
+		net_inject(&net, 0, &all);
+		turns(6);
+		net_drain(net.tx[2]);
+		net_drain(net.tx[3]);
+		for (; (m = net_out(&net, 1)) != NULL; n++)
+			rte_pktmbuf_free(m);
+	}
+	assert_true(n >= 100); // unicast needs no copy
+	assert_int_equal(net_counter(&net, 1, COUNTER_no_mbuf) + net_counter(&net, 2, COUNTER_no_mbuf) +
+				 net_counter(&net, 3, COUNTER_no_mbuf),
+			 200);
+	net_expect_all_accounted_for(&net);
+	rte_pktmbuf_free_bulk(held, 1023);
+	net_inject(&net, 0, &all);
+	turns(6);
+	for (uint16_t i = 1; i < PORTS; i++)
+		net_expect_out(&net, i, &all);
+	net_close(&net);
+}
+
+static void catch_up(void *sched, const struct sched_change *change_seen)
+{
+	sched_catch_up(sched, change_seen, 1);
+}
+
+// A queue that came later knows the meters and nodes of one that was there, and obeys changes from then on.
+static void a_scheduler_that_comes_later_knows_what_others_know(void **state)
+{
+	struct sched_conf conf = {.rate_bps = 1000000000, .tsc_hz = NET_HZ, .mtu_bytes = NET_MAX_FRAME};
+	struct sched_stats early, late;
+	struct sched *s;
+	struct sched_change change;
+	struct err err;
+
+	net_open(&net, 2, NET_HZ, 1000000000, 63);
+	for (uint64_t id = 1; id <= 40; id++) {
+		assert_true(sched_slots_meter_set(net.slots, id, id % 2 == 0, id * 1000000, &err) >= 0);
+		if (id % 10 == 0)
+			assert_true(sched_slots_meter_del(net.slots, id - 3, &err) >= 0);
+		assert_true(sched_slots_node_set(net.slots, id, id / 3, 1 + (uint32_t)id, &err) >= 0);
+	}
+	net_turn(&net);
+	s = sched_create_apart(&conf, net.limits, &err);
+	net_check(s != NULL, err.msg);
+	sched_slots_each(net.slots, catch_up, s);
+	sched_join(s);
+	sched_stats(net.sched[0], &early);
+	sched_stats(s, &late);
+	assert_true(early.promised_bps > 0);
+	assert_int_equal(late.promised_bps, early.promised_bps);
+	change = (struct sched_change){
+		.kind = SCHED_METER_SET, .id = 1, .slot = sched_slots_meter(net.slots, 1), .rate_bps = 77000000};
+	sched_apply(net.limits, &change, 1, net.now_tsc);
+	sched_stats(net.sched[0], &early);
+	sched_stats(s, &late);
+	assert_int_equal(late.promised_bps, early.promised_bps);
+	sched_leave(s);
+	sched_destroy(s);
+	net_close(&net);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_port_that_goes_and_comes_takes_nothing_from_others),
+		cmocka_unit_test(a_port_that_is_removed_leaves_nothing),
+		cmocka_unit_test(a_transmit_ring_that_never_drains_takes_nothing_from_others),
+		cmocka_unit_test(no_buffers_for_a_flood_are_counted_and_got_over),
+		cmocka_unit_test(a_scheduler_that_comes_later_knows_what_others_know),
+	};
+
+	test_eal_init();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
