@@ -117,6 +117,7 @@ static void prepare(struct dp_rows *r, const struct calendar_instant *at)
 
 	r->prepared.ns = at->ns;
 	r->prepared.is_ready = false;
+	r->prepared.n = 0;
 	r->prepared.batch = layers_batch_create(r->layers);
 	r->prepared.rows = calloc(at->n_starts, sizeof(*r->prepared.rows));
 	if (r->prepared.batch == NULL || r->prepared.rows == NULL)
