@@ -16,27 +16,21 @@
 
 #include <cmocka.h>
 
-#include "control/controller.h"
-#include "control/log.h"
-#include "control/rundir.h"
-#include "io_fixture.h"
+#include "controller_fixture.h"
 
 struct fixture {
-	char dir[64], state[80], path[128];
-	struct config config;
+	struct process p;
 	struct config_host host;
-	pid_t pid;
 };
 
 static int setup(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
 
-	tmpdir_make(f->dir);
-	snprintf(f->path, sizeof(f->path), "%s/control.sock", f->dir);
-	snprintf(f->state, sizeof(f->state), "%s/state", f->dir);
+	process_init(&f->p);
 	f->host = (struct config_host){"h1", "10.0.0.1"};
-	f->config = (struct config){.run_dir = f->dir, .state_dir = f->state, .hosts = &f->host, .n_hosts = 1};
+	f->p.config.hosts = &f->host;
+	f->p.config.n_hosts = 1;
 	*state = f;
 	return 0;
 }
@@ -45,53 +39,14 @@ static int teardown(void **state)
 {
 	struct fixture *f = *state;
 
-	if (f->pid > 0) {
-		kill(f->pid, SIGKILL);
-		waitpid(f->pid, NULL, 0);
-	}
-	tmpdir_remove(f->dir);
+	process_fini(&f->p);
 	free(f);
 	return 0;
 }
 
-// Returns when statements are answered.
-static void start(struct fixture *f)
-{
-	struct err err;
-	int ready[2];
-	char byte;
-
-	if (rundir_prepare(&f->config, &err) < 0)
-		fail_msg("%s", err.msg);
-	assert_int_equal(pipe(ready), 0);
-	fflush(NULL);
-	f->pid = fork();
-	if (f->pid == 0) {
-		const struct controller_conf conf = {.config = &f->config, .ready_fd = ready[1]};
-
-		close(ready[0]);
-		signal(SIGPIPE, SIG_IGN);
-		log_init("controller", LOG_LEVEL_ERROR, NULL);
-		_exit(controller_run(&conf));
-	}
-	close(ready[1]);
-	assert_int_equal(read(ready[0], &byte, 1), 1);
-	close(ready[0]);
-}
-
-static int end(struct fixture *f, int sig)
-{
-	int status;
-
-	kill(f->pid, sig);
-	assert_int_equal(waitpid(f->pid, &status, 0), f->pid);
-	f->pid = 0;
-	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-}
-
 static int join(const struct fixture *f)
 {
-	int fd = unix_connect(f->path);
+	int fd = unix_connect(f->p.path);
 
 	assert_true(fd >= 0);
 	hear(fd, "Login: ");
@@ -106,7 +61,7 @@ static void answers_survive_kill_9(void **state)
 	char before[512], after[512];
 	int fd;
 
-	start(f);
+	process_start(&f->p, 0);
 	fd = join(f);
 	say(fd, "AddUser alice. NewShare net0 for (*) [reserve <= 100] on rootShare. Grant net0 to alice.\n");
 	hear(fd, "True\nroot> True\nroot> True\nroot> ");
@@ -116,10 +71,10 @@ static void answers_survive_kill_9(void **state)
 	say(fd, "mode json. ListRequests.\n");
 	hear_line(fd, before, sizeof(before));
 	hear_line(fd, before, sizeof(before));
-	assert_int_equal(end(f, SIGKILL), -1);
+	assert_int_equal(process_end(&f->p, SIGKILL), -1);
 	close(fd);
 
-	start(f);
+	process_start(&f->p, 0);
 	fd = join(f);
 	say(fd, "mode json. ListRequests.\n");
 	hear_line(fd, after, sizeof(after));
@@ -130,7 +85,7 @@ static void answers_survive_kill_9(void **state)
 	hear(fd,
 	     "{\"ok\":false,\"code\":\"dup_user\",\"why\":\"there is a user alice already\"}\n{\"ok\":true,\"id\":3,");
 	close(fd);
-	assert_int_equal(end(f, SIGTERM), 0);
+	assert_int_equal(process_end(&f->p, SIGTERM), 0);
 }
 
 static void a_request_outlives_the_names_it_was_said_with(void **state)
@@ -138,19 +93,19 @@ static void a_request_outlives_the_names_it_was_said_with(void **state)
 	struct fixture *f = *state;
 	int fd;
 
-	start(f);
+	process_start(&f->p, 0);
 	fd = join(f);
 	say(fd, "deny(srcHost=h1) on rootShare. AddUser bob.\n");
 	hear(fd, "True\nroot> True\nroot> ");
 	close(fd);
-	assert_int_equal(end(f, SIGTERM), 0);
+	assert_int_equal(process_end(&f->p, SIGTERM), 0);
 	f->host.name = "other";
-	start(f);
+	process_start(&f->p, 0);
 	fd = join(f);
 	say(fd, "ListRequests. AddUser bob. deny(srcHost=h1) on rootShare.\n");
 	hear(fd, "1; 1\nroot> False\nroot> False\nroot> ");
 	close(fd);
-	assert_int_equal(end(f, SIGTERM), 0);
+	assert_int_equal(process_end(&f->p, SIGTERM), 0);
 }
 
 static void the_control_user_owns_the_journal_and_can_go_on(void **state)
@@ -162,32 +117,32 @@ static void the_control_user_owns_the_journal_and_can_go_on(void **state)
 
 	if (geteuid() != 0)
 		skip();
-	assert_int_equal(chmod(f->dir, 0755), 0);
-	start(f); // as root first: its journal is handed over
+	assert_int_equal(chmod(f->p.dir, 0755), 0);
+	process_start(&f->p, 0); // as root first: its journal is handed over
 	fd = join(f);
 	say(fd, "AddUser alice.\n");
 	hear(fd, "True\nroot> ");
 	close(fd);
-	assert_int_equal(end(f, SIGKILL), -1);
-	f->config.control_user = "nobody";
+	assert_int_equal(process_end(&f->p, SIGKILL), -1);
+	f->p.config.control_user = "nobody";
 	for (int i = 0; i < 2; i++) {
 		char proc[64], status[4096] = "";
 		FILE *file;
 
-		start(f);
+		process_start(&f->p, 0);
 		fd = join(f);
 		say(fd, i == 0 ? "AddUser alice. AddUser bob.\n" : "AddUser alice. AddUser bob. AddUser eve.\n");
 		hear(fd, i == 0 ? "False\nroot> True\nroot> " : "False\nroot> False\nroot> True\nroot> ");
-		snprintf(proc, sizeof(proc), "/proc/%d/status", (int)f->pid);
+		snprintf(proc, sizeof(proc), "/proc/%d/status", (int)f->p.pid);
 		file = fopen(proc, "r");
 		assert_true(file != NULL && fread(status, 1, sizeof(status) - 1, file) > 0);
 		fclose(file);
 		assert_non_null(strstr(status, "Uid:\t65534\t65534\t65534\t65534"));
 		assert_non_null(strstr(status, "NoNewPrivs:\t1"));
 		close(fd);
-		assert_int_equal(end(f, i == 0 ? SIGKILL : SIGTERM), i == 0 ? -1 : 0);
+		assert_int_equal(process_end(&f->p, i == 0 ? SIGKILL : SIGTERM), i == 0 ? -1 : 0);
 	}
-	snprintf(journal, sizeof(journal), "%s/journal.db", f->state);
+	snprintf(journal, sizeof(journal), "%s/journal.db", f->p.state);
 	assert_int_equal(stat(journal, &st), 0);
 	assert_int_equal(st.st_uid, 65534);
 	assert_int_equal(st.st_mode & 077, 0);
@@ -196,7 +151,7 @@ static void the_control_user_owns_the_journal_and_can_go_on(void **state)
 // A session in JSON mode from its first byte on.
 static int join_json(const struct fixture *f, const char *name)
 {
-	int fd = unix_connect(f->path);
+	int fd = unix_connect(f->p.path);
 
 	assert_true(fd >= 0);
 	hear(fd, "Login: ");
@@ -213,14 +168,14 @@ static void events_go_to_the_holders_json_sessions_behind_answers(void **state)
 	int root, alice, again, bob, classic;
 	char line[1024];
 
-	start(f);
+	process_start(&f->p, 0);
 	root = join(f);
 	say(root, "AddUser alice. AddUser bob. Grant rootShare to alice. Grant rootShare to bob.\n");
 	hear(root, "True\nroot> True\nroot> True\nroot> True\nroot> ");
 	alice = join_json(f, "alice");
 	again = join_json(f, "alice/watch");
 	bob = join_json(f, "bob");
-	classic = unix_connect(f->path);
+	classic = unix_connect(f->p.path);
 	hear(classic, "Login: ");
 	say(classic, "alice.\n");
 	hear(classic, "logged in\nalice> ");
@@ -250,7 +205,7 @@ static void events_go_to_the_holders_json_sessions_behind_answers(void **state)
 	hear(again, "{\"event\":\"ended\",\"id\":1,");
 	say(classic, "quit.\n");
 	hear(classic, "True\n");
-	assert_int_equal(end(f, SIGTERM), 0);
+	assert_int_equal(process_end(&f->p, SIGTERM), 0);
 	close(root);
 	close(alice);
 	close(again);
@@ -266,7 +221,7 @@ static void a_session_that_does_not_read_is_told_how_many_events_it_missed(void 
 	char line[1024];
 	int root, deaf;
 
-	start(f);
+	process_start(&f->p, 0);
 	deaf = join_json(f, "root");
 	root = join_json(f, "root/other");
 	for (int i = 1; i <= n; i += at_once) {
@@ -299,7 +254,7 @@ static void a_session_that_does_not_read_is_told_how_many_events_it_missed(void 
 	assert_true(lost > 0); // else the test says nothing
 	close(root);
 	close(deaf);
-	assert_int_equal(end(f, SIGTERM), 0);
+	assert_int_equal(process_end(&f->p, SIGTERM), 0);
 }
 
 static void limits_are_refused_in_words_and_spare_root(void **state)
@@ -308,8 +263,8 @@ static void limits_are_refused_in_words_and_spare_root(void **state)
 	int root, one, two, three, refused = 0;
 	char line[512];
 
-	f->config.limits = (struct config_limits){.sessions = 2, .requests = 1, .statements_per_s = 20};
-	start(f);
+	f->p.config.limits = (struct config_limits){.sessions = 2, .requests = 1, .statements_per_s = 20};
+	process_start(&f->p, 0);
 	root = join_json(f, "root");
 	for (int i = 0; i < 30; i++) {
 		say(root, i == 0 ? "AddUser alice.\n" : i == 1 ? "Grant rootShare to alice.\n" : "time.\n");
@@ -318,7 +273,7 @@ static void limits_are_refused_in_words_and_spare_root(void **state)
 	}
 	one = join_json(f, "alice");
 	two = join_json(f, "alice/b");
-	three = unix_connect(f->path);
+	three = unix_connect(f->p.path);
 	hear(three, "Login: ");
 	say(three, "alice/c.\n");
 	hear(three, "login refused: alice has 2 sessions, the most one may have\n");
@@ -345,10 +300,10 @@ static void limits_are_refused_in_words_and_spare_root(void **state)
 	say(root, "deny(dstPort=2) on rootShare. deny(dstPort=3) on rootShare. time.\n");
 	for (int i = 0; i < 3; i++)
 		hear_line(root, line, sizeof(line));
-	assert_int_equal(end(f, SIGKILL), -1);
+	assert_int_equal(process_end(&f->p, SIGKILL), -1);
 	close(one);
 	close(root);
-	start(f);
+	process_start(&f->p, 0);
 	root = join_json(f, "root");
 	say(root, "ListRequests.\n");
 	hear_line(root, line, sizeof(line));
@@ -358,7 +313,7 @@ static void limits_are_refused_in_words_and_spare_root(void **state)
 	hear(one, "{\"ok\":false,\"code\":\"limit\"");
 	close(one);
 	close(root);
-	assert_int_equal(end(f, SIGTERM), 0);
+	assert_int_equal(process_end(&f->p, SIGTERM), 0);
 }
 
 static void a_second_one_is_refused_by_the_lock(void **state)
@@ -368,11 +323,11 @@ static void a_second_one_is_refused_by_the_lock(void **state)
 	struct err err;
 	pid_t pid;
 
-	assert_int_equal(rundir_prepare(&f->config, &err), 0);
-	assert_int_equal(rundir_lock(&f->config, "lock", &err), 0);
+	assert_int_equal(rundir_prepare(&f->p.config, &err), 0);
+	assert_int_equal(rundir_lock(&f->p.config, "lock", &err), 0);
 	pid = fork();
 	if (pid == 0)
-		_exit(rundir_lock(&f->config, "lock", &err) == -EADDRINUSE &&
+		_exit(rundir_lock(&f->p.config, "lock", &err) == -EADDRINUSE &&
 				      strstr(err.msg, "another pane-switchd runs with this run_dir") != NULL
 			      ? 0
 			      : 1);

@@ -15,12 +15,7 @@
 
 #include <cmocka.h>
 
-#include "control/journal.h"
-#include "io_fixture.h"
-
-struct fixture {
-	char dir[64], path[128];
-};
+#include "journal_fixture.h"
 
 struct seen {
 	size_t n;
@@ -30,25 +25,6 @@ struct seen {
 	size_t len;
 	int stop_at;
 };
-
-static int setup(void **state)
-{
-	struct fixture *f = calloc(1, sizeof(*f));
-
-	tmpdir_make(f->dir);
-	snprintf(f->path, sizeof(f->path), "%s/journal.db", f->dir);
-	*state = f;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct fixture *f = *state;
-
-	tmpdir_remove(f->dir);
-	free(f);
-	return 0;
-}
 
 static int see(void *ctx, int64_t time_ns, const struct principal *speaker, const char *text, size_t len)
 {
@@ -60,16 +36,6 @@ static int see(void *ctx, int64_t time_ns, const struct principal *speaker, cons
 	seen->len = len;
 	memcpy(seen->text, text, len < sizeof(seen->text) ? len : sizeof(seen->text));
 	return seen->stop_at != 0 && seen->n == (size_t)seen->stop_at ? 7 : 0;
-}
-
-static struct journal *open_good(const char *path)
-{
-	struct err err = {0};
-	struct journal *j = journal_open(path, &err);
-
-	if (j == NULL)
-		fail_msg("%s", err.msg);
-	return j;
 }
 
 static void append(struct journal *j, int64_t time_ns, const char *user, const char *text)

@@ -17,43 +17,9 @@
 
 #include <cmocka.h>
 
-#include "control/journal.h"
-#include "tmpdir.h"
+#include "journal_fixture.h"
 
 #define PIECE 65536
-
-struct fixture {
-	char dir[64], path[128];
-};
-
-static int setup(void **state)
-{
-	struct fixture *f = calloc(1, sizeof(*f));
-
-	tmpdir_make(f->dir);
-	snprintf(f->path, sizeof(f->path), "%s/journal.db", f->dir);
-	*state = f;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct fixture *f = *state;
-
-	tmpdir_remove(f->dir);
-	free(f);
-	return 0;
-}
-
-static struct journal *open_good(const char *path)
-{
-	struct err err = {0};
-	struct journal *j = journal_open(path, &err);
-
-	if (j == NULL)
-		fail_msg("%s", err.msg);
-	return j;
-}
 
 static unsigned int env_or(const char *name, unsigned int usual)
 {

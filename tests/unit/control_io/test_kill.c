@@ -19,22 +19,18 @@
 
 #include <cmocka.h>
 
-#include "control/controller.h"
 #include "control/engine.h"
-#include "control/log.h"
-#include "control/rundir.h"
 #include "control/state.h"
-#include "io_fixture.h"
+#include "controller_fixture.h"
 
 #define N_LOAD 6000 // statements of a round
 #define N_SHARES 6
+#define CHECKPOINT_EVERY 300 // all the time, so that kills meet them
 #define HEARD_MAX (32 << 20)
 #define YEAR_2100 INT64_C(4102444800) // times are absolute: when a statement is executed makes no difference
 
 struct fixture {
-	char dir[64], state[80], path[128];
-	struct config config;
-	pid_t pid;
+	struct process p;
 	struct nib *nib;
 	struct engine *oracle;
 	unsigned int seed;
@@ -51,10 +47,7 @@ static int setup(void **state)
 	const char *seed_text = getenv("PANE_SEED");
 	struct fixture *f = calloc(1, sizeof(*f));
 
-	tmpdir_make(f->dir);
-	snprintf(f->path, sizeof(f->path), "%s/control.sock", f->dir);
-	snprintf(f->state, sizeof(f->state), "%s/state", f->dir);
-	f->config = (struct config){.run_dir = f->dir, .state_dir = f->state};
+	process_init(&f->p);
 	f->nib = nib_create();
 	f->oracle = engine_create(&conf, f->nib, 0);
 	f->seed = seed_text != NULL ? (unsigned int)strtoul(seed_text, NULL, 0) : 1;
@@ -67,58 +60,23 @@ static int teardown(void **state)
 {
 	struct fixture *f = *state;
 
-	if (f->pid > 0) {
-		kill(f->pid, SIGKILL);
-		waitpid(f->pid, NULL, 0);
-	}
 	for (size_t i = 0; i < N_LOAD; i++)
 		free(f->load[i]);
 	engine_destroy(f->oracle);
 	nib_destroy(f->nib);
-	tmpdir_remove(f->dir);
+	process_fini(&f->p);
 	free(f);
 	return 0;
 }
 
-static void start(struct fixture *f)
-{
-	struct err err;
-	int ready[2];
-	char byte;
-
-	if (rundir_prepare(&f->config, &err) < 0)
-		fail_msg("%s", err.msg);
-	assert_int_equal(pipe(ready), 0);
-	fflush(NULL);
-	f->pid = fork();
-	if (f->pid == 0) {
-		// checkpoints all the time, so that kills meet them
-		const struct controller_conf conf = {
-			.config = &f->config, .ready_fd = ready[1], .checkpoint_every = 300};
-
-		close(ready[0]);
-		signal(SIGPIPE, SIG_IGN);
-		log_init("controller", LOG_LEVEL_ERROR, NULL);
-		_exit(controller_run(&conf));
-	}
-	close(ready[1]);
-	assert_int_equal(read(ready[0], &byte, 1), 1);
-	close(ready[0]);
-}
-
 static void end(struct fixture *f, int sig)
 {
-	int status;
-
-	kill(f->pid, sig);
-	assert_int_equal(waitpid(f->pid, &status, 0), f->pid);
-	assert_true(sig == SIGKILL ? WIFSIGNALED(status) : WIFEXITED(status) && WEXITSTATUS(status) == 0);
-	f->pid = 0;
+	assert_int_equal(process_end(&f->p, sig), sig == SIGKILL ? -1 : 0);
 }
 
 static int join(const struct fixture *f)
 {
-	int fd = unix_connect(f->path);
+	int fd = unix_connect(f->p.path);
 
 	assert_true(fd >= 0);
 	hear(fd, "Login: ");
@@ -252,7 +210,7 @@ static void load_and_kill(struct fixture *f)
 		f->next_id += i % 2; // about half are requests that are accepted
 	}
 	assert_non_null(heard);
-	start(f);
+	process_start(&f->p, CHECKPOINT_EVERY);
 	fd = join(f);
 	fflush(NULL);
 	talker = fork();
@@ -385,7 +343,7 @@ static void every_answered_request_is_there_after_a_kill(void **state)
 
 		load_and_kill(f);
 		follow_answered(f);
-		start(f);
+		process_start(&f->p, CHECKPOINT_EVERY);
 		fd = join(f);
 		for (size_t k = 0; k < N_QUESTIONS; k++)
 			answers[k] = ask(fd, questions[k]);
