@@ -28,6 +28,13 @@ struct addr {
 	uint32_t next;      // of the same slot
 };
 
+// Two hosts say that they have an address.
+struct addr_contest {
+	u128 ip;
+	bool ip6;
+	uint8_t holder[6], claims[6]; // who had it, and who says so now
+};
+
 struct addrs {
 	struct addr *all;
 	uint32_t *slots; // first of each slot + 1, 0: none

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "event.h"
 
+#include <stdio.h>
 #include <string.h>
 
+#include "addrs.h"
 #include "answer.h"
 #include "cmd_table.h"
 #include "state.h"
@@ -29,7 +31,7 @@ static json_t *event_make(const char *what, const struct request *r, int64_t at_
 	return event;
 }
 
-static void tell(struct state *s, const char *user, json_t *event)
+static void tell(const struct state *s, const char *user, json_t *event)
 {
 	s->events.fn(s->events.ctx, user, event);
 	json_decref(event);
@@ -113,6 +115,29 @@ void event_recovered(struct state *s, const struct request *r, const char *port)
 		return;
 	event = event_make("recovered", r, s->now_ns);
 	json_object_set_new(event, "port", json_string(port));
+	tell(s, user, event);
+}
+
+static json_t *eth_json(const uint8_t eth[6])
+{
+	char text[18];
+
+	snprintf(text, sizeof(text), "%02x:%02x:%02x:%02x:%02x:%02x", eth[0], eth[1], eth[2], eth[3], eth[4], eth[5]);
+	return json_string(text);
+}
+
+void event_contested(const struct state *s, const struct request *r, const struct addr_contest *c)
+{
+	const struct ip_addr address = {.addr = c->ip, .ip6 = c->ip6};
+	const char *user = listener(s, r);
+	json_t *event;
+
+	if (user == NULL)
+		return;
+	event = event_make("contested", r, s->now_ns);
+	json_object_set_new(event, "address", json_string(ip_addr_text(&address).text));
+	json_object_set_new(event, "holder", eth_json(c->holder));
+	json_object_set_new(event, "by", eth_json(c->claims));
 	tell(s, user, event);
 }
 

@@ -12,12 +12,14 @@
 //   resumed
 //   degraded    a reservation: "port": more is promised there than it can carry, "rate", "received": what it got
 //   recovered   that is over at this "port"
+//   contested   an "address" of its flow group: "holder" had it, "by" says so, too (Ethernet addresses of hosts)
 // Thread: control only.
 #pragma once
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
 
+struct addr_contest;
 struct match;
 struct request;
 struct state;
@@ -36,6 +38,8 @@ void event_unkept(struct state *s, const struct request *r, const char *why); //
 void event_resumed(struct state *s, const struct request *r);
 void event_degraded(struct state *s, const struct request *r, const char *port, uint64_t received_bps);
 void event_recovered(struct state *s, const struct request *r, const char *port);
+// Two hosts claim an address that r is about.
+void event_contested(const struct state *s, const struct request *r, const struct addr_contest *c);
 bool event_heard(const struct state *s, const struct request *r); // somebody hears of it
 // Packets of r have another decider than was known: "overridden" or "restored". by: 0 when no request did it.
 void event_shifted(struct state *s, const struct request *r, const char *what, uint64_t by, const struct match *groups);

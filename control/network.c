@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "addrs.h"
 #include "answer.h"
 #include "dataplane/proto.h"
 #include "metered.h"
@@ -54,4 +55,32 @@ void network_kept(struct state *s, uint64_t id, const char *why)
 		event_unkept(s, r, why);
 	else
 		event_resumed(s, r);
+}
+
+static bool is_about(const struct request *r, const struct addr_contest *c)
+{
+	uint32_t kinds = c->ip6 ? MATCH_KINDS_V6 : MATCH_KINDS_V4;
+	struct span128 one = c->ip6 ? (struct span128){c->ip, c->ip} : match_ip4_prefix((uint32_t)(c->ip >> 96), 32);
+
+	for (uint32_t i = 0; i < r->flows.n_boxes; i++) {
+		const struct box *box = &r->flows.boxes[i];
+
+		if ((box->kinds & kinds) != 0 && ((box->src.lo == one.lo && box->src.hi == one.hi) ||
+						  (box->dst.lo == one.lo && box->dst.hi == one.hi)))
+			return true;
+	}
+	return false;
+}
+
+void network_contested(const struct state *s, const struct addr_contest *c)
+{
+	const struct share *root = s->shares.root;
+
+	for (const struct share *share = root; share != NULL; share = share_next(root, share, true)) {
+		const struct request *r;
+
+		TAILQ_FOREACH (r, &share->requests, link)
+			if (is_about(r, c))
+				event_contested(s, r, c);
+	}
 }

@@ -14,3 +14,6 @@ int network_check(const struct state *s, enum verb verb, const struct demand *as
 void network_set(struct state *s, const char *why);
 // The network cannot keep a request, for this reason; NULL: it can again. Its holder is told, once.
 void network_kept(struct state *s, uint64_t id, const char *why);
+// Holders of requests that are about this very address are told.
+struct addr_contest;
+void network_contested(const struct state *s, const struct addr_contest *c);

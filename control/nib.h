@@ -13,6 +13,7 @@
 #include "topo.h"
 
 struct nib;
+struct ovsdb_queue;
 struct queue_book;
 struct reply;
 
@@ -31,7 +32,9 @@ struct nib_port {
 struct nib_net {
 	const struct topo *topo;
 	const struct addrs *addrs;
-	int64_t wall_minus_now_ns; // their times are monotonic; since the epoch with this added
+	int64_t wall_minus_now_ns;        // their times are monotonic; since the epoch with this added
+	const struct ovsdb_queue *queues; // of reservations, on their ports (ovsdb.h)
+	uint32_t n_queues;
 };
 
 #define NIB_SEEN_MAX 65536

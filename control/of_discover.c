@@ -70,6 +70,13 @@ static void contest(struct of_net *net, struct addr *mine, struct addr *theirs)
 	net->stats.contests++;
 	if (again)
 		return;
+	if (net->ops.contested != NULL) {
+		struct addr_contest c = {.ip = mine->ip, .ip6 = mine->ip6};
+
+		memcpy(c.holder, theirs->mac, 6);
+		memcpy(c.claims, mine->mac, 6);
+		net->ops.contested(net->ops.ctx, &c);
+	}
 	of_net_note(
 		net,
 		"%s %u.%u.%u.%u is claimed by %02x:%02x:%02x:%02x:%02x:%02x while %02x:%02x:%02x:%02x:%02x:%02x has "

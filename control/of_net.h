@@ -23,7 +23,8 @@ struct of_net_ops {
 	void (*note)(void *ctx, const char *text); // something an operator may want to read; may be NULL
 	// A request cannot be kept by the network from now on, for this reason; NULL: it can again. May be NULL.
 	void (*kept)(void *ctx, uint64_t request, const char *why);
-	void *ctx; // of note and kept
+	void (*contested)(void *ctx, const struct addr_contest *c); // once a minute for an address; may be NULL
+	void *ctx;                                                  // of note, kept and contested
 };
 
 struct of_net_conf {

@@ -18,9 +18,12 @@
 #include "hft/verify.h"
 #include "log.h"
 #include "loop.h"
+#include "network.h"
 #include "nib.h"
 #include "of_audit.h"
 #include "of_conn.h"
+#include "ovsdb.h"
+#include "state.h"
 #include "tls.h"
 
 #define SESSIONS_MAX 1024
@@ -56,6 +59,9 @@ struct of_server {
 		void (*fn)(void *ctx, uint64_t request, const char *why);
 		void *ctx;
 	} kept;
+	struct ovsdb_queue *queues; // as the NIB shows them
+	uint32_t n_queues;
+	uint64_t queues_gen;
 };
 
 static void net_send(void *session, const uint8_t *bytes, size_t len)
@@ -90,6 +96,14 @@ static void net_kept(void *ctx, uint64_t request, const char *why)
 
 	if (s->kept.fn != NULL)
 		s->kept.fn(s->kept.ctx, request, why);
+}
+
+static void net_contested(void *ctx, const struct addr_contest *c)
+{
+	const struct of_server *s = ctx;
+
+	if (s->engine != NULL)
+		network_contested(engine_state(s->engine), c);
 }
 
 void of_server_on_kept(struct of_server *s, void (*fn)(void *ctx, uint64_t request, const char *why), void *ctx)
@@ -225,7 +239,8 @@ static int listen_on(struct of_server *s, struct event_base *base, const char *t
 
 struct of_server *of_server_create(struct event_base *base, const struct of_server_conf *conf, struct err *err)
 {
-	struct of_net_ops ops = {.send = net_send, .close = net_close, .note = net_note, .kept = net_kept};
+	struct of_net_ops ops = {
+		.send = net_send, .close = net_close, .note = net_note, .kept = net_kept, .contested = net_contested};
 	struct of_net_conf net_conf = {.hosts_max = HOSTS_MAX, .lease_ns = conf->lease_ns};
 	struct of_server *s = calloc(1, sizeof(*s));
 
@@ -281,6 +296,7 @@ void of_server_destroy(struct of_server *s)
 	nib_verifier_set(s->nib, (struct nib_verifier){0});
 	of_audit_destroy(s->audit);
 	of_net_destroy(s->net);
+	free(s->queues);
 	free(s);
 }
 
@@ -338,6 +354,18 @@ int of_server_fit(void *server, const struct demand *demand, struct err *err)
 	return of_net_fit(s->net, demand, s->now_ns, err);
 }
 
+static void follow_queues(struct of_server *s)
+{
+	struct ovsdb_queue *queues;
+	int n = of_net_queues(s->net, &s->queues_gen, &queues);
+
+	if (n < 0)
+		return;
+	free(s->queues);
+	s->queues = queues;
+	s->n_queues = (uint32_t)n;
+}
+
 int64_t of_server_turn(struct of_server *s, const struct engine *engine, int64_t now_ns)
 {
 	int64_t uptime_ns = loop_uptime_ns(), next_ns, audit_ns;
@@ -348,7 +376,8 @@ int64_t of_server_turn(struct of_server *s, const struct engine *engine, int64_t
 	s->now_ns = now_ns;
 	follow_policy(s);
 	of_net_turn(s->net, uptime_ns, now_ns);
-	view = (struct nib_net){of_net_topo(s->net), of_net_addrs(s->net), now_ns - uptime_ns};
+	follow_queues(s);
+	view = (struct nib_net){of_net_topo(s->net), of_net_addrs(s->net), now_ns - uptime_ns, s->queues, s->n_queues};
 	nib_net_set(s->nib, &view);
 	audit_ns = s->audit == NULL ? INT64_MAX : of_audit_turn(s->audit, engine, uptime_ns, now_ns);
 	for (at = TAILQ_FIRST(&s->sessions); at != NULL; at = after) {

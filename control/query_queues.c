@@ -8,6 +8,7 @@
 
 #include "answer.h"
 #include "cmd_table.h"
+#include "ovsdb.h"
 #include "query.h"
 #include "queue_book.h"
 #include "queue_sums.h"
@@ -255,6 +256,40 @@ static int queue_items(const struct ask *a, const struct nib_port *port)
 	return 0;
 }
 
+// --- switches
+
+static void switch_queue(const struct ask *a, const struct nib_net *net, const struct ovsdb_queue *q)
+{
+	const struct request *r = request_find(&a->s->requests, q->request);
+	const struct user *holder = r == NULL ? NULL : users_at(&a->s->users, r->holder);
+	uint32_t sw = topo_find_switch(net->topo, q->dpid);
+	const struct topo_port *port = topo_port(net->topo, sw, q->port);
+	json_t *item;
+	char text[256];
+
+	if (r == NULL || port == NULL || !is_seen(a, r->share))
+		return;
+	item = json_object();
+	json_object_set_new(item, "switch", json_string(query_dpid(net->topo, sw).text));
+	json_object_set_new(item, "port", json_string(port->name));
+	number(item, "queue", q->queue);
+	number(item, "request", q->request);
+	json_object_set_new(item, "owner", holder == NULL ? json_null() : json_string(holder->name));
+	json_object_set_new(item, "min_rate", answer_number_json(q->min_bps));
+	snprintf(text, sizeof(text), "%s/%s queue %" PRIu32 " request %" PRIu64 " %s %s",
+		 query_dpid(net->topo, sw).text, port->name, q->queue, q->request, holder == NULL ? "-" : holder->name,
+		 answer_number(q->min_bps).text);
+	reply_item(a->reply, item, text);
+}
+
+static void switch_queues(const struct ask *a)
+{
+	const struct nib_net *net = nib_net(a->s->nib);
+
+	for (uint32_t i = 0; net != NULL && i < net->n_queues; i++)
+		switch_queue(a, net, &net->queues[i]);
+}
+
 // --- all of it
 
 static void policy_items(const struct ask *a)
@@ -294,6 +329,7 @@ int query_queues(struct state *s, const struct principal *speaker, const struct 
 	policy_items(&a);
 	for (size_t p = 0; p < nib_n_ports(s->nib) && rc == 0; p++)
 		rc = queue_items(&a, nib_port_at(s->nib, p));
+	switch_queues(&a);
 	queue_sums_destroy(sums);
 	return rc;
 }

@@ -104,4 +104,18 @@ check "and its flow goes on" reaches 1 3
 controller_start
 check "the controller is back" wait_for 10 panectl "ListRequests."
 check "and the reservation" wait_for 10 not goes $((first + 1)) ""
+listen
+spoof() { # host $1 says that it has the address of host $2
+	host "$1" python3 - "$(addr "$2")" <<'PY'
+import socket, sys
+s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+s.bind(("eth0", 0))
+mac, ip = s.getsockname()[4], socket.inet_aton(sys.argv[1])
+s.send(b"\xff" * 6 + mac + bytes.fromhex("08060001080006040002") + mac + ip + b"\xff" * 6 + ip)
+PY
+}
+check "a host that claims the address of another is noticed by who has a request about it" wait_for 10 eval \
+	'spoof 4 1 && heard contested "$first"'
+check "with both" grep -q '"address":"'"$(addr 1)"'","holder":"02:00:00:00:00:01","by":"02:00:00:00:00:04"' "$dir/events"
+kill $listener
 finish

@@ -41,6 +41,7 @@ check "all pairs reach each other" all_pairs
 check "what a crash has left goes" wait_for 10 are_rows "1 0"
 check "a reservation is accepted" panectl "reserve(srcHost=$TB_SUBNET.1, dstHost=$TB_SUBNET.2, dstPort=5001) = 20Mb on rootShare."
 check "it has a queue of its rate on every hop" wait_for 10 are "$(forward 20000000)"
+check "queues. tells whose they are" eval 'panectl --json queues. | grep -q "\"queue\":2,\"request\":1,\"owner\":\"root\",\"min_rate\":20000000"'
 check "HTB has classes of that rate" wait_for 10 eval 'tc class show dev "${TB_PREFIX}s1-s2" | grep -q "rate 20Mbit"'
 check "a second one is accepted" panectl "reserve(srcHost=$TB_SUBNET.1, dstHost=$TB_SUBNET.2, dstPort=5002) = 30Mb on rootShare to +5."
 check "and has its own" wait_for 5 eval '[ "$(queues | grep -o 30000000 | wc -l)" = 3 ]'
