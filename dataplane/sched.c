@@ -255,6 +255,7 @@ bool sched_enqueue(struct sched *s, struct rte_mbuf *m, uint32_t class, uint32_t
 	q->n_bytes += len_bytes;
 	s->n_packets++;
 	if (q->state == SCHED_QUEUE_IDLE) {
+		sched_served(q, now);
 		sched_virtual_clock(s, now);
 		sched_activate(s, slot);
 	}
@@ -410,6 +411,7 @@ static uint32_t send_one(struct sched *s, uint32_t slot, uint32_t res, bool is_p
 		q->n_bytes -= len_bytes;
 		s->n_packets--;
 		record(s, q, &s->packet[id], now);
+		sched_served(q, now);
 		bucket_settle(&s->line, now);
 		bucket_take(&s->line, len_bytes);
 		for (unsigned int i = 0; i < q->n_limits; i++)

@@ -24,7 +24,8 @@
 // at once opens a little later (0.08 ms for 16, at most 1.25 ms for 256), so that waking them is paid by many packets;
 // beyond 256 they take turns. Where busy limits cross without being nested, a class of several may get a sixth
 // more or less of the excess than its weight says, never less than it reserved. A limit over parts of several shares
-// goes to the share that has had least for its weight, and what its classes get beside it counts. The clock may jump:
+// goes to the share that has had least for its weight, and what its classes get beside it counts; a class that it
+// leaves out has a turn each second, or after 64 frames of others. The clock may jump:
 // one that goes backwards is time that does not pass, and a long gap earns no more than the bursts.
 #pragma once
 #include <stdbool.h>

@@ -14,8 +14,9 @@
 struct calendar_item {
 	uint64_t tag;
 	uint32_t next, prev;
-	uint32_t at;     // slot
-	int32_t deficit; // the owner's, not looked at here
+	uint16_t at;     // slot
+	uint16_t served; // the owner's, not looked at here
+	int32_t deficit; // the owner's, too
 };
 
 struct calendar {
@@ -44,7 +45,7 @@ static inline void calendar_add(struct calendar *c, struct calendar_items items,
 
 	if (ahead > 0)
 		at = (ahead >> shift) < CALENDAR_SLOTS - 2 ? item->tag >> shift : at + CALENDAR_SLOTS - 2;
-	item->at = at % CALENDAR_SLOTS;
+	item->at = (uint16_t)(at % CALENDAR_SLOTS);
 	if ((c->map >> item->at & 1) == 0) {
 		c->map |= 1ULL << item->at;
 		c->head[item->at] = item->next = item->prev = id;

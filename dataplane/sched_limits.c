@@ -7,11 +7,12 @@
 
 #define LIMIT_BURST_PER_S 200       // 5 ms
 #define LIMIT_GRACE_PER_S 2000      // 0.5 ms, well below the burst
+#define STARVED_FRAMES 64           // a class that gets nothing waits for at most so many of others
 #define CLOCK_STEP_MAX (1ULL << 56) // a jump cannot wrap the inner clock
 #define WAKE_MAX 256                // classes of one limit at once: more must wait for the next slot of the wheel
 
 static uint64_t limit_burst_ticks(const struct sched_limits *limits, uint64_t rate_bps);
-static bool claim_limits(struct sched *s, uint32_t slot, bool paid);
+static bool claim_limits(struct sched *s, uint32_t slot, uint64_t now, bool paid);
 static uint32_t blocked_by(const struct sched *s, uint32_t slot, uint64_t now, bool paid);
 static void gate_list(struct sched *s, uint32_t limit, uint64_t at);
 
@@ -128,7 +129,7 @@ uint32_t sched_stopped_by(struct sched *s, uint32_t slot, uint64_t now, bool pai
 	if (s->queue[slot].n_limits == 0)
 		return SCHED_NO_SLOT;
 	limit = blocked_by(s, slot, now, paid);
-	if (limit != SCHED_NO_SLOT && claim_limits(s, slot, paid))
+	if (limit != SCHED_NO_SLOT && claim_limits(s, slot, now, paid))
 		limit = blocked_by(s, slot, now, paid);
 	return limit;
 }
@@ -158,10 +159,34 @@ static uint32_t blocked_by(const struct sched *s, uint32_t slot, uint64_t now, b
 	return by;
 }
 
+void sched_served(struct sched_queue *q, uint64_t now)
+{
+	q->item.served = (uint16_t)(now >> SCHED_SERVED_SHIFT);
+}
+
+// Not served for a second, or for as long as the limit needs for 64 frames.
+static bool is_starved(const struct sched *s, uint32_t limit, uint32_t slot, uint64_t now)
+{
+	uint64_t long_ticks = bucket_cost(&s->limits->limit[limit].bucket, STARVED_FRAMES * s->limits->mtu_bytes);
+	uint16_t waited = (uint16_t)((now >> SCHED_SERVED_SHIFT) - s->queue[slot].item.served);
+
+	long_ticks = RTE_MIN(RTE_MAX(long_ticks, s->tsc_hz), (uint64_t)INT16_MAX << SCHED_SERVED_SHIFT);
+	return waited > long_ticks >> SCHED_SERVED_SHIFT;
+}
+
+// Which of two goes first at a limit: the one that has had least; but a limit across shares would leave out classes
+// whose share does well elsewhere, for ever: who got nothing for long has one turn.
+static bool precedes(const struct sched *s, uint32_t limit, uint32_t a, uint32_t b, uint64_t now)
+{
+	bool a_starved = is_starved(s, limit, a, now), b_starved = is_starved(s, limit, b, now);
+
+	return a_starved != b_starved ? a_starved : sched_excess_before(s, a, b);
+}
+
 // A class of several limits must find them all open at once, while those of one limit take what they can get. So one
 // stopped class claims the tokens that each limit keeps: the first that a reservation pays, else the one that has had
 // least of the excess. True if it got a claim.
-static bool claim_limits(struct sched *s, uint32_t slot, bool paid)
+static bool claim_limits(struct sched *s, uint32_t slot, uint64_t now, bool paid)
 {
 	const struct sched_queue *q = &s->queue[slot];
 	const uint32_t *limit = sched_limit_slots(s, q);
@@ -175,7 +200,7 @@ static bool claim_limits(struct sched *s, uint32_t slot, bool paid)
 			continue;
 		}
 		if (g->claimed_by != SCHED_NONE &&
-		    (g->claim_paid || (!paid && !sched_excess_before(s, slot, g->claimed_by))))
+		    (g->claim_paid || (!paid && !precedes(s, limit[i], slot, g->claimed_by, now))))
 			continue;
 		g->claimed_by = slot;
 		g->claim_paid = paid;

@@ -35,6 +35,7 @@
 #define SCHED_SLOT_BITS 17           // of a class's name; above: the life of the slot
 #define SCHED_HERD 16                // classes stopped by one limit from which it opens late
 #define SCHED_START_TSC (1ULL << 57) // of the inner clock: bursts reach back from now, and must not pass 0
+#define SCHED_SERVED_SHIFT 24        // ticks -> the 16 bits that a class keeps of when it was served last
 #define SCHED_TIME_SHIFT 8           // ticks -> the 32 bits that a packet keeps of its arrival
 #define SCHED_WEIGHT_GROUPS 10
 #define SCHED_WEIGHT_BITS 20 // fraction of a tag
@@ -279,6 +280,7 @@ void sched_limit_opens_anew(struct sched *s, uint32_t limit); // after a change 
 void sched_limit_take(struct sched *s, uint32_t limit, uint32_t bytes, uint64_t now);
 // The limit that stops the class longest after it has claimed what it may, SCHED_NONE: none does.
 uint32_t sched_stopped_by(struct sched *s, uint32_t slot, uint64_t now, bool paid);
+void sched_served(struct sched_queue *q, uint64_t now); // it sends, or begins to wait
 void sched_release_limits(struct sched *s, uint32_t slot);
 void sched_sleep_on(struct sched *s, uint32_t slot, uint32_t limit);
 void sched_wake(struct sched *s, uint64_t now); // classes whose limits have opened

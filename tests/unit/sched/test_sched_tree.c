@@ -306,9 +306,40 @@ static void promises_beyond_the_port_are_counted(void **state)
 	sim_destroy(sim);
 }
 
+// Two shares of one weight, and a limit over a class of each. One share has 90 Mbit/s beside the limit, so the other
+// has the limit; but its class at the limit is not left out for ever.
+static void a_class_behind_a_limit_across_shares_is_served_now_and_then(void **state)
+{
+	struct sim *sim = sim_create(100 * MBIT, 1, SIM_HZ);
+	struct sim_plan p;
+	double poor;
+
+	sim_plan_init(&p);
+	sim_plan_meter(&p, 0, 1, 10 * MBIT);
+	sim_plan_meter(&p, 1, 2, 95 * MBIT);
+	sim_plan_node(&p, 1, 0, 1);
+	sim_plan_node(&p, 2, 0, 1);
+	sim_plan_class(&p, 1, 1, NULL, IDS(0)); // rich share, at the limit
+	sim_plan_class(&p, 2, 1, NULL, IDS(0)); // poor share
+	sim_plan_class(&p, 3, 1, NULL, IDS(1)); // rich share, beside it
+	sim_plan_class_in(&p, 1, 1, false);
+	sim_plan_class_in(&p, 2, 2, false);
+	sim_plan_class_in(&p, 3, 1, false);
+	sim_adopt(sim, &p);
+	for (uint32_t slot = 1; slot <= 3; slot++)
+		sim_backlog(sim, 0, slot, MTU);
+	sim_run(sim, 10 * SIM_HZ);
+	poor = sim_mbit(sim, 2, 0, 10 * SIM_HZ);
+	assert_near(poor + sim_mbit(sim, 1, 0, 10 * SIM_HZ), 10, 0.1);
+	assert_true(poor > 9.5); // by the weights of shares
+	assert_true(sim_window_min(sim, 1, 1500, 500, 10000) >= MTU);
+	sim_destroy(sim);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_class_behind_a_limit_across_shares_is_served_now_and_then),
 		cmocka_unit_test(shares_divide_by_weight_at_each_level),
 		cmocka_unit_test(share_that_is_silent_lends_to_its_siblings_and_gets_it_back_at_once),
 		cmocka_unit_test(limit_around_a_share_bounds_all_inside_and_keeps_their_weights),
