@@ -365,6 +365,7 @@ static int openflow_up(struct controller *c, struct err *err)
 					    .tls = c->openflow_tls,
 					    .verify = verify_mode(c),
 					    .lease_ns = config->openflow_lease_s * 1000000000LL,
+					    .queues = config->openflow_ovsdb != NULL,
 					    .nib = c->nib};
 
 	if (conf.listen == NULL && conf.tls_listen == NULL)

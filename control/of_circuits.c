@@ -186,14 +186,36 @@ int of_net_fit(struct of_net *net, const struct demand *probe, int64_t wall_ns, 
 	return circuits_fit(&net->circuits, &in, probe, err);
 }
 
+static int limits_of(const struct of_net *net, const struct of_switch *sw, struct ovsdb_queue *out)
+{
+	int n = 0;
+
+	for (uint32_t i = 0; i < sw->n_queues; i++) {
+		const struct of_plan_queue *q = &sw->queues[i];
+		const struct topo_port *port = topo_port(&net->topo, sw->idx, q->port);
+
+		if (port != NULL)
+			out[n++] = (struct ovsdb_queue){.dpid = net->topo.switches[sw->idx].dpid,
+							.request = q->request,
+							.max_bps = q->max_bps,
+							.port_bps = port->speed_bps,
+							.port = q->port,
+							.queue = circuit_queue(q->request)};
+	}
+	return n;
+}
+
 int of_net_queues(const struct of_net *net, uint64_t *gen, struct ovsdb_queue **out)
 {
 	const struct circuits *c = &net->circuits;
+	size_t n_limits = 0;
 	int n = 0;
 
 	if (!net->placed || *gen == net->place_gen)
 		return -EAGAIN;
-	*out = malloc((c->n_holds + 1U) * sizeof(**out));
+	for (const struct of_switch *sw = net->switches; sw != NULL; sw = sw->next)
+		n_limits += sw->n_queues;
+	*out = malloc((c->n_holds + n_limits + 1U) * sizeof(**out));
 	if (*out == NULL)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < c->n_holds; i++) {
@@ -208,6 +230,8 @@ int of_net_queues(const struct of_net *net, uint64_t *gen, struct ovsdb_queue **
 							   .port = h->port,
 							   .queue = circuit_queue(h->id)};
 	}
+	for (const struct of_switch *sw = net->switches; sw != NULL; sw = sw->next)
+		n += limits_of(net, sw, *out + n);
 	*gen = net->place_gen;
 	return n;
 }

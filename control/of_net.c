@@ -240,6 +240,7 @@ void of_net_detach(struct of_net *net, struct of_switch *sw, int64_t now_ns)
 	of_rules_fini(&sw->have);
 	of_meters_fini(&sw->have_meters);
 	of_rules_fini(&sw->seen);
+	free(sw->queues);
 	free(sw);
 	net->now_ns = now_ns;
 }

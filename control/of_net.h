@@ -31,6 +31,7 @@ struct of_net_conf {
 	uint8_t key[LLDP_KEY_BYTES]; // random, of this process
 	uint32_t hosts_max;
 	int64_t lease_ns; // of_plan.h; 0: none
+	bool queues;      // of_plan.h
 };
 
 struct of_net_stats {

@@ -23,11 +23,13 @@ struct of_switch {
 	struct of_meters have_meters;
 	uint32_t meters_xid; // of the request for meters, 0: none
 	bool reading_entries, reading_meters;
-	uint32_t barrier_xid; // of the last step (of_update.c); 0: none is awaited
-	bool deaf;            // it did not answer one in time
-	struct of_rules seen; // read by of_net_read
-	uint32_t seen_xid;    // its request, while an answer is owed; 0: none is
-	bool seen_whole;      // it was answered
+	uint32_t barrier_xid;         // of the last step (of_update.c); 0: none is awaited
+	bool deaf;                    // it did not answer one in time
+	struct of_rules seen;         // read by of_net_read
+	uint32_t seen_xid;            // its request, while an answer is owed; 0: none is
+	bool seen_whole;              // it was answered
+	struct of_plan_queue *queues; // that its limits need
+	uint32_t n_queues;
 	bool dirty;           // may differ from what it should have
 	int64_t hold_ns;      // left alone until then; INT64_MIN: no more
 	int64_t read_back_ns; // when to read again; INT64_MAX: no need

@@ -196,8 +196,7 @@ static uint64_t hash_of(const uint8_t mac[6], uint64_t dpid, uint32_t port)
 	return h ^ h >> 32;
 }
 
-// The port towards a host; TOPO_NONE: none.
-static uint32_t port_to(const struct plan *p, const struct topo_host *h)
+uint32_t plan_port_to(const struct plan *p, const struct topo_host *h)
 {
 	const uint16_t *dist = p->in->dist[h->sw];
 	uint32_t best = TOPO_NONE;
@@ -231,7 +230,7 @@ static void add_forwarding(struct plan *p)
 	struct of_rule r;
 
 	for (uint32_t i = 0; i < t->n_hosts; i++) {
-		uint32_t port = port_to(p, &t->hosts[i]);
+		uint32_t port = plan_port_to(p, &t->hosts[i]);
 
 		if (port == TOPO_NONE)
 			continue;
@@ -270,8 +269,7 @@ static bool has_hosts(const struct plan *p, uint32_t sw)
 	return false;
 }
 
-// A row about one source that is known to be at another switch than sw is that switch's.
-static bool is_elsewhere(const struct plan *p, uint32_t sw, const struct box *box)
+bool plan_is_elsewhere(const struct plan *p, uint32_t sw, const struct box *box)
 {
 	const struct topo *t = p->in->topo;
 	bool known = false;
@@ -289,8 +287,7 @@ static bool is_elsewhere(const struct plan *p, uint32_t sw, const struct box *bo
 
 // --- limits
 
-// The number of switches that packets of the group may come in at; *here: this is one of them.
-static uint32_t sources(const struct plan *p, const struct match *flows, bool *here)
+uint32_t plan_sources(const struct plan *p, const struct match *flows, bool *here)
 {
 	const struct topo *t = p->in->topo;
 	uint32_t n = 0;
@@ -300,7 +297,7 @@ static uint32_t sources(const struct plan *p, const struct match *flows, bool *h
 		bool some = false;
 
 		for (uint32_t i = 0; i < flows->n_boxes && !some; i++)
-			some = t->switches[sw].up && !is_elsewhere(p, sw, &flows->boxes[i]) && has_hosts(p, sw);
+			some = t->switches[sw].up && !plan_is_elsewhere(p, sw, &flows->boxes[i]) && has_hosts(p, sw);
 		n += some;
 		*here |= some && sw == p->idx;
 	}
@@ -326,7 +323,7 @@ static uint32_t meter_of(const struct of_policy *policy, uint64_t request)
 static uint32_t add_meter(struct plan *p, const struct demand *d)
 {
 	bool here;
-	uint32_t n = sources(p, &d->flows, &here);
+	uint32_t n = plan_sources(p, &d->flows, &here);
 	uint64_t kbps = d->rate_bps / 1000 / (n == 0 ? 1 : n);
 	struct of_meter m = {.id = meter_of(p->in->policy, d->id)};
 
@@ -376,7 +373,7 @@ static void add_limits(struct plan *p)
 		    policy->colours[i] == OF_POLICY_UNSAID || !has_hosts(p, p->idx))
 			continue;
 		for (uint32_t b = 0; b < d->flows.n_boxes; b++) {
-			if (!is_elsewhere(p, p->idx, &d->flows.boxes[b]))
+			if (!plan_is_elsewhere(p, p->idx, &d->flows.boxes[b]))
 				add_limit_box(p, d, &d->flows.boxes[b], policy->colours[i]);
 		}
 	}
@@ -390,7 +387,7 @@ static uint32_t flat_meter(struct plan *p, const struct idset *limits)
 	const struct demand *tightest = NULL;
 	struct err err;
 
-	if (limits->n > 1 || p->in->version == OF_VERSION_10) {
+	if (limits->n > 1 || (p->in->version == OF_VERSION_10 && !p->in->queues)) {
 		err_set(&err, ENOTSUP, "a switch with one table cannot meter request %" PRIu64,
 			limits->id[limits->n - 1]);
 		plan_unsaid(p, &err);
@@ -426,14 +423,14 @@ static void add_row_once(struct plan *p, const struct row *row, const struct of_
 	if (p->in->circuits != NULL)
 		plan_row_circuits(p, row, priority + 2);
 	for (uint32_t i = 0; i < t->n_hosts; i++) {
-		uint32_t port = port_to(p, &t->hosts[i]);
+		uint32_t port = plan_port_to(p, &t->hosts[i]);
 		struct of_rule to = r;
 
 		to.priority++;
 		if (port == TOPO_NONE || !of_match_to(match, t->hosts[i].mac, &to.match))
 			continue;
 		to.hops = hops_to(p, &t->hosts[i]);
-		plan_output(p, &to, port);
+		plan_limited(p, &to, row, &t->hosts[i], port);
 		plan_add(p, &to);
 	}
 	flood(p, &r);
@@ -448,7 +445,7 @@ static void add_row(struct plan *p, const struct row *row)
 	int n;
 
 	// Without tables what comes from other switches is judged again: what is let through there must be here, too.
-	if ((p->tables || row->action.access == ACCESS_DENY) && is_elsewhere(p, p->idx, &row->box)) {
+	if ((p->tables || row->action.access == ACCESS_DENY) && plan_is_elsewhere(p, p->idx, &row->box)) {
 		p->left_out |= row->action.access == ACCESS_DENY;
 		return;
 	}

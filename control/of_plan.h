@@ -44,15 +44,23 @@ struct of_plan_in {
 	// it: without a controller they end. When is a function of policy_ns and the cookie: it is the same in every
 	// life of the controller. 0: they stay. What denies never ends so.
 	int64_t lease_ns;
+	bool queues; // 1.0 has no meters: limits become queues with a most rate (ovsdb.h)
 	uint8_t version;
 	uint8_t n_tables;
 };
 
 #define OF_PLAN_LEASE_PARTS 16
 
+#define OF_PLAN_QUEUES_MAX 256 // of a switch
+
 struct of_plan_stats {
 	uint32_t rows_unsayable; // rows of the policy that OpenFlow cannot express
 	char why[160];           // of one of them
+	uint32_t n_queues;       // of limits
+	struct of_plan_queue {
+		uint64_t request, max_bps;
+		uint32_t port;
+	} queues[OF_PLAN_QUEUES_MAX];
 };
 
 // Rules are appended to out and sorted, and the meters that they name. 0, -ENOMEM, or -E2BIG: more ports to flood to

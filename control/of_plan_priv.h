@@ -48,6 +48,17 @@ void plan_goto(struct of_rule *r, unsigned int table);
 void plan_in_port(struct of_rule *r, uint32_t port);
 void plan_unsaid(struct plan *p, const struct err *err);
 
+// The actions of an entry of this row for a host, which leave by the port: by the queue of its limit where that is how
+// it is kept.
+void plan_limited(struct plan *p, struct of_rule *r, const struct row *row, const struct topo_host *host,
+		  uint32_t port);
+// A row about one source that is known to be at another switch than sw is that switch's.
+bool plan_is_elsewhere(const struct plan *p, uint32_t sw, const struct box *box);
+// The number of switches that packets of the group may come in at; *here: this is one of them.
+uint32_t plan_sources(const struct plan *p, const struct match *flows, bool *here);
+// The port towards a host; TOPO_NONE: none.
+uint32_t plan_port_to(const struct plan *p, const struct topo_host *h);
+
 // The circuits' entries: where they start, at this switch, and where they pass.
 void plan_circuits(struct plan *p);
 // Of a row of the flat table: for each pair of hosts that has a circuit.

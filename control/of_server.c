@@ -241,7 +241,7 @@ struct of_server *of_server_create(struct event_base *base, const struct of_serv
 {
 	struct of_net_ops ops = {
 		.send = net_send, .close = net_close, .note = net_note, .kept = net_kept, .contested = net_contested};
-	struct of_net_conf net_conf = {.hosts_max = HOSTS_MAX, .lease_ns = conf->lease_ns};
+	struct of_net_conf net_conf = {.hosts_max = HOSTS_MAX, .lease_ns = conf->lease_ns, .queues = conf->queues};
 	struct of_server *s = calloc(1, sizeof(*s));
 
 	if (s == NULL || getrandom(net_conf.key, sizeof(net_conf.key), 0) != sizeof(net_conf.key)) {

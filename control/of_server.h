@@ -22,6 +22,7 @@ struct of_server_conf {
 	SSL_CTX *tls;           // of tls_listen; borrowed
 	enum prove_mode verify; // of the tables for switches, before they are sent
 	int64_t lease_ns;       // of_plan.h
+	bool queues;            // of_plan.h
 	struct nib *nib;        // borrowed: it is shown the switches, until the end
 };
 

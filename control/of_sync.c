@@ -193,6 +193,7 @@ void of_sync_plan(struct of_net *net, int64_t wall_ns)
 	in.now_ns = net->now_ns;
 	in.policy_ns = wall_ns;
 	in.lease_ns = net->conf.lease_ns;
+	in.queues = net->conf.queues;
 	done = rc == 0 && of_update(net, &in);
 	free(tree);
 	free(all);

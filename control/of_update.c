@@ -268,6 +268,23 @@ static void send_old_meter(void *ctx, enum of_rules_change change, const struct 
 
 // --- one switch
 
+static void take_queues(struct of_switch *sw, const struct of_plan_stats *stats)
+{
+	size_t size = stats->n_queues * sizeof(*sw->queues);
+	struct of_plan_queue *queues;
+
+	if (stats->n_queues == sw->n_queues && (size == 0 || memcmp(sw->queues, stats->queues, size) == 0))
+		return;
+	queues = malloc(size + 1);
+	if (queues == NULL)
+		return; // at the next plan
+	memcpy(queues, stats->queues, size);
+	free(sw->queues);
+	sw->queues = queues;
+	sw->n_queues = stats->n_queues;
+	sw->net->place_gen++;
+}
+
 static int plan_switch(struct update *u, struct of_rules *want, struct of_meters *meters)
 {
 	struct of_plan_in in = *u->in;
@@ -287,6 +304,7 @@ static int plan_switch(struct update *u, struct of_rules *want, struct of_meters
 		return rc;
 	}
 	u->net->stats.rows_unsayable = stats.rows_unsayable;
+	take_queues(u->sw, &stats);
 	return 0;
 }
 

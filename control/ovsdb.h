@@ -16,6 +16,7 @@ struct ovsdb;
 struct ovsdb_queue {
 	uint64_t dpid, request, min_bps, port_bps; // port_bps 0: not known
 	uint32_t port, queue;                      // OpenFlow's numbers; queue is not 0
+	uint64_t max_bps;                          // of a limit, which promises nothing (min_bps 0); 0: none
 };
 
 struct ovsdb_stats {

@@ -155,7 +155,9 @@ static void update(struct rows *r, const char *table, const char *uuid, json_t *
 // A queue with this rate: one of ours that is in the port's QoS by this number, made right, or a new one.
 static json_t *queue_row(struct rows *r, const json_t *qos, const struct ovsdb_queue *q)
 {
-	json_t *number = json_integer(q->queue), *config = one_pair("min-rate", q->min_bps), *ids = mark(q->request);
+	json_t *number = json_integer(q->queue),
+	       *config = q->max_bps != 0 ? one_pair("max-rate", q->max_bps) : one_pair("min-rate", q->min_bps),
+	       *ids = mark(q->request);
 	const char *uuid = uuid_of(map_get(json_object_get(qos, "queues"), number));
 	const json_t *row = row_of(r->tables, "Queue", uuid);
 	json_t *is;

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # Reservations as queues in the database of Open vSwitch: made, changed, gone with what they were for, also after a crash.
 set -u
-NETWORKS="3 2 line OpenFlow13 -a ends"
+NETWORKS="3 2 line OpenFlow13 -a ends
+3 2 line OpenFlow10 -a ends"
 . "$(dirname "$(readlink -f "$0")")/of_init.sh"
 printf 'openflow_ovsdb: "unix:%s/db.sock"\n' "$TB_DIR" >>"$dir/pane.yaml"
 
@@ -39,6 +40,30 @@ ovs-vsctl create queue external_ids:owner=pane external_ids:request=99 >/dev/nul
 controller_start
 check "all pairs reach each other" all_pairs
 check "what a crash has left goes" wait_for 10 are_rows "1 0"
+limited() { # queues of a most rate: "PORT RATE"
+	local uuid port
+
+	for port in $(ovs-vsctl --bare --columns=name find port qos!='[]'); do
+		for uuid in $(ovs-vsctl get qos "$(ovs-vsctl get port "$port" qos)" queues | grep -oE '[0-9a-f]{8}-[0-9a-f-]{27}'); do
+			echo "$port $(ovs-vsctl get queue "$uuid" other_config:max-rate 2>/dev/null | tr -d '"')"
+		done
+	done | grep ' [0-9]' | tr '\n' ','
+}
+if [ "$OF_PROTOCOL" = OpenFlow10 ]; then # no meters
+	check "a limit is accepted" panectl "ratelimit(srcHost=$TB_SUBNET.1, dstHost=$TB_SUBNET.2, dstPort=5001) = 5Mb on rootShare."
+	check "it is a queue at the source that goes no faster" wait_for 10 eval '[ "$(limited)" = "${TB_PREFIX}s1-s2 5000000," ]'
+	check "its flow is put there, and no other" wait_for 5 eval \
+		'[ "$(entries | awk "/^s[0-9]/ { s = \$1 } /tp_dst=5001.*enqueue:[0-9]+:2/ { print s }" | sort -u)" = s1 ]'
+	check "queues. tells whose it is" eval 'panectl --json queues. | grep -q "\"queue\":2,\"request\":1,\"owner\":\"root\",\"max_rate\":5000000"'
+	check "what is installed is right" wait_for 10 panectl verify
+	host 2 timeout 10 iperf3 -s -1 -p 5001 >/dev/null 2>&1 &
+	sleep 0.3
+	check "its flow passes" host 1 timeout 8 iperf3 -c "$TB_SUBNET.2" -p 5001 -n 1M
+	check "it ends" panectl "cancel 1."
+	check "and leaves nothing; what is somebody else's stays" wait_for 5 are_rows "1 0"
+	finish
+	exit
+fi
 check "a reservation is accepted" panectl "reserve(srcHost=$TB_SUBNET.1, dstHost=$TB_SUBNET.2, dstPort=5001) = 20Mb on rootShare."
 check "it has a queue of its rate on every hop" wait_for 10 are "$(forward 20000000)"
 check "queues. tells whose they are" eval 'panectl --json queues. | grep -q "\"queue\":2,\"request\":1,\"owner\":\"root\",\"min_rate\":20000000"'
