@@ -536,7 +536,7 @@ static void tell_network(struct controller *c)
 	dp_link_stats(c->link, &link);
 	c->dp_busy = link.waits_ns > DP_LINK_BUSY_NS;
 	if (c->dp_busy && !was_busy)
-		log_error("the dataplane takes over 3 s for a change of policy: new requests are refused");
+		log_error("the dataplane takes over 5 s for a change of policy: new requests are refused");
 	if (was_busy && !c->dp_busy)
 		log_info("the dataplane has come through with its changes");
 	if (c->realize_error[0] != '\0')

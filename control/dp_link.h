@@ -16,7 +16,7 @@ struct proto_msg;
 struct proto_trace;
 struct proto_traced;
 
-#define DP_LINK_BUSY_NS 3000000000LL // that a change may be under way before new requests are refused
+#define DP_LINK_BUSY_NS 5000000000LL // that a change may be under way before new requests are refused
 
 struct dp_link_stats {
 	bool connected; // and compared: the dataplane's table is known

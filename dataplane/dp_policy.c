@@ -137,11 +137,26 @@ static void give_up(struct dp_policy *p)
 	p->under_way = false;
 }
 
+// Nothing is published before the first commit.
+static void republish(struct dp_policy *p)
+{
+	if (atomic_load_explicit(&p->slot->live, memory_order_relaxed) != NULL)
+		publish(p);
+}
+
+// What a commit takes away because its time is over must not go before what starts in its place.
+static void cross_first(struct dp_policy *p)
+{
+	if (!p->under_way && snapshot_reserve(p->slot) == 0 && dp_rows_cross(p->rows, p->now_ns))
+		republish(p);
+}
+
 uint32_t dp_policy_commit(struct dp_policy *p, int64_t now_ns, struct err *err)
 {
 	int rc = 0;
 
 	see(p, now_ns);
+	cross_first(p);
 	if (snapshot_reserve(p->slot) < 0)
 		rc = err_set(err, ENOMEM, "no memory for a snapshot");
 	if (!p->under_way && rc == 0)
@@ -168,13 +183,6 @@ uint32_t dp_policy_commit(struct dp_policy *p, int64_t now_ns, struct err *err)
 	publish(p);
 	dp_filter_enter(p->filter, p->table, p->now_ns);
 	return p->gen;
-}
-
-// Nothing is published before the first commit.
-static void republish(struct dp_policy *p)
-{
-	if (atomic_load_explicit(&p->slot->live, memory_order_relaxed) != NULL)
-		publish(p);
 }
 
 static void row_over(void *ctx, const struct part_row *row)

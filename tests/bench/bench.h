@@ -78,6 +78,7 @@ json_t *bench_compile(const struct bench_opts *opts, struct err *err);
 int bench_dump(const char *path, struct err *err); // the flat table of a script, clock at 0, to stdout
 json_t *bench_classify(const struct bench_opts *opts, struct err *err);
 json_t *bench_update(const struct bench_opts *opts, struct err *err);
+json_t *bench_switch(const struct bench_opts *opts, struct err *err);
 json_t *bench_verify(const struct bench_opts *opts, struct err *err);
 json_t *bench_openflow(const struct bench_opts *opts, struct err *err);
 json_t *bench_sched(const struct bench_opts *opts, struct err *err);

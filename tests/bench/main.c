@@ -20,6 +20,10 @@ static const struct command {
 	{"compile", "policy tree of the script to rows by parts, and to the flat network flow table", bench_compile},
 	{"update", "from a statement to the first packets that obey it, a worker classifying all the while",
 	 bench_update},
+	{"switch",
+	 "the real switch: from a statement on its socket to the first frames that obey it; how late rows start and "
+	 "end",
+	 bench_switch},
 	{"verify", "proof that the table by parts is the policy: one change, the whole table", bench_verify},
 	{"openflow",
 	 "200 played switches that send packet-ins; a request on a line of 20; inside the testbed: flow mods to a "
@@ -41,6 +45,9 @@ static const char options_help[] =
 	"\nupdate (FILE.pane: what is in force before):\n"
 	"  --rate N           changes per second [1000]; then 10,000 as fast as they go\n"
 	"  --seconds S        [1]\n"
+	"\nswitch (FILE.pane: what is in force before; as root):\n"
+	"  --rate N           changes per second [1000]; then 3,072 as fast as they go, then 200 instants\n"
+	"  --seconds S        of changes [1]\n"
 	"\nclassify (FILE.rules in ClassBench's format, with FILE.trace if there is one; or FILE.pane):\n"
 	"  --rate N           changes per second [1000]\n"
 	"  --flows N          packets drawn where there is no trace [1000]\n"

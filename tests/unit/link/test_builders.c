@@ -142,7 +142,7 @@ static void builders_without_memory_cost_no_packet_and_accept_nothing_new(void *
 	uint64_t failed;
 
 	deny(1, "");
-	deny(2, " to +4");
+	deny(2, " to +6");
 	wait_until_denied(1, 1);
 	atomic_store(&fails_with, ENOMEM);
 	for (uint32_t i = 0; i < FLOOD; i++) {
@@ -162,7 +162,7 @@ static void builders_without_memory_cost_no_packet_and_accept_nothing_new(void *
 	assert_false(gets_through(1));         // the last good policy
 	assert_true(all_denied(16 << 8, 256)); // and what came before there was no room
 	assert_true(gets_through(3));
-	for (int64_t until = clock_ns() + 6000 * MS; !gets_through(2); usleep(20000)) // ends on time all the same
+	for (int64_t until = clock_ns() + 8000 * MS; !gets_through(2); usleep(20000)) // ends on time all the same
 		assert_true(clock_ns() < until);
 	failed = metric("pane_dataplane_merges_failed_total");
 	assert_true(failed != UINT64_MAX && failed > 0);
