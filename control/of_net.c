@@ -92,6 +92,7 @@ static void take_port(struct of_switch *sw, const struct of_port *port)
 	topo_port_set(t, sw->idx, port->no, !(port->flags & (OF_PORT_DOWN | OF_PORT_LINK_DOWN)), port->speed_bps,
 		      sw->net->now_ns);
 	topo_port_name(t, sw->idx, port->no, port->name);
+	topo_port_mac(t, sw->idx, port->no, port->mac);
 }
 
 static void on_port_status(struct of_switch *sw, const struct of_port_status *status)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "answer.h"
+#include "member.h"
 #include "query.h"
 #include "view.h"
 
@@ -253,6 +254,8 @@ static int hosts_of_net(struct state *s, const char *behind, struct reply *reply
 int query_hosts(struct state *s, const struct principal *speaker, const struct statement *st, struct reply *reply)
 {
 	const struct nib_port *behind = st->name[0] == '\0' ? NULL : port_named(s->nib, st->name);
+	struct member_link links[MEMBER_LINKS_MAX];
+	unsigned int n = member_links(s->nib, links);
 	const struct nib_seen *seen;
 	struct span128 span;
 	uint32_t kinds;
@@ -265,6 +268,8 @@ int query_hosts(struct state *s, const struct principal *speaker, const struct s
 	for (size_t i = 0; (seen = nib_seen_at(s->nib, i)) != NULL; i++) {
 		struct host h = host_seen(s, seen);
 
+		if (member_passes(s->nib, links, n, seen))
+			continue;
 		if (st->name[0] == '\0' || (behind != NULL && seen->port == behind->port))
 			host_item(&h, reply);
 	}
@@ -284,12 +289,16 @@ int query_hosts(struct state *s, const struct principal *speaker, const struct s
 int query_where(struct state *s, const struct principal *speaker, const struct statement *st, struct reply *reply)
 {
 	struct host h = {.addr = st->addresses->at[0], .has_addr = true};
+	struct member_link links[MEMBER_LINKS_MAX];
+	unsigned int n = member_links(s->nib, links);
 	const struct nib_seen *seen;
 
 	if (view_anywhere(s, speaker, VIEW_HOSTS, reply) < 0)
 		return -1;
 	reply->is_list = true;
 	seen = latest(s->nib, &h.addr);
+	if (seen != NULL && member_passes(s->nib, links, n, seen))
+		seen = NULL;
 	if (seen != NULL) {
 		h = host_seen(s, seen);
 		host_item(&h, reply);

@@ -6,6 +6,7 @@
 
 #include "answer.h"
 #include "cmd_table.h"
+#include "member.h"
 #include "query.h"
 #include "view.h"
 
@@ -130,14 +131,40 @@ static void link_item(const struct nib_net *net, uint32_t sw, const struct topo_
 	reply_item(reply, item, text);
 }
 
+// Between a port of the dataplane and one of a switch. That frames pass both ways is known where a link leads through.
+static void member_item(const struct state *s, const struct nib_net *net, const struct member_link *m,
+			struct reply *reply)
+{
+	const struct nib_port *port = nib_port_find(s->nib, m->port);
+	uint64_t rate = port->rate_bps != 0 && port->rate_bps < m->to->speed_bps ? port->rate_bps : m->to->speed_bps;
+	json_t *item = json_object();
+	uint32_t peer, peer_port;
+	bool both = topo_link(net->topo, m->sw, m->to->no, &peer, &peer_port);
+	char text[200];
+
+	json_object_set_new(item, "from", json_pack("{s:s}", "port", port->name));
+	json_object_set_new(item, "to", end_json(net->topo, m->sw, m->to));
+	json_object_set_new(item, "rate", rate == 0 ? json_null() : answer_number_json(rate));
+	json_object_set_new(item, "both_ways", json_boolean(both));
+	json_object_set_new(item, "seen", answer_time_json(m->seen_ns));
+	snprintf(text, sizeof(text), "- %s %s %s %s %s", port->name, query_dpid(net->topo, m->sw).text, m->to->name,
+		 rate == 0 ? "no-rate" : answer_number(rate).text, both ? "both-ways" : "one-way");
+	reply_item(reply, item, text);
+}
+
 int query_links(struct state *s, const struct principal *speaker, const struct statement *st, struct reply *reply)
 {
 	const struct nib_net *net = nib_net(s->nib);
+	struct member_link own[MEMBER_LINKS_MAX];
+	unsigned int n_own;
 
 	(void)st;
 	if (view_anywhere(s, speaker, VIEW_LINKS, reply) < 0)
 		return -1;
 	reply->is_list = true;
+	n_own = member_links(s->nib, own);
+	for (unsigned int i = 0; i < n_own; i++)
+		member_item(s, net, &own[i], reply);
 	for (uint32_t sw = 0; net != NULL && sw < net->topo->n_switches; sw++) {
 		const struct topo_switch *t = &net->topo->switches[sw];
 

@@ -206,6 +206,14 @@ void topo_port_name(struct topo *t, uint32_t sw, uint32_t port, const char *name
 	p->name[len] = '\0';
 }
 
+void topo_port_mac(struct topo *t, uint32_t sw, uint32_t port, const uint8_t mac[6])
+{
+	struct topo_port *p = port_at(t, sw, port);
+
+	if (p != NULL)
+		memcpy(p->mac, mac, 6);
+}
+
 void topo_port_del(struct topo *t, uint32_t sw, uint32_t port)
 {
 	struct topo_switch *s = &t->switches[sw];

@@ -17,6 +17,7 @@
 struct topo_port {
 	uint32_t no;
 	char name[TOPO_NAME_MAX + 1]; // as the switch calls it; may be empty
+	uint8_t mac[6];               // that its probes come from
 	uint64_t speed_bps;           // 0: not known
 	bool up;
 	bool inner;               // another switch of this network is or was behind it: no host is learnt here
@@ -60,7 +61,8 @@ uint32_t topo_find_switch(const struct topo *t, uint64_t dpid); // TOPO_NONE: un
 void topo_switch_up(struct topo *t, uint32_t sw, bool up);
 // Sets or adds a port; down: its link and hosts are gone. 0 or -ENOMEM.
 int topo_port_set(struct topo *t, uint32_t sw, uint32_t port, bool up, uint64_t speed_bps, int64_t now_ns);
-void topo_port_name(struct topo *t, uint32_t sw, uint32_t port, const char *name); // shortened; of one that is known
+void topo_port_name(struct topo *t, uint32_t sw, uint32_t port, const char *name);    // shortened; of one that is known
+void topo_port_mac(struct topo *t, uint32_t sw, uint32_t port, const uint8_t mac[6]); // likewise
 void topo_port_del(struct topo *t, uint32_t sw, uint32_t port);
 const struct topo_port *topo_port(const struct topo *t, uint32_t sw, uint32_t port); // NULL: unknown
 

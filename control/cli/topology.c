@@ -116,7 +116,8 @@ static void draw_port(const struct draw *d, const json_t *net, const json_t *por
 	if (!json_is_true(json_object_get(port, "up")))
 		fprintf(d->out, "  down");
 	if (link != NULL)
-		fprintf(d->out, " %s %s/%s%s", d->utf8 ? "──" : "--", text(peer, "switch"), text(peer, "port"),
+		fprintf(d->out, " %s %s/%s%s", d->utf8 ? "──" : "--",
+			text(peer, "switch")[0] == '\0' ? THIS_SWITCH : text(peer, "switch"), text(peer, "port"),
 			json_is_true(json_object_get(link, "both_ways")) ? "" : "  seen one way only");
 	fprintf(d->out, "%s%s\n", rate[0] == '\0' ? "" : "  ", rate);
 	json_array_foreach(json_object_get(net, "hosts"), i, host)
