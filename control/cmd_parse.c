@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "capture.h"
 #include "cmd_group.h"
 #include "cmd_ip.h"
 #include "cmd_lex.h"
@@ -438,6 +439,33 @@ static int parse_traffic(struct parser *p)
 	return end(p);
 }
 
+static int parse_capture(struct parser *p)
+{
+	static const char count[] = "1 to 5000 frames", time[] = "a time over zero and at most 60s";
+	uint64_t ns = CAPTURE_NS_DEFAULT;
+	struct token t;
+
+	p->out->number = CAPTURE_FRAMES_DEFAULT;
+	if (flows(p) < 0 || keyword(p, "on", "\"on\"") < 0 || name(p, "the name of a share", p->out->share) < 0)
+		return -1;
+	if (lex_accept_word(&p->lex, "count")) {
+		t = lex_peek(&p->lex);
+		if (number(p, CAPTURE_FRAMES_MAX, count) < 0)
+			return -1;
+		if (p->out->number == 0)
+			return lex_expected(&p->lex, REPLY_BAD_VALUE, t, count);
+	}
+	if (lex_accept_word(&p->lex, "for")) {
+		t = lex_peek(&p->lex);
+		if (hint_quantity(p, duration_value, time, &ns) < 0)
+			return -1;
+		if (ns > CAPTURE_NS_MAX)
+			return lex_expected(&p->lex, REPLY_BAD_VALUE, t, time);
+	}
+	p->out->last_ns = (int64_t)ns;
+	return end(p);
+}
+
 static int parse_between(struct parser *p)
 {
 	for (int i = 0; i < 2; i++) {
@@ -514,6 +542,7 @@ static int (*const parse_verb[])(struct parser *) = {
 	[VERB_WHERE] = parse_where,
 	[VERB_EXPLAIN] = parse_explain,
 	[VERB_TRACE] = parse_trace,
+	[VERB_CAPTURE] = parse_capture,
 	[VERB_TIME] = end,
 	[VERB_HELP] = parse_help,
 	[VERB_TICK] = parse_tick,

@@ -45,6 +45,10 @@ struct dp_link {
 		void (*fn)(void *ctx, const struct proto_traced *traced);
 		void *ctx;
 	} traced;
+	struct {
+		void (*fn)(void *ctx, const struct proto_captured *captured);
+		void *ctx;
+	} captured;
 	struct dp_link_stats stats;
 };
 
@@ -262,6 +266,7 @@ static bool is_expected(const struct dp_link *link, enum proto_type type)
 	case PROTO_ROW_COUNTS:
 	case PROTO_QUEUES:
 	case PROTO_TRACED:
+	case PROTO_CAPTURED:
 		return link->synced;
 	default:
 		return false;
@@ -310,6 +315,10 @@ static bool on_msg(struct dp_link *link, const struct proto_msg *msg)
 		return true;
 	case PROTO_ROW_COUNTS:
 		tell(link, msg);
+		return true;
+	case PROTO_CAPTURED:
+		if (link->captured.fn != NULL)
+			link->captured.fn(link->captured.ctx, &msg->captured);
 		return true;
 	case PROTO_TRACED:
 		if (link->traced.fn != NULL)
@@ -458,6 +467,24 @@ void dp_link_on_traced(struct dp_link *link, void (*fn)(void *ctx, const struct 
 {
 	link->traced.fn = fn;
 	link->traced.ctx = ctx;
+}
+
+void dp_link_on_captured(struct dp_link *link, void (*fn)(void *ctx, const struct proto_captured *captured), void *ctx)
+{
+	link->captured.fn = fn;
+	link->captured.ctx = ctx;
+}
+
+bool dp_link_capture(struct dp_link *link, const struct proto_capture *capture)
+{
+	struct proto_msg msg;
+
+	if (!link->synced)
+		return false;
+	msg.type = PROTO_CAPTURE;
+	msg.capture = *capture;
+	send_msg(link, &msg);
+	return true;
 }
 
 bool dp_link_trace(struct dp_link *link, const struct proto_trace *trace)

@@ -13,6 +13,8 @@ struct dp_link;
 struct event_base;
 struct link_state;
 struct proto_msg;
+struct proto_capture;
+struct proto_captured;
 struct proto_trace;
 struct proto_traced;
 
@@ -51,5 +53,7 @@ uint64_t dp_link_mark(const struct dp_link *link);
 bool dp_link_reached(const struct dp_link *link, uint64_t mark);
 // Asks the dataplane; the answer comes to fn, from the loop. false: there is no session.
 bool dp_link_trace(struct dp_link *link, const struct proto_trace *trace);
+bool dp_link_capture(struct dp_link *link, const struct proto_capture *capture);
+void dp_link_on_captured(struct dp_link *link, void (*fn)(void *ctx, const struct proto_captured *captured), void *ctx);
 void dp_link_on_traced(struct dp_link *link, void (*fn)(void *ctx, const struct proto_traced *traced), void *ctx);
 void dp_link_stats(const struct dp_link *link, struct dp_link_stats *out);

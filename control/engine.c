@@ -386,6 +386,7 @@ static handler_fn *const handlers[] = {
 	[VERB_WHERE] = query_where,
 	[VERB_EXPLAIN] = query_explain,
 	[VERB_TRACE] = query_trace,
+	[VERB_CAPTURE] = query_capture,
 	[VERB_TIME] = query_time,
 	[VERB_HELP] = query_help,
 	[VERB_TICK] = tick,
@@ -534,9 +535,9 @@ void engine_ask_network(struct engine *e, engine_fit_fn *fn, void *ctx)
 	e->state.ask_network = (struct network_ask){fn, ctx};
 }
 
-void engine_ask_dataplane(struct engine *e, trace_ask_fn *fn, void *ctx)
+void engine_ask_dataplane(struct engine *e, const struct dataplane_ask *ask)
 {
-	e->state.ask_dataplane = (struct dataplane_ask){fn, ctx};
+	e->state.ask_dataplane = *ask;
 }
 
 int engine_limit_metered(struct engine *e)

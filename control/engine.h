@@ -73,8 +73,9 @@ void engine_set_network(struct engine *e, const char *why);
 // (network). fn may call nothing of the engine.
 typedef int engine_fit_fn(void *ctx, const struct demand *demand, struct err *err);
 void engine_ask_network(struct engine *e, engine_fit_fn *fn, void *ctx);
-// Who asks the dataplane what it does with a packet (trace.h); its answers are for trace_complete with engine_state.
-void engine_ask_dataplane(struct engine *e, trace_ask_fn *fn, void *ctx);
+// Who asks the dataplane for frames (capture.h), and what it does with a packet (trace.h); its answers are for
+// trace_complete with engine_state.
+void engine_ask_dataplane(struct engine *e, const struct dataplane_ask *ask);
 // From now on no more reservations and limits may be active at once than one dataplane takes (metered.h). Not before
 // what was accepted long ago has been replayed. 0 or -ENOMEM.
 int engine_limit_metered(struct engine *e);

@@ -17,6 +17,8 @@ int query_between(struct state *s, const struct principal *speaker, const struct
 int query_explain(struct state *s, const struct principal *speaker, const struct statement *st, struct reply *reply);
 // The same, and what the dataplane says of it, later: trace.h.
 int query_trace(struct state *s, const struct principal *speaker, const struct statement *st, struct reply *reply);
+// Frames, later: capture.h, in capture_query.c.
+int query_capture(struct state *s, const struct principal *speaker, const struct statement *st, struct reply *reply);
 // A switch's number as answers show it: 16 hexadecimal digits.
 struct dpid_text {
 	char text[20];

@@ -22,10 +22,12 @@ struct network_ask {
 	void *ctx;
 };
 
+struct capture_question;
 struct trace_question;
 
-struct dataplane_ask {                                                       // trace.h
-	int (*fn)(void *ctx, struct trace_question *q, struct reply *reply); // NULL: nobody can be asked
+struct dataplane_ask {                                                                    // trace.h
+	int (*fn)(void *ctx, struct trace_question *q, struct reply *reply);              // NULL: nobody can be asked
+	int (*capture)(void *ctx, const struct capture_question *q, struct reply *reply); // capture.h; likewise
 	void *ctx;
 };
 

@@ -44,6 +44,7 @@ enum verb {
 	VERB_WHERE,   // `where IP.`
 	VERB_EXPLAIN, // `explain(PACKET FIELDS) [at TIME].`
 	VERB_TRACE,   // `trace(PACKET FIELDS).`
+	VERB_CAPTURE, // `capture(FG) on S [count N] [for TIME].`
 	VERB_TIME,    // `time.`
 	VERB_HELP,
 	VERB_TICK,
@@ -153,11 +154,11 @@ struct statement {
 	struct privileges privileges;
 	uint64_t rate_bps;         // reserve, ratelimit
 	struct ip_list *addresses; // waypoint, TrafficBetween, where: in order; avoid: a set; a reference
-	uint64_t number;           // cancel N, renew N, Tick N
+	uint64_t number;           // cancel N, renew N, Tick N, capture count N
 	enum strictness strictness;
 	struct time_spec from, to; // explain: to is its time
 	struct hint hint;
-	int64_t last_ns;      // of traffic; 0: not given
+	int64_t last_ns;      // of traffic; 0: not given. Of capture: how long
 	struct match binding; // Bind/Unbind ADDRESS as a flow group on the source side
 	bool has_binding;
 };

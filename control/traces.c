@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "captures.h"
 #include "engine.h"
 #include "loop.h"
 #include "server.h"
@@ -24,6 +25,7 @@ struct traces {
 	struct dp_link *link;
 	struct engine *engine;
 	struct server *server;
+	struct captures *captures;
 	struct event *timer; // while questions are open
 	struct open_question open[TRACES_MAX];
 	uint32_t n_open;
@@ -138,6 +140,13 @@ static int ask(void *ctx, struct trace_question *q, struct reply *reply)
 	return 0;
 }
 
+static int capture(void *ctx, const struct capture_question *q, struct reply *reply)
+{
+	struct traces *t = ctx;
+
+	return captures_begin(t->captures, q, reply);
+}
+
 struct traces *traces_create(struct event_base *base, struct dp_link *link, struct engine *engine,
 			     struct server *server)
 {
@@ -147,12 +156,16 @@ struct traces *traces_create(struct event_base *base, struct dp_link *link, stru
 		return NULL;
 	*t = (struct traces){.link = link, .engine = engine, .server = server};
 	t->timer = evtimer_new(base, on_timer, t);
-	if (t->timer == NULL) {
+	t->captures = captures_create(base, link, engine, server);
+	if (t->timer == NULL || t->captures == NULL) {
+		if (t->timer != NULL)
+			event_free(t->timer);
+		captures_destroy(t->captures);
 		free(t);
 		return NULL;
 	}
 	dp_link_on_traced(link, on_traced, t);
-	engine_ask_dataplane(engine, ask, t);
+	engine_ask_dataplane(engine, &(struct dataplane_ask){ask, capture, t});
 	return t;
 }
 
@@ -160,7 +173,8 @@ void traces_destroy(struct traces *t)
 {
 	if (t == NULL)
 		return;
-	engine_ask_dataplane(t->engine, NULL, NULL);
+	engine_ask_dataplane(t->engine, &(struct dataplane_ask){0});
+	captures_destroy(t->captures);
 	dp_link_on_traced(t->link, NULL, NULL);
 	event_free(t->timer);
 	while (t->n_open > 0)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Questions to the dataplane that are under way: each is sent when what was accepted before it is in force, or after
 // some time anyway, and answered when the dataplane does, at the latest after TRACES_LATE_MS.
-// Owner: the controller. Thread: control only (libevent).
+// Captures (captures.h) are its, too. Owner: the controller. Thread: control only (libevent).
 #pragma once
 #include "dp_link.h"
 

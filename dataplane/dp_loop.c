@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "class_ask.h"
+#include "dp_capture.h"
 #include "dp_log.h"
 #include "dp_ports.h"
 #include "dp_priv.h"
@@ -169,6 +170,8 @@ static int64_t quiet_ns(const struct loop *l, int64_t now_ns, int64_t mono_ns)
 		quiet = min_ns(quiet, l->start_ns + l->dp->conf->policy_wait_ms * NS_PER_MS - mono_ns);
 	if (l->asked)
 		quiet = min_ns(quiet, ASK_POLL_NS);
+	if (l->dp->capture.left > 0)
+		quiet = min_ns(quiet, DP_CAPTURE_POLL_NS);
 	if (l->building)
 		quiet = min_ns(quiet, BUILDING_POLL_NS);
 	else if (link_awaits_gen(l->dp->link) != 0)
@@ -195,6 +198,7 @@ static void turn(struct loop *l)
 	serve_link(l, fds, now_ns);
 	follow_building(l, mono_ns);
 	answer_questions(l, mono_ns);
+	dp_capture_turn(l->dp);
 	follow_worker(l, mono_ns);
 	if (l->waiting && !l->building && mono_ns >= l->start_ns + l->dp->conf->policy_wait_ms * NS_PER_MS)
 		end_waiting(l, now_ns);

@@ -48,6 +48,9 @@ struct dp {
 	uint16_t n_workers, n_launched; // n_launched: that run
 	bool left;                      // a builder uses the EAL's memory still
 	struct link *link;
+	struct {
+		uint32_t number, left; // frames that are still to be told; 0: nothing is captured
+	} capture;
 	struct dp_tell *tell;
 	struct dp_trace *trace;
 	int64_t change_waits_ms;          // the change under way, for the builders

@@ -44,6 +44,8 @@ struct link {
 	unsigned int n_ports;
 	struct proto_trace traces[TRACES_MAX];
 	unsigned int n_traces;
+	struct proto_capture capture; // the last one that came
+	bool has_capture;
 };
 
 static void session_end(struct link *link, const char *why)
@@ -56,6 +58,8 @@ static void session_end(struct link *link, const char *why)
 	link->rx.len = 0;
 	link->tx.len = 0;
 	link->n_traces = 0;
+	link->capture = (struct proto_capture){0}; // nobody is there to be told
+	link->has_capture = true;
 	table_unstage(link->conf.table);
 }
 
@@ -240,6 +244,10 @@ static void on_msg(struct link *link, const struct proto_msg *msg, int64_t now_n
 		break;
 	case PROTO_COMMIT:
 		on_commit(link, msg->commit.txn, now_ns);
+		break;
+	case PROTO_CAPTURE:
+		link->capture = msg->capture;
+		link->has_capture = true;
 		break;
 	case PROTO_TRACE:
 		if (link->n_traces < TRACES_MAX)
@@ -513,5 +521,14 @@ bool link_next_trace(struct link *link, struct proto_trace *out)
 	*out = link->traces[0];
 	link->n_traces--;
 	memmove(&link->traces[0], &link->traces[1], link->n_traces * sizeof(link->traces[0]));
+	return true;
+}
+
+bool link_next_capture(struct link *link, struct proto_capture *out)
+{
+	if (!link->has_capture)
+		return false;
+	link->has_capture = false;
+	*out = link->capture;
 	return true;
 }

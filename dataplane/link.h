@@ -47,8 +47,10 @@ uint32_t link_awaits_gen(const struct link *link);
 void link_port(struct link *link, const struct proto_port *port);
 // The number of the session that is up, its HELLO answered; 0: there is none.
 uint64_t link_session(const struct link *link);
-// COUNTERS, ROW_COUNTS, QUEUES, HOST or TRACED, to the session that is up, if any: at the next link_turn, or when it is
-// much.
+// COUNTERS, ROW_COUNTS, QUEUES, HOST, TRACED or CAPTURED, to the session that is up, if any: at the next link_turn, or
+// when it is much.
 void link_tell(struct link *link, const struct proto_msg *msg);
 // The next question that came and has not been handed out; false: none. The caller answers it with TRACED.
 bool link_next_trace(struct link *link, struct proto_trace *out);
+// What is to be captured from now on, if that has changed; n_frames 0 when the session that asked is over.
+bool link_next_capture(struct link *link, struct proto_capture *out);

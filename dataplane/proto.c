@@ -47,20 +47,12 @@ static void put_idset(uint8_t **p, const struct idset *set)
 		put(p, set->id[i], 8);
 }
 
-static void put_row(uint8_t **p, const struct part_row *row)
+static void put_box(uint8_t **p, const struct box *box)
 {
-	const struct box *box = &row->box;
 	uint32_t mask = (span128_is_full(&box->src) ? 0 : MASK_SRC) | (span128_is_full(&box->dst) ? 0 : MASK_DST);
 
 	for (int i = 0; i < MATCH_N_FIELDS; i++)
 		mask |= span_is_full(&box->f[i], i) ? 0 : MASK_FIELD(i);
-	put(p, row->part, 1);
-	put(p, row->access, 1);
-	put(p, row->access_category, 1);
-	put(p, row->meter_category, 1);
-	put(p, row->id, 8);
-	put(p, row->node, 4);
-	put(p, row->depth, 2);
 	put(p, box->kinds, 1);
 	put(p, mask, 2);
 	if (mask & MASK_SRC)
@@ -73,6 +65,18 @@ static void put_row(uint8_t **p, const struct part_row *row)
 			put(p, box->f[i].hi, 8);
 		}
 	}
+}
+
+static void put_row(uint8_t **p, const struct part_row *row)
+{
+	put(p, row->part, 1);
+	put(p, row->access, 1);
+	put(p, row->access_category, 1);
+	put(p, row->meter_category, 1);
+	put(p, row->id, 8);
+	put(p, row->node, 4);
+	put(p, row->depth, 2);
+	put_box(p, &row->box);
 }
 
 static void put_node(uint8_t **p, const struct proto_node *node)
@@ -186,6 +190,28 @@ static void put_port(uint8_t **p, const struct proto_port *port)
 	put_text(p, port->device, sizeof(port->device));
 }
 
+static void put_capture(uint8_t **p, const struct proto_capture *capture)
+{
+	assert(capture->n_boxes <= PROTO_CAPTURE_BOXES);
+	put(p, capture->number, 4);
+	put(p, capture->n_frames, 4);
+	put(p, capture->n_boxes, 2);
+	for (unsigned int i = 0; i < capture->n_boxes; i++)
+		put_box(p, &capture->box[i]);
+}
+
+static void put_captured(uint8_t **p, const struct proto_captured *captured)
+{
+	assert(captured->n <= PROTO_CAPTURE_BYTES);
+	put(p, captured->number, 4);
+	put(p, captured->n_missed, 4);
+	put(p, (uint64_t)captured->time_ns, 8);
+	put(p, captured->len_bytes, 4);
+	put(p, captured->port, 2);
+	put(p, captured->n, 2);
+	put_bytes(p, captured->data, captured->n);
+}
+
 static void put_body(uint8_t **p, const struct proto_msg *msg)
 {
 	switch (msg->type) {
@@ -258,6 +284,12 @@ static void put_body(uint8_t **p, const struct proto_msg *msg)
 		break;
 	case PROTO_QUEUES:
 		put_queues(p, &msg->queues);
+		break;
+	case PROTO_CAPTURE:
+		put_capture(p, &msg->capture);
+		break;
+	case PROTO_CAPTURED:
+		put_captured(p, &msg->captured);
 		break;
 	}
 }

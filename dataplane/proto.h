@@ -66,7 +66,9 @@ enum proto_type {
 	PROTO_ROW_COUNTS,
 	PROTO_TRACE,
 	PROTO_TRACED,
-	PROTO_QUEUES, // the last
+	PROTO_QUEUES,
+	PROTO_CAPTURE,
+	PROTO_CAPTURED, // the last
 };
 
 enum proto_meter_kind {
@@ -205,6 +207,26 @@ struct proto_queues {
 	} queue[PROTO_QUEUES_MAX];
 };
 
+#define PROTO_CAPTURE_BOXES 8
+#define PROTO_CAPTURE_BYTES 1600
+// Frames that come in and are of these boxes are to be told from now on, n_frames of them; those asked for before are
+// not.
+struct proto_capture {
+	uint32_t number;   // comes back
+	uint32_t n_frames; // 0: no more
+	uint16_t n_boxes;
+	struct box box[PROTO_CAPTURE_BOXES]; // without users and time
+};
+
+struct proto_captured {
+	uint32_t number;
+	uint32_t n_missed;  // so far: there was no room for them
+	int64_t time_ns;    // since the epoch
+	uint32_t len_bytes; // of the frame
+	uint16_t port, n;   // n: bytes of it that are here
+	uint8_t data[PROTO_CAPTURE_BYTES];
+};
+
 struct proto_msg {
 	enum proto_type type;
 	union {
@@ -222,6 +244,8 @@ struct proto_msg {
 		struct proto_trace trace;
 		struct proto_traced traced;
 		struct proto_queues queues;
+		struct proto_capture capture;
+		struct proto_captured captured;
 	};
 };
 

@@ -129,20 +129,12 @@ static void check_parts(struct reader *r, const struct part_row *row)
 		fail(r, "request or node number");
 }
 
-static void get_row(struct reader *r, struct part_row *row)
+static void get_box(struct reader *r, struct box *box)
 {
-	struct box *box = &row->box, normal;
+	struct box normal;
 	uint32_t mask;
 
-	*row = (struct part_row){.box = box_any()};
-	row->part = (uint8_t)get(r, 1);
-	row->access = (uint8_t)get(r, 1);
-	row->access_category = (uint8_t)get(r, 1);
-	row->meter_category = (uint8_t)get(r, 1);
-	row->id = get(r, 8);
-	row->node = (uint32_t)get(r, 4);
-	row->depth = (uint16_t)get(r, 2);
-	check_parts(r, row);
+	*box = box_any();
 	box->kinds = (uint32_t)get(r, 1);
 	mask = (uint32_t)get(r, 2);
 	if (mask & ~MASK_ALL)
@@ -163,6 +155,20 @@ static void get_row(struct reader *r, struct part_row *row)
 		fail(r, "box empty or not in normal form");
 	else if (!address_fits(&box->src, box->kinds) || !address_fits(&box->dst, box->kinds))
 		fail(r, "address span does not fit the kinds");
+}
+
+static void get_row(struct reader *r, struct part_row *row)
+{
+	*row = (struct part_row){.box = box_any()};
+	row->part = (uint8_t)get(r, 1);
+	row->access = (uint8_t)get(r, 1);
+	row->access_category = (uint8_t)get(r, 1);
+	row->meter_category = (uint8_t)get(r, 1);
+	row->id = get(r, 8);
+	row->node = (uint32_t)get(r, 4);
+	row->depth = (uint16_t)get(r, 2);
+	check_parts(r, row);
+	get_box(r, &row->box);
 }
 
 static void get_have_row(struct reader *r, struct proto_have_row *have)
@@ -342,6 +348,35 @@ static void get_counters(struct reader *r, struct proto_counters *counters)
 		counters->value[i] = get(r, 8);
 }
 
+static void get_capture(struct reader *r, struct proto_capture *capture)
+{
+	capture->number = (uint32_t)get(r, 4);
+	capture->n_frames = (uint32_t)get(r, 4);
+	capture->n_boxes = (uint16_t)get(r, 2);
+	if (capture->n_boxes > PROTO_CAPTURE_BOXES) {
+		fail(r, "too many boxes");
+		capture->n_boxes = 0;
+	}
+	for (unsigned int i = 0; i < capture->n_boxes; i++)
+		get_box(r, &capture->box[i]);
+}
+
+static void get_captured(struct reader *r, struct proto_captured *captured)
+{
+	captured->number = (uint32_t)get(r, 4);
+	captured->n_missed = (uint32_t)get(r, 4);
+	captured->time_ns = (int64_t)get(r, 8);
+	captured->len_bytes = (uint32_t)get(r, 4);
+	captured->port = (uint16_t)get(r, 2);
+	captured->n = (uint16_t)get(r, 2);
+	if (captured->n > PROTO_CAPTURE_BYTES || captured->n > captured->len_bytes) {
+		fail(r, "too many bytes of a frame");
+		captured->n = 0;
+	}
+	for (unsigned int i = 0; i < captured->n; i++)
+		captured->data[i] = (uint8_t)get(r, 1);
+}
+
 static void get_body(struct reader *r, struct proto_msg *msg)
 {
 	switch (msg->type) {
@@ -406,6 +441,12 @@ static void get_body(struct reader *r, struct proto_msg *msg)
 		break;
 	case PROTO_QUEUES:
 		get_queues(r, &msg->queues);
+		break;
+	case PROTO_CAPTURE:
+		get_capture(r, &msg->capture);
+		break;
+	case PROTO_CAPTURED:
+		get_captured(r, &msg->captured);
 		break;
 	default:
 		fail(r, "unknown type");

@@ -69,6 +69,7 @@ static void drop_given(struct hand_ring *given)
 static void memory_down(struct worker *w)
 {
 	drop_handed(w->handed);
+	hand_ring_destroy(w->captured);
 	hand_ring_destroy(w->handed);
 	for (uint16_t i = 0; i < WORKERS_MAX; i++) {
 		drop_given(w->to_me[i]);

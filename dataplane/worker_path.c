@@ -283,6 +283,8 @@ static void process(struct worker *w, struct worker_port *in, const struct snaps
 		}
 	}
 	sights_note_burst(w->sights, pkt, n, (uint16_t)(in - w->port), w->tick);
+	if (unlikely(w->all->capture.n_boxes > 0))
+		worker_capture(w, in, m, pkt, n);
 	worker_phase_end(w, WORKER_PARSE);
 	layers_run(&s->view, w->reader, pkt, n, met);
 	for (uint16_t i = 0; i < n && n_categories > 0; i++)

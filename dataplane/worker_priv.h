@@ -8,6 +8,7 @@
 #include "combine.h"
 #include "fdb.h"
 #include "hand_ring.h"
+#include "hft/match.h"
 #include "layers.h"
 #include "pkt.h"
 #include "sched.h"
@@ -81,11 +82,19 @@ struct worker {
 		uint64_t ticks[WORKER_PHASES]; // of this turn
 	} timing;
 	struct worker_sums phases;
+	struct hand_ring *captured;   // of struct workers_captured; NULL: nothing ever was
+	_Atomic uint32_t n_missed;    // that found it full
 	_Atomic bool running, parked; // writer: worker
+};
+
+struct capture { // changed while workers are held
+	uint16_t n_boxes;
+	struct box box[WORKERS_CAPTURE_BOXES];
 };
 
 struct workers {
 	uint16_t n;
+	struct capture capture; // n_boxes 0: nothing is
 	struct worker *worker[WORKERS_MAX];
 	uint32_t tick_shift;
 	struct fdb *fdb;
@@ -120,6 +129,9 @@ void worker_destroy(struct worker *w); // accepts NULL
 unsigned int worker_receive(struct worker *w, struct worker_queue from, const struct snapshot *s, uint64_t now_tsc);
 // What other workers received for this one, at most a burst of each; how many.
 unsigned int worker_receive_given(struct worker *w, const struct snapshot *s, uint64_t now_tsc);
+// capture.c. Copies of those frames of a burst that are asked for.
+void worker_capture(struct worker *w, const struct worker_port *in, struct rte_mbuf *const *m, const struct pkt *pkt,
+		    uint16_t n);
 // What the turn staged for the owner is handed over.
 void worker_hand_over(struct worker *w);
 // The owner: the first n[i] that worker i has handed over go their way; how many.

@@ -18,6 +18,7 @@
 
 #define WORKERS_MAX 8
 
+struct box;
 struct class_ask;
 struct rte_mempool;
 struct sched;
@@ -86,5 +87,19 @@ void workers_phases_get(const struct workers *all, struct worker_phases *out);
 void workers_row_count(const struct workers *all, uint32_t slot, uint64_t *packets, uint64_t *bytes);
 // Link thread. Where senders were met, of each worker oldest first, not each time (sights.h); false: no more.
 bool workers_next_sight(struct workers *all, struct sight *out);
+// Frames that come in at any port and are of one of these boxes (which time and users do not narrow) are copied from
+// now on, whatever becomes of them; n_boxes 0: no more. What finds no room is counted in missed.
+#define WORKERS_CAPTURE_BOXES 8
+#define WORKERS_CAPTURE_BYTES 1600
+struct workers_captured {
+	int64_t time_ns; // since the epoch
+	uint32_t len_bytes;
+	uint16_t port, n; // n: bytes of it that are here
+	uint8_t data[WORKERS_CAPTURE_BYTES];
+};
+// 0 or -ENOMEM.
+int workers_capture(struct workers *all, const struct box *box, uint16_t n_boxes);
+bool workers_next_captured(struct workers *all, struct workers_captured *out); // of each worker oldest first
+uint32_t workers_capture_missed(const struct workers *all);                    // since workers_capture
 // Any thread. Addresses known now.
 uint32_t workers_n_addresses(const struct workers *all);

@@ -13,6 +13,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "capture.h"
 #include "control/check.h"
 #include "control/cmd_table.h"
 #include "draw.h"
@@ -29,7 +30,7 @@
 static const char usage[] =
 	"usage: panectl [WHERE] [--user NAME] [--json] ['STATEMENT.' ...]\n"
 	"       panectl [WHERE] schedule SHARE | tree | queues | topology | verify | stats | top | events |\n"
-	"               trace 'TESTS' | script FILE | check FILE... | help [VERB]\n"
+	"               trace 'TESTS' | capture GROUP FILE | script FILE | check FILE... | help [VERB]\n"
 	"\n"
 	"Statements say what the network shall do: panectl help. A final dot that is missing is added. Without "
 	"statements\n"
@@ -91,6 +92,10 @@ static const struct command {
 	{"trace", "trace 'srcHost=10.0.0.5 dstPort=80' [--json]",
 	 "what becomes of such a packet: the requests that match, how they combine, what the dataplane does with it",
 	 run_trace},
+	{"capture", "capture '(dstPort=80)' FILE [--share S] [--count N] [--seconds S]",
+	 "write frames of a flow group, as they come in at the switch, to a pcapng file (share rootShare, 1000 frames, "
+	 "10 s)",
+	 capture_run},
 	{"script", "script FILE [--offline] [--json]",
 	 "play the lines `speaker : statement.` of a file at the switch, or --offline: clock at 0, no network",
 	 run_play},

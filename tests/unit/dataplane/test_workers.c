@@ -277,6 +277,48 @@ static void requests_count_what_all_workers_met(void **state)
 	net_close(&net);
 }
 
+// Those of the boxes, by whichever worker, denied or not; nothing before and nothing after.
+static void frames_asked_for_are_copied_whatever_becomes_of_them(void **state)
+{
+	struct box box = box_any(), any = box_any();
+	struct part_row row = net_row(&any, 9, ACCESS_DENY);
+	struct workers_captured copy;
+	uint32_t n_asked = 0, n = 0;
+
+	box.kinds = MATCH_IP4PORTS;
+	box.f[MATCH_SRC_PORT] = (struct span){1000, 1001};
+	assert_true(box_normalize(&box));
+	make_traffic(6);
+	net_open_many(&net, 4, PORTS, NULL, NET_HZ, 0, 1023);
+	learn_hosts();
+	net_publish(&net, &row, 1, NULL, 0);
+	assert_false(workers_next_captured(net.all, &copy));
+	for (uint32_t i = 0; i < 300; i++) {
+		struct frame f;
+
+		if (i == 100)
+			assert_int_equal(workers_capture(net.all, &box, 1), 0);
+		if (i == 200)
+			assert_int_equal(workers_capture(net.all, NULL, 0), 0);
+		make_frame(i, &f);
+		net_inject(&net, port_of(flow[flow_of[i]].from), &f);
+		for (int k = 0; k < 4; k++)
+			net_turn(&net);
+		n_asked += i >= 100 && i < 200 && flow[flow_of[i]].sport <= 1001;
+		while (workers_next_captured(net.all, &copy)) {
+			assert_int_equal(copy.len_bytes, f.len);
+			assert_int_equal(copy.n, f.len);
+			assert_int_equal(copy.port, port_of(flow[flow_of[i]].from));
+			assert_memory_equal(copy.data, f.data, f.len);
+			n++;
+		}
+	}
+	assert_true(n_asked > 20);
+	assert_int_equal(n, n_asked);
+	assert_int_equal(workers_capture_missed(net.all), 0);
+	net_close(&net);
+}
+
 // --- in threads. Under ThreadSanitizer, which does not see into DPDK's rings, callbacks of the ports say that what was
 // put into a ring before is seen after. No buffer is used twice, since it does not see into the pool either.
 
@@ -390,6 +432,7 @@ int main(void)
 		cmocka_unit_test(many_workers_forward_what_one_does),
 		cmocka_unit_test(a_limit_over_ports_holds_for_all_workers_together),
 		cmocka_unit_test(requests_count_what_all_workers_met),
+		cmocka_unit_test(frames_asked_for_are_copied_whatever_becomes_of_them),
 		cmocka_unit_test(workers_in_threads_forward_what_one_does),
 	};
 

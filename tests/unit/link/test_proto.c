@@ -63,7 +63,7 @@ static struct proto_queues queues_sample(struct gen *g)
 // A message of each type, i counting up.
 static struct proto_msg sample(struct gen *g, unsigned int i)
 {
-	struct proto_msg msg = {.type = (enum proto_type)(1 + i % PROTO_QUEUES)};
+	struct proto_msg msg = {.type = (enum proto_type)(1 + i % PROTO_CAPTURED)};
 
 	switch (msg.type) {
 	case PROTO_HELLO:
@@ -143,6 +143,22 @@ static struct proto_msg sample(struct gen *g, unsigned int i)
 		break;
 	case PROTO_QUEUES:
 		msg.queues = queues_sample(g);
+		break;
+	case PROTO_CAPTURE:
+		msg.capture = (struct proto_capture){.number = (uint32_t)gen_u64(g), .n_frames = (uint32_t)gen_u64(g)};
+		msg.capture.n_boxes = (uint16_t)gen_below(g, PROTO_CAPTURE_BOXES + 1);
+		for (int k = 0; k < msg.capture.n_boxes; k++)
+			msg.capture.box[k] = gen_simple_row((uint32_t)gen_u64(g), 1, ACCESS_DENY, 0, INT64_MAX).box;
+		break;
+	case PROTO_CAPTURED:
+		msg.captured = (struct proto_captured){.number = (uint32_t)gen_u64(g),
+						       .n_missed = (uint32_t)gen_u64(g),
+						       .time_ns = (int64_t)(gen_u64(g) >> 1),
+						       .len_bytes = PROTO_CAPTURE_BYTES + (uint32_t)gen_below(g, 100),
+						       .port = (uint16_t)gen_u64(g),
+						       .n = (uint16_t)gen_below(g, PROTO_CAPTURE_BYTES + 1)};
+		for (int k = 0; k < msg.captured.n; k++)
+			msg.captured.data[k] = (uint8_t)gen_u64(g);
 		break;
 	}
 	return msg;

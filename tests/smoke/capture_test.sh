@@ -1,0 +1,67 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# panectl capture: frames of a flow group into a file that others can read; whose they are, and that it ends.
+. "$(dirname "$0")/_init.sh"
+
+command -v tshark >/dev/null || skip "needs tshark"
+for i in 1 2; do
+	host_add h$i $i
+done
+WORKERS=2 config_write "$RUN_DIR/config.yaml" af_packet "" h1 h2
+start_or_fail "$RUN_DIR/config.yaml"
+replies() {
+	at "$1" ping -n -q -c 3 -i 0.05 -W 1 "$2" | grep ' 3 received'
+}
+check "hosts find each other" wait_for 5 replies h1 h2
+
+datagrams() { # PORT N
+	at h1 perl -MSocket -e '
+		socket my $s, AF_INET, SOCK_DGRAM, 0 or die;
+		for (1 .. $ARGV[2]) { send $s, "frame $_", 0, pack_sockaddr_in($ARGV[1], inet_aton($ARGV[0])) }' "$SUBNET.2" "$1" "$2"
+}
+capture_start() { # ARGS...
+	panectl capture "$@" >"$RUN_DIR/capture.out" 2>&1 &
+	capture=$!
+	sleep 0.5
+}
+capture_end() {
+	wait "$capture"
+}
+read_back() { # FILE FIELD...
+	tshark -r "$1" -T fields "${@:2}" 2>/dev/null
+}
+
+capture_start '(dstPort=80)' "$RUN_DIR/a.pcapng" --count 20 --seconds 20
+datagrams 81 30
+datagrams 80 30
+check "a capture ends with the frames that were asked for" capture_end
+check "and says so" grep -q '^20 frames, 0 missed (count)' "$RUN_DIR/capture.out"
+read_back "$RUN_DIR/a.pcapng" -e udp.dstport -e udp.length -e frame.interface_name >"$RUN_DIR/fields"
+check "tshark reads them: of this group only, whole, with the port" [ "$(sort -u "$RUN_DIR/fields" | cut -f1,3 | sort -u)" = "80	p-h1" ]
+check "as many" [ "$(wc -l <"$RUN_DIR/fields")" = 20 ]
+check "with the time of now" holds "$(read_back "$RUN_DIR/a.pcapng" -e frame.time_epoch | tail -n 1) > $(date +%s) - 60"
+
+# what is denied is captured as well; the time ends it
+panectl 'deny(dstPort=82) on rootShare.' >/dev/null || check "a denial is accepted" false
+capture_start '(dstPort=82)' "$RUN_DIR/b.pcapng" --seconds 2
+datagrams 82 5
+check "a capture ends when its time is over" capture_end
+check "with what came, though it is denied" grep -q '^5 frames, 0 missed (time)' "$RUN_DIR/capture.out"
+
+# one at a time, for who may see the share's traffic
+capture_start '*' "$RUN_DIR/c.pcapng" --seconds 2
+under_way() { panectl capture '*' "$RUN_DIR/d.pcapng" --seconds 1 | grep -F 'another capture is under way'; }
+check "another one meanwhile is refused" under_way
+check "and has written nothing" [ ! -e "$RUN_DIR/d.pcapng" ]
+capture_end
+panectl 'AddUser nobody.' 'NewShare web for (dstPort=80) on rootShare.' 'Grant web to nobody.' >/dev/null
+refused() { panectl --user nobody capture "$1" "$RUN_DIR/d.pcapng" --share "$2" --seconds 1 | grep -E "$3"; }
+check "another share's traffic is not for everybody" refused '*' rootShare 'not_principal|no_privilege'
+capture_start '*' "$RUN_DIR/e.pcapng" --share web --seconds 2
+datagrams 80 3
+datagrams 81 3
+capture_end
+check "a share has its own frames only" grep -q "^3 frames" "$RUN_DIR/capture.out"
+check "a group that is not the share's is refused" refused '(dstPort=81)' web 'not_contained'
+check "traffic passes as before" replies h1 h2
+finish
