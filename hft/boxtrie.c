@@ -10,6 +10,7 @@
 // The bits of a box in the order in which they divide the set: those of source, destination and destination port in
 // turn, then the words of word_of one after the other.
 #define N_TURNS 3
+#define PORT_TURN 16 // of the port's first bit: it divides beside the last bits of IPv4 addresses, and not before them
 #define N_TURN_BITS (128 * N_TURNS)
 #define N_WORDS (2 * MATCH_N_FIELDS + 6)
 
@@ -50,7 +51,7 @@ static uint16_t first_difference(const struct boxtrie_leaf *a, const struct boxt
 	u128 differ[N_TURNS] = {
 		a->box->src.lo ^ b->box->src.lo,
 		a->box->dst.lo ^ b->box->dst.lo,
-		(u128)(a->box->f[MATCH_DST_PORT].lo ^ b->box->f[MATCH_DST_PORT].lo) << 112,
+		(u128)(a->box->f[MATCH_DST_PORT].lo ^ b->box->f[MATCH_DST_PORT].lo) << (112 - PORT_TURN),
 	};
 	unsigned int first = UINT16_MAX, word = 0;
 
@@ -78,7 +79,7 @@ static unsigned int bit_of(const struct boxtrie_leaf *leaf, unsigned int at)
 	case 1:
 		return (unsigned int)(leaf->box->dst.lo >> (127 - idx)) & 1;
 	default:
-		return (unsigned int)(leaf->box->f[MATCH_DST_PORT].lo >> (15 - idx)) & 1;
+		return (unsigned int)(leaf->box->f[MATCH_DST_PORT].lo >> (PORT_TURN + 15 - idx)) & 1;
 	}
 }
 
