@@ -401,10 +401,12 @@ static uint32_t send_one(struct sched *s, uint32_t slot, uint32_t res, bool is_p
 	uint32_t id = q->head, len_bytes = 0;
 	const uint32_t *limit = sched_limit_slots(s, q);
 
-	if (q->has_flows)
+	if (q->has_flows) {
 		id = sched_flow_dequeue(s, slot, (uint32_t)(now >> SCHED_TIME_SHIFT));
-	else
+	} else {
 		q->head = s->packet[id].next;
+		rte_prefetch0(sched_mbuf(&s->packet[id])); // who sends it, looks at it
+	}
 	if (likely(id != SCHED_NO_PACKET)) {
 		len_bytes = s->packet[id].len_bytes;
 		q->n_packets--;
@@ -504,8 +506,10 @@ void sched_prefetch(const struct sched *s, const uint32_t *class, uint16_t n)
 			rte_prefetch0(&s->limits->limit[q->limit]);
 		if (q->n_packets != 0)
 			rte_prefetch0(&s->packet[q->tail]);
-		else if (s->n_active != 0 && q->n_reservations != 0 && !q->is_wide)
+		if (s->n_active != 0 && q->n_packets == 0 && q->n_reservations != 0 && !q->is_wide) {
 			rte_prefetch0(&s->res[q->reservation]);
+			rte_prefetch0(&s->res_more[q->reservation]);
+		}
 	}
 }
 

@@ -201,6 +201,21 @@ static uint32_t first_kid(const struct sched *s, const struct sched_tree_node *n
 	return best;
 }
 
+// Those whose turn is likely to come after this one: what the next will look at, and the one after it.
+static void prefetch_next(const struct sched *s, uint32_t slot)
+{
+	const struct sched_queue *next = &s->queue[s->queue[slot].item.next], *after = &s->queue[next->item.next];
+
+	rte_prefetch0(after);
+	rte_prefetch0((const char *)after + RTE_CACHE_LINE_SIZE);
+	if (next->head != SCHED_NO_PACKET)
+		rte_prefetch0(&s->packet[next->head]);
+	if (next->n_limits != 0 && !next->is_wide) {
+		rte_prefetch0(&s->limits->limit[next->limit]);
+		rte_prefetch0(&s->gate[next->limit]);
+	}
+}
+
 static void turn_begin(struct sched *s, uint32_t node)
 {
 	struct sched_turn *t = &s->turn;
@@ -217,7 +232,7 @@ static void turn_begin(struct sched *s, uint32_t node)
 		n = &s->tree[kid / 2];
 	}
 	t->class = calendar_first(&n->classes, from(s, n->classes_now, 0), s->shift);
-	rte_prefetch0(&s->queue[s->queue[t->class].item.next]);
+	prefetch_next(s, t->class);
 }
 
 static struct sched_tree_node *parent_of_kid(struct sched *s, uint32_t kid)

@@ -151,6 +151,7 @@ static void put_ready(struct sched *s, uint32_t r)
 
 	rte_prefetch0(q);
 	rte_prefetch0(q + RTE_CACHE_LINE_SIZE);
+	rte_prefetch0(&s->res_more[r]);
 	put(s, r, SCHED_RES_READY, deadline(&s->res[r]));
 }
 
@@ -174,6 +175,17 @@ void sched_virtual_clock(struct sched *s, uint64_t now)
 	s->virtual_now = next;
 }
 
+// The reservation that is likely to be next: the packet of its class, and that class's neighbours in the calendar.
+static void prefetch_next(const struct sched *s, uint32_t r)
+{
+	uint32_t ring = s->res[s->res[r].item.next].ring;
+	const struct sched_queue *q = &s->queue[class_of(s, ring)];
+
+	rte_prefetch0(&s->packet[q->head]);
+	rte_prefetch0(&s->queue[q->item.next]);
+	rte_prefetch0(&s->queue[q->item.prev]);
+}
+
 bool sched_res_pick(struct sched *s, uint64_t now, uint32_t *slot, uint32_t *res)
 {
 	uint32_t r;
@@ -187,6 +199,7 @@ bool sched_res_pick(struct sched *s, uint64_t now, uint32_t *slot, uint32_t *res
 		}
 		*res = r;
 		*slot = class_of(s, s->res[r].ring);
+		prefetch_next(s, r);
 		limit = sched_stopped_by(s, *slot, now, true);
 		if (limit == SCHED_NO_SLOT)
 			return true;

@@ -3,7 +3,7 @@
 #include "sched_live.h"
 
 #define ROUNDS_PER_S 1
-#define TOLD_AT_ONCE 16 // 65,536 classes take four seconds
+#define TOLD_AT_ONCE 16 // 65,536 classes take some seconds
 #define LOOKED_AT_ONCE 256
 
 static void tell_meters(const struct sched *s, const struct sched_queue *q, struct sched_told *t)
