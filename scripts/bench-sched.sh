@@ -3,7 +3,8 @@
 # The scheduler beside others, in turns: its speed beside DPDK's rte_sched (the same packets; pane-bench sched --beside),
 # and what it keeps of its promises beside Linux HTB on veth (with fq_codel below it where this kernel has it): three
 # hosts, a port of 50 Mb/s, 20 reserved, a limit of 5 and a flood of 60, and pings among the flood.
-#   sudo scripts/bench-sched.sh [--build DIR] [--rounds N] [--seconds S] [--speed | --accuracy] [--json]
+#   sudo scripts/bench-sched.sh [--build DIR] [--rounds N] [--seconds S] [--speed | --accuracy] [--realtime] [--json]
+#     --realtime   the switch has the priority that cores of its own would give it (chrt)
 set -u
 HERE=$(dirname "$(readlink -f "$0")")
 TOP=$(dirname "$HERE")
@@ -12,7 +13,7 @@ TOP=$(dirname "$HERE")
 . "$HERE/measure.sh"
 
 all=("$@")
-BIN=${BIN:-$TOP/build} rounds=3 seconds=8 speed=1 accuracy=1 json=
+BIN=${BIN:-$TOP/build} rounds=3 seconds=8 speed=1 accuracy=1 json= realtime=
 while [ $# -gt 0 ]; do
 	case $1 in
 	--build) BIN=$(readlink -f "$2") && shift ;;
@@ -20,6 +21,7 @@ while [ $# -gt 0 ]; do
 	--seconds) seconds=$2 && shift ;;
 	--speed) accuracy= ;;
 	--accuracy) speed= ;;
+	--realtime) realtime=1 ;;
 	--json) json=1 ;;
 	-h | --help)
 		sed -n '3,/^set/s/^# \{0,1\}//p' "$0"
@@ -85,6 +87,7 @@ pane_up() {
 	panectl "reserve(transport=TCP, dstPort=5201-5203) = 1Mb on rootShare." >/dev/null || die "a statement is refused"
 	panectl "reserve(transport=UDP, dstPort=5201) = ${RESERVED}Mb on rootShare." >/dev/null || die "a statement is refused"
 	panectl "ratelimit(transport=UDP, dstPort=5202) = ${LIMIT}Mb on rootShare." >/dev/null || die "a statement is refused"
+	[ -z "$realtime" ] || chrt -a -r -p 10 "$(switch_child dataplane)"
 	sleep 0.5
 }
 
@@ -120,10 +123,11 @@ accuracy_show() {
 		while IFS=$'\t' read -r of r l f a b c p m lost; do
 			printf '%-8s %5s Mb/s %5s Mb/s %5s Mb/s %16s %% %12s %% %12s %% %7s ms %9s ms %10s %%\n' "$of" "$r" "$l" "$f" "$a" "$b" "$c" "$p" "$m" "$lost"
 		done
-	jq -rs '(map(select(.of == "pane"))) as $p | map(select(.of == "htb")) as $h |
-		("short_percent", "limit_off_percent", "line_off_percent", "ping_ms") as $k |
-		[range(0; $p | length) | ($p[.][$k] + 0.01) / ($h[.][$k] + 0.01)] | sort |
-		"\($k) of this to that of HTB: least \(.[0] * 100 | round / 100), median \(.[length / 2 | floor] * 100 | round / 100), most \(.[-1] * 100 | round / 100)"' "$1"
+	jq -rs 'def spread: sort | "\(.[0]), \(.[length / 2 | floor]), \(.[-1])";
+		(map(select(.of == "pane"))) as $p | map(select(.of == "htb")) as $h |
+		(("short_percent", "limit_off_percent", "line_off_percent", "ping_ms") as $k |
+		"\($k) (least, median, most): here \([$p[][$k]] | spread), HTB \([$h[][$k]] | spread)"),
+		"ping of HTB to that here: \([range(0; $p | length) | $h[.].ping_ms / $p[.].ping_ms | round] | spread)"' "$1"
 }
 
 if [ -n "$speed" ]; then
