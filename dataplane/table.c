@@ -350,61 +350,6 @@ uint32_t table_expire(struct table *t, int64_t now_ns, void (*fn)(void *ctx, uin
 	return n;
 }
 
-static int compare_slots(const void *a, const void *b)
-{
-	const struct row_slot *x = a, *y = b;
-
-	return x->key < y->key ? -1 : x->key > y->key;
-}
-
-int table_rows(const struct table *t, int64_t from_ns, int64_t to_ns, const struct part_row ***rows, uint32_t *n_rows)
-{
-	struct row_slot *found = calloc(t->n_rows + 1, sizeof(*found));
-	const struct part_row **out = calloc(t->n_rows + 1, sizeof(*out));
-	uint32_t n = 0;
-
-	*rows = NULL;
-	*n_rows = 0;
-	if (found == NULL || out == NULL) {
-		free(found);
-		free(out);
-		return -ENOMEM;
-	}
-	for (uint32_t i = 0; i < t->rows_cap; i++) {
-		const struct part_row *row = t->rows[i].row;
-
-		if (row != NULL && box_start_ns(&row->box) <= to_ns && box_end_ns(&row->box) > from_ns)
-			found[n++] = t->rows[i];
-	}
-	qsort(found, n, sizeof(*found), compare_slots);
-	for (uint32_t i = 0; i < n; i++)
-		out[i] = found[i].row;
-	free(found);
-	*rows = out;
-	*n_rows = n;
-	return 0;
-}
-
-int64_t table_next_ns(const struct table *t, int64_t now_ns)
-{
-	int64_t next = INT64_MAX;
-
-	for (uint32_t i = 0; i < t->rows_cap; i++) {
-		const struct part_row *row = t->rows[i].row;
-		int64_t start, end;
-
-		if (row == NULL)
-			continue;
-		start = box_start_ns(&row->box);
-		end = box_end_ns(&row->box);
-		if (start > now_ns && start < next)
-			next = start;
-		if (end > now_ns && end < next)
-			next = end;
-	}
-	return next;
-}
-
 void table_each_row(const struct table *t, void (*fn)(void *ctx, uint64_t key, const struct part_row *row), void *ctx)
 {
 	for (uint32_t i = 0; i < t->rows_cap; i++) {

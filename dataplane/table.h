@@ -64,11 +64,6 @@ void table_drop(struct table *t, uint64_t key);
 // told each before.
 uint32_t table_expire(struct table *t, int64_t now_ns, void (*fn)(void *ctx, uint64_t key, const struct part_row *row),
 		      void *ctx);
-// Rows in force at some instant of [from_ns, to_ns], by key. *rows is malloc'ed (caller frees), its rows are the
-// table's, valid until the next change. 0 or -ENOMEM.
-int table_rows(const struct table *t, int64_t from_ns, int64_t to_ns, const struct part_row ***rows, uint32_t *n_rows);
-// The next instant after now_ns at which a row starts or ends; INT64_MAX: none.
-int64_t table_next_ns(const struct table *t, int64_t now_ns);
 
 // Calls fn for each row, node and meter, in no order; fn must not change the table.
 void table_each_row(const struct table *t, void (*fn)(void *ctx, uint64_t key, const struct part_row *row), void *ctx);

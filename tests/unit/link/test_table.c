@@ -294,35 +294,17 @@ static void a_meter_changes_its_rate(void **state)
 	assert_int_equal(seen.rate_bps, 100);
 }
 
-static void rows_are_in_force_from_start_to_end(void **state)
+static void rows_are_dropped_at_their_end(void **state)
 {
 	struct table *t = *state;
 	struct part_row a = gen_simple_row(1, 1, ACCESS_DENY, T0, T0 + 10);
 	struct part_row b = gen_simple_row(2, 9, ACCESS_DENY, T0 + 5, T0 + 20);
 	struct part_row c = gen_simple_row(3, 5, ACCESS_ALLOW, T0 + 5, INT64_MAX);
-	static const struct {
-		int64_t at, next;
-		uint32_t n;
-	} cases[] = {{T0 - 1, T0, 0},      {T0, T0 + 5, 1},       {T0 + 4, T0 + 5, 1},    {T0 + 5, T0 + 10, 3},
-		     {T0 + 9, T0 + 10, 3}, {T0 + 10, T0 + 20, 2}, {T0 + 20, INT64_MAX, 1}};
-	const struct part_row **rows;
-	uint32_t n;
 
 	stage_row(t, &a);
 	stage_row(t, &b);
 	stage_row(t, &c);
 	assert_int_equal(table_commit(t, T0 - 1, &err), 0);
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		assert_int_equal(table_rows(t, cases[i].at, cases[i].at, &rows, &n), 0);
-		assert_int_equal(n, cases[i].n);
-		for (uint32_t k = 1; k < n; k++)
-			assert_true(part_row_key(rows[k - 1]) < part_row_key(rows[k]));
-		free(rows);
-		assert_int_equal(table_next_ns(t, cases[i].at), cases[i].next);
-	}
-	assert_int_equal(table_rows(t, T0, T0 + 10, &rows, &n), 0);
-	assert_int_equal(n, 3);
-	free(rows);
 	table_settle(t);
 	assert_int_equal(table_expire(t, T0 + 9, NULL, NULL), 0);
 	assert_int_equal(table_expire(t, T0 + 20, NULL, NULL), 2);
@@ -534,7 +516,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(nodes_and_rows_stand_as_deep_as_they_say, setup, teardown),
 		cmocka_unit_test_setup_teardown(commits_that_are_not_settled_say_what_they_changed, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_meter_changes_its_rate, setup, teardown),
-		cmocka_unit_test_setup_teardown(rows_are_in_force_from_start_to_end, setup, teardown),
+		cmocka_unit_test_setup_teardown(rows_are_dropped_at_their_end, setup, teardown),
 		cmocka_unit_test_setup_teardown(random_transactions_are_whole_or_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(request_numbers_that_only_grow_take_no_memory, setup, teardown),
 	};
