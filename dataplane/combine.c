@@ -18,6 +18,7 @@ struct combine {
 	uint32_t next_flush;
 	struct combined nothing, large; // of packets that meet no row, or too many
 	struct combined entry[ENTRIES];
+	struct combined_rest rest[ENTRIES], rest_of_nothing, rest_of_large;
 };
 
 // Rows in the order of their categories, without the gaps.
@@ -39,7 +40,11 @@ struct combine *combine_create(const struct names_node *nodes, const struct laye
 	c->nodes = nodes;
 	c->layers = layers;
 	c->counts = counts;
-	sched_set_seal(&c->nothing.set);
+	for (uint32_t i = 0; i < ENTRIES; i++)
+		c->entry[i].rest = &c->rest[i];
+	c->nothing.rest = &c->rest_of_nothing;
+	c->large.rest = &c->rest_of_large;
+	sched_set_seal(&c->nothing.rest->set);
 	c->nothing.best_effort = true;
 	return c;
 }
@@ -85,17 +90,17 @@ static uint8_t add_slot(uint32_t *slot, uint8_t n, uint32_t one)
 static void add_counter(struct combined *e, uint32_t counter)
 {
 	for (uint32_t i = 0; i < e->n_counters; i++) {
-		if (e->counter[i] == counter)
+		if (e->rest->counter[i] == counter)
 			return;
 	}
 	if (e->n_counters < COMBINE_ROWS_MAX)
-		e->counter[e->n_counters++] = counter;
+		e->rest->counter[e->n_counters++] = counter;
 }
 
 static void forget_classes(struct combined *e)
 {
 	for (int i = 0; i < COMBINE_PORTS; i++)
-		e->class_at[i].port = UINT32_MAX;
+		e->rest->class_at[i].port = UINT32_MAX;
 }
 
 void combine_forget_classes(struct combine *c)
@@ -108,26 +113,27 @@ void combine_forget_classes(struct combine *c)
 
 static void work_out(const struct combine *c, const struct met *met, struct combined *e)
 {
+	struct sched_set *set = &e->rest->set;
 	bool background = false;
 
 	e->drop = is_denied(c, met);
 	e->n_counters = 0;
-	e->set = (struct sched_set){.node = SCHED_NODE_ROOT};
+	*set = (struct sched_set){.node = SCHED_NODE_ROOT};
 	for (uint32_t i = 0; i < met->n; i++) {
 		const struct cls_payload *p = &layers_slot(c->layers, met->row[i])->payload;
 
 		if (p->part == PART_RESERVE)
-			e->set.n_reservations = add_slot(e->set.reservation, e->set.n_reservations, p->meter);
+			set->n_reservations = add_slot(set->reservation, set->n_reservations, p->meter);
 		else if (p->part == PART_LIMIT)
-			e->set.n_limits = add_slot(e->set.limit, e->set.n_limits, p->meter);
+			set->n_limits = add_slot(set->limit, set->n_limits, p->meter);
 		else if (p->part == PART_BACKGROUND || (p->part == PART_SHARE && !background))
-			e->set.node = p->meter;
+			set->node = p->meter;
 		background = background || p->part == PART_BACKGROUND;
 		if (p->counter != NAMES_NO_SLOT)
 			add_counter(e, p->counter);
 	}
-	sched_set_seal(&e->set);
-	e->best_effort = e->set.node == SCHED_NODE_ROOT && e->set.n_reservations == 0 && e->set.n_limits == 0;
+	sched_set_seal(set);
+	e->best_effort = set->node == SCHED_NODE_ROOT && set->n_reservations == 0 && set->n_limits == 0;
 	forget_classes(e);
 }
 
@@ -136,7 +142,7 @@ static void work_out(const struct combine *c, const struct met *met, struct comb
 static void flush(struct combine *c, struct combined *e)
 {
 	for (uint32_t i = 0; i < e->n_counters && c->counts != NULL; i++) {
-		struct row_count *count = &c->counts[e->counter[i]];
+		struct row_count *count = &c->counts[e->rest->counter[i]];
 		uint64_t packets = atomic_load_explicit(&count->packets, memory_order_relaxed);
 		uint64_t bytes = atomic_load_explicit(&count->bytes, memory_order_relaxed);
 
@@ -176,11 +182,26 @@ static bool is_it(const struct combined *e, uint64_t epoch, const struct met *me
 {
 	if (e->epoch != epoch || e->n_rows != met->n)
 		return false;
-	for (uint32_t i = 0; i < met->n; i++) {
+	for (uint32_t i = 0; i < met->n && i < COMBINE_ROWS_NEAR; i++) {
 		if (e->row[i] != met->row[i])
 			return false;
 	}
+	for (uint32_t i = COMBINE_ROWS_NEAR; i < met->n; i++) {
+		if (e->rest->row[i - COMBINE_ROWS_NEAR] != met->row[i])
+			return false;
+	}
 	return true;
+}
+
+static void keep_rows(struct combined *e, const struct met *met)
+{
+	e->n_rows = met->n;
+	for (uint32_t i = 0; i < met->n; i++) {
+		if (i < COMBINE_ROWS_NEAR)
+			e->row[i] = met->row[i];
+		else
+			e->rest->row[i - COMBINE_ROWS_NEAR] = met->row[i];
+	}
 }
 
 // The entry to take: one of another epoch, else the one that counted least.
@@ -222,8 +243,7 @@ struct combined *combine_get(struct combine *c, uint64_t epoch, const uint32_t *
 	e = victim(set, epoch);
 	flush(c, e);
 	e->epoch = epoch;
-	e->n_rows = met.n;
-	memcpy(e->row, met.row, met.n * sizeof(met.row[0]));
+	keep_rows(e, &met);
 	work_out(c, &met, e);
 	return e;
 }

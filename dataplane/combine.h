@@ -5,6 +5,7 @@
 // with the class it has at each port and with what was counted, in a table of fixed size. Owner: one worker (or the
 // link thread, for questions). Never allocates after combine_create.
 #pragma once
+#include <assert.h>
 #include <stdalign.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -22,19 +23,29 @@ struct row_count {
 	_Atomic uint64_t packets, bytes;
 };
 
-struct combined {
-	alignas(64) uint64_t epoch; // of the slots in row; 0: empty
-	uint64_t packets, bytes;    // not yet in the counters
-	uint32_t n_rows;
-	bool drop, best_effort; // best_effort: set is the empty one
-	uint8_t n_counters;
-	uint32_t row[COMBINE_ROWS_MAX]; // few, nearly always: in the first cache line
+#define COMBINE_ROWS_NEAR 6 // of them, beside the answer
+
+struct combined_rest { // what is needed only for packets that are scheduled, or met first
 	struct {
 		uint32_t port, class;
 	} class_at[COMBINE_PORTS];          // the caller's
 	struct sched_set set;               // sealed
+	uint32_t row[COMBINE_ROWS_MAX];     // from the COMBINE_ROWS_NEAR'th on
 	uint32_t counter[COMBINE_ROWS_MAX]; // of the distinct requests
 };
+
+// One cache line, close to the other answers: packets that nothing schedules need no more.
+struct combined {
+	alignas(64) uint64_t epoch; // of the slots in row; 0: empty
+	uint64_t packets, bytes;    // not yet in the counters
+	struct combined_rest *rest;
+	uint32_t n_rows;
+	bool drop, best_effort; // best_effort: set is the empty one
+	uint8_t n_counters;
+	uint32_t row[COMBINE_ROWS_NEAR];
+};
+
+static_assert(sizeof(struct combined) == 64, "an answer is a cache line");
 
 struct combine;
 struct layers;

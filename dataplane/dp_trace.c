@@ -155,5 +155,5 @@ const struct sched_set *dp_trace_answer(struct dp_trace *t, const struct snapsho
 		if (met[c] != CLS_NO_ROW)
 			tell_row(t, &s->view, met[c], out);
 	}
-	return out->drop || question->port == PROTO_NO_PORT ? NULL : &answer->set;
+	return out->drop || question->port == PROTO_NO_PORT ? NULL : &answer->rest->set;
 }

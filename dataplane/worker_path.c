@@ -81,14 +81,14 @@ static uint32_t flow_hash_symmetric(const struct pkt *pkt)
 // The class that packets of this answer have at a port: kept with the answer.
 static uint32_t class_at(struct worker_port *p, struct combined *answer, uint64_t now_tsc)
 {
+	struct combined_rest *rest = answer->rest;
 	uint32_t i = p->port_id % COMBINE_PORTS;
 
-	if (unlikely(answer->class_at[i].port != p->port_id ||
-		     !sched_class_is_live(p->sched, answer->class_at[i].class))) {
-		answer->class_at[i].port = p->port_id;
-		answer->class_at[i].class = sched_class(p->sched, &answer->set, now_tsc);
+	if (unlikely(rest->class_at[i].port != p->port_id || !sched_class_is_live(p->sched, rest->class_at[i].class))) {
+		rest->class_at[i].port = p->port_id;
+		rest->class_at[i].class = sched_class(p->sched, &rest->set, now_tsc);
 	}
-	return answer->class_at[i].class;
+	return rest->class_at[i].class;
 }
 
 static void send_direct(struct worker_port *p, struct rte_mbuf *m)
@@ -134,7 +134,7 @@ static void output(struct worker *w, struct worker_port *p, struct rte_mbuf *m, 
 	else if (answer->best_effort && p->bypass)
 		send_direct(p, m);
 	else if (p->sched == NULL)
-		stage(w, p, m, pkt, &answer->set);
+		stage(w, p, m, pkt, &answer->rest->set);
 	else
 		send_class(p, m, answer->best_effort ? SCHED_BEST_EFFORT : class_at(p, answer, now_tsc), flow_hash(pkt),
 			   now_tsc);

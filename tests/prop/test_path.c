@@ -193,7 +193,7 @@ static void classifier_agrees(const struct policy *p, const struct pkt *pkts, ui
 					widths[w].combine, view.epoch, &met[i * view.n_categories], view.n_categories);
 
 				assert_int_equal(got->drop, want.access == ACCESS_DENY);
-				assert_true(sched_set_equal(&got->set, &set));
+				assert_true(sched_set_equal(&got->rest->set, &set));
 			}
 		}
 	}
@@ -243,7 +243,9 @@ static void worker_agrees(const struct policy *p, const struct frame *f, const s
 	net_expect_out(&net, 1, f);
 	assert_int_equal(net_counter(&net, 0, COUNTER_denied), denied);
 	if (want.reservations.n + want.limits.n > 0) { // best effort that nothing holds back is not counted by class
-		assert_int_equal(n_sent_in_class(&want), sent + 1);
+		uint64_t now_sent = n_sent_in_class(&want);
+
+		assert_true(now_sent == sent + 1 || now_sent == 1); // a class that has rested so long begins anew
 		queue_is_told(&want);
 	}
 }
