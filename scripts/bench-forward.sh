@@ -102,12 +102,8 @@ ran() { # DIRECTORY NANOSECONDS
 	[ "$(cpu_ns "$1")" -ge "$2" ]
 }
 
-rests() { # DIRECTORY
-	local ns
-
-	ns=$(cpu_ns "$1")
-	sleep 0.1
-	[ "$ns" = "$(cpu_ns "$1")" ]
+has_stopped() { # TIMES: testpmd's figures are there so often
+	[ "$(grep -c Accumulated "$dir/testpmd.log")" -ge "$1" ]
 }
 
 mpps() { # PACKETS NANOSECONDS
@@ -201,7 +197,7 @@ run_testpmd() {
 	done
 	mkfifo "$dir/in"
 	# with buffers of 2 KB in all, a page of 4 KB has no gap: af_xdp registers none of what lies behind gaps
-	dpdk-testpmd --no-huge -m $((memory + 512)) --no-pci --no-shconf --no-telemetry --file-prefix="bench$$" \
+	stdbuf -oL dpdk-testpmd --no-huge -m $((memory + 512)) --no-pci --no-shconf --no-telemetry --file-prefix="bench$$" \
 		--lcores="0@$main_core,1@$core" "${ports[@]}" \
 		-- -i --total-num-mbufs=$((2 * flows + 65536)) --mbuf-size=1856 --forward-mode=io --record-core-cycles \
 		--no-mlockall <"$dir/in" >"$dir/testpmd.log" 2>&1 &
@@ -213,13 +209,13 @@ run_testpmd() {
 	echo start >&7 # the thread has slept until now
 	wait_for 30 ran "$thread" 200000000 || die "testpmd does not forward: $(tail -3 "$dir/testpmd.log")"
 	echo stop >&7
-	wait_for 10 rests "$thread"
+	wait_for 30 has_stopped 1 || die "testpmd does not stop: $(tail -3 "$dir/testpmd.log")"
 	time=$(cpu_ns "$thread") wall=$(date +%s%N)
 	echo start >&7
 	sleep "$seconds"
 	echo stop >&7
 	wall=$(($(date +%s%N) - wall))
-	wait_for 10 rests "$thread"
+	wait_for 30 has_stopped 2 || die "testpmd does not stop: $(tail -3 "$dir/testpmd.log")"
 	time=$(($(cpu_ns "$thread") - time))
 	echo quit >&7
 	exec 7>&-
