@@ -37,7 +37,9 @@ static void on_probe(struct of_switch *sw, const struct of_packet_in *p, bool th
 	}
 	if (!through || !is_another(net, &probe, from, sw->idx, p->in_port))
 		topo_probe(&net->topo, from, probe.port, sw->idx, p->in_port, net->now_ns);
-	if (!through)
+	if (through)
+		topo_port_share(&net->topo, sw->idx, p->in_port);
+	else
 		topo_port_close(&net->topo, sw->idx, p->in_port);
 }
 

@@ -271,6 +271,15 @@ static void take_host(struct of_net *net, const struct of_switch *sw, const stru
 		addrs_set(&net->addrs, match_ip4((uint32_t)r->cookie), false, r->match.eth_dst, ADDR_ARP, net->now_ns);
 }
 
+// There was a link, and there is none now.
+static void close_lost(struct of_net *net, const struct of_switch *sw, uint32_t no)
+{
+	const struct topo_port *port = topo_port(&net->topo, sw->idx, no);
+
+	if (port != NULL && port->peer == TOPO_NONE)
+		topo_port_close(&net->topo, sw->idx, no);
+}
+
 static void end_holds(struct of_net *net)
 {
 	for (struct of_switch *sw = net->switches; sw != NULL; sw = sw->next) {
@@ -278,8 +287,8 @@ static void end_holds(struct of_net *net)
 			continue;
 		sw->hold_ns = INT64_MIN;
 		for (uint32_t i = 0; i < sw->have.n; i++) {
-			if (of_plan_lets_in(&sw->have.rules[i])) // there was a link
-				topo_port_close(&net->topo, sw->idx, sw->have.rules[i].match.in_port);
+			if (of_plan_lets_in(&sw->have.rules[i]))
+				close_lost(net, sw, sw->have.rules[i].match.in_port);
 			take_host(net, sw, &sw->have.rules[i]);
 		}
 	}

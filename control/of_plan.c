@@ -207,7 +207,8 @@ uint32_t plan_port_to(const struct plan *p, const struct topo_host *h)
 	for (uint32_t i = 0; i < p->n_links; i++) {
 		uint64_t hash;
 
-		if (dist[p->links[i].peer] + 1 != dist[p->idx])
+		if (dist[p->links[i].peer] + 1 != dist[p->idx] ||
+		    !topo_leads(p->in->topo, p->in->tree, p->idx, p->links[i].port, h->sw))
 			continue;
 		hash = hash_of(h->mac, p->sw->dpid, p->links[i].port);
 		if (best == TOPO_NONE || hash > most || (hash == most && p->links[i].port < best)) {

@@ -184,7 +184,7 @@ void of_sync_plan(struct of_net *net, int64_t wall_ns)
 
 	for (uint32_t i = 0; i < n && rc == 0; i++) {
 		dist[i] = &all[(size_t)i * n];
-		rc = topo_distances(&net->topo, i, &all[(size_t)i * n]);
+		rc = topo_distances(&net->topo, tree, i, &all[(size_t)i * n]);
 	}
 	if ((net->policy_gen != net->planned_policy || net->recolour) && net->policy.demands.n > 0)
 		of_policy_colour(&net->policy, colour_now, net);

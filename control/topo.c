@@ -189,7 +189,7 @@ int topo_port_set(struct topo *t, uint32_t sw, uint32_t port, bool up, uint64_t 
 	p->speed_bps = speed_bps;
 	if (!up) {
 		cut(t, p);
-		p->inner = p->closed = false;
+		p->inner = p->closed = p->shared = false;
 		forget_hosts(t, sw, port);
 	}
 	return 0;
@@ -256,7 +256,18 @@ void topo_port_close(struct topo *t, uint32_t sw, uint32_t port)
 		return;
 	t->gen += !p->inner;
 	p->inner = p->closed = true;
+	p->shared = false;
 	forget_hosts(t, sw, port);
+}
+
+void topo_port_share(struct topo *t, uint32_t sw, uint32_t port)
+{
+	struct topo_port *p = port_at(t, sw, port);
+
+	if (p == NULL || p->closed || p->shared)
+		return;
+	p->shared = true;
+	t->gen++;
 }
 
 bool topo_age(struct topo *t, int64_t now_ns)

@@ -22,6 +22,7 @@ struct topo_port {
 	bool up;
 	bool inner;               // another switch of this network is or was behind it: no host is learnt here
 	bool closed;              // stays inner when probes end, until it goes down
+	bool shared;              // its probes come through a bridge
 	uint32_t peer, peer_port; // switch index and port number that its probes arrive at; TOPO_NONE: none
 	int64_t since_ns;         // up, or without the link it had
 	int64_t seen_ns;          // its last probe arrived
@@ -71,6 +72,8 @@ bool topo_probe(struct topo *t, uint32_t from, uint32_t from_port, uint32_t to, 
 // No bridge is between this port and the other switch. When probes end, a switch may still be there and send on what it
 // gets, be its session only gone: the port is then not taken for one with hosts until it was down.
 void topo_port_close(struct topo *t, uint32_t sw, uint32_t port);
+// A bridge is between this port and the other switch.
+void topo_port_share(struct topo *t, uint32_t sw, uint32_t port);
 // Forgets links not seen since TOPO_LINK_AGE_NS; true: there were some.
 bool topo_age(struct topo *t, int64_t now_ns);
 // The port is up, no switch of this network is behind it, and it has been so for TOPO_SETTLE_NS.
@@ -88,11 +91,14 @@ struct topo_host *topo_host(const struct topo *t, const uint8_t mac[6]); // NULL
 
 // Links on the shortest way from each switch to switch `to`, TOPO_FAR: there is none. dist has n_switches entries.
 // -ENOMEM.
-int topo_distances(const struct topo *t, uint32_t to, uint16_t *dist);
+int topo_distances(const struct topo *t, const uint32_t *tree, uint32_t to, uint16_t *dist);
+// Whether frames to hosts of switch `to` may leave by this port, of a link. A bridge in a link has learnt hosts from
+// floods, so through it only what goes the way of the tree arrives.
+bool topo_leads(const struct topo *t, const uint32_t *tree, uint32_t sw, uint32_t port, uint32_t to);
 // A spanning forest: true for ports of links on it.
 bool topo_on_tree(const struct topo *t, const uint32_t *tree, uint32_t sw, uint32_t port);
 // Fills tree for topo_on_tree: the port of each switch towards its root, TOPO_NONE: a root. Links that both ends keep
 // (NULL: none) are on it, but for what would close a loop; the others are taken breadth first from the lowest dpid of
-// each part. So a tree of which some links were lost and the tree that takes its place make no loop together. 0 or
-// -ENOMEM.
+// each part; a link through a bridge comes before all, as hosts may be on it. So a tree of which some links were lost
+// and the tree that takes its place make no loop together. 0 or -ENOMEM.
 int topo_tree(const struct topo *t, bool (*keeps)(void *ctx, uint32_t sw, uint32_t port), void *ctx, uint32_t *tree);

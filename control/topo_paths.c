@@ -89,14 +89,61 @@ static void spread_fini(struct spread *s)
 	free(s->queue);
 }
 
-int topo_distances(const struct topo *t, uint32_t to, uint16_t *dist)
+static bool is_shared(const struct topo *t, uint32_t sw, uint32_t port)
 {
+	const struct topo_port *p = topo_port(t, sw, port), *q = topo_port(t, p->peer, p->peer_port);
+
+	return p->shared || (q != NULL && q->shared);
+}
+
+// Whether `sw` is on the way from `below` to the root.
+static bool is_above(const struct topo *t, const uint32_t *tree, uint32_t sw, uint32_t below)
+{
+	uint32_t peer, peer_port;
+
+	while (below != sw && tree[below] != TOPO_NONE && topo_link(t, below, tree[below], &peer, &peer_port))
+		below = peer;
+	return below == sw;
+}
+
+bool topo_leads(const struct topo *t, const uint32_t *tree, uint32_t sw, uint32_t port, uint32_t to)
+{
+	uint32_t peer, peer_port;
+
+	if (!topo_link(t, sw, port, &peer, &peer_port))
+		return false;
+	if (!is_shared(t, sw, port))
+		return true;
+	if (tree[sw] == port)
+		return !is_above(t, tree, sw, to);
+	return tree[peer] == peer_port && is_above(t, tree, peer, to);
+}
+
+struct toward {
+	const struct topo *t;
+	const uint32_t *tree;
+	uint32_t to;
+};
+
+static bool comes_from(void *ctx, uint32_t sw, uint32_t port, uint32_t peer)
+{
+	const struct toward *w = ctx;
+	uint32_t peer_port;
+
+	return topo_link(w->t, sw, port, &peer, &peer_port) && topo_leads(w->t, w->tree, peer, peer_port, w->to);
+}
+
+int topo_distances(const struct topo *t, const uint32_t *tree, uint32_t to, uint16_t *dist)
+{
+	struct toward w = {t, tree, to};
 	struct spread s;
 	int rc = spread_init(&s, t);
 
 	for (uint32_t i = 0; i < t->n_switches; i++)
 		dist[i] = i == to ? 0 : TOPO_FAR;
 	s.dist = dist;
+	s.passes = comes_from;
+	s.ctx = &w;
 	if (rc == 0)
 		spread_from(&s, to);
 	spread_fini(&s);
@@ -155,6 +202,18 @@ static void join_kept(struct joined *j, bool (*keeps)(void *ctx, uint32_t sw, ui
 	}
 }
 
+static void join_shared(struct joined *j)
+{
+	for (uint32_t sw = 0; sw < j->t->n_switches; sw++) {
+		for (uint32_t i = 0; i < j->t->switches[sw].n_ports; i++) {
+			uint32_t port = j->t->switches[sw].ports[i].no, peer, peer_port;
+
+			if (topo_link(j->t, sw, port, &peer, &peer_port) && peer > sw && is_shared(j->t, sw, port))
+				join(j, sw, port, peer, peer_port);
+		}
+	}
+}
+
 static void spread_all(struct spread *s)
 {
 	const struct topo *t = s->t;
@@ -193,6 +252,7 @@ int topo_tree(const struct topo *t, bool (*keeps)(void *ctx, uint32_t sw, uint32
 	rc = j.part == NULL || j.first_on == NULL || j.on == NULL ? -ENOMEM : rc;
 	s.next = tree;
 	if (rc == 0) {
+		join_shared(&j);
 		if (keeps != NULL)
 			join_kept(&j, keeps, ctx);
 		spread_all(&s); // the breadth-first forest adds what is missing, and then leads through what was chosen

@@ -298,13 +298,15 @@ static void distances_are_shortest(void **state)
 	for (unsigned int i = 0; i < rounds(500); i++) {
 		unsigned int d[N][N];
 		uint16_t dist[N];
+		uint32_t tree[N];
 		bool linked[N][N];
 		struct topo t;
 
 		random_topology(&t, linked);
+		assert_int_equal(topo_tree(&t, NULL, NULL, tree), 0);
 		distances(linked, d);
 		for (uint32_t to = 0; to < N; to++) {
-			assert_int_equal(topo_distances(&t, to, dist), 0);
+			assert_int_equal(topo_distances(&t, tree, to, dist), 0);
 			for (uint32_t sw = 0; sw < N; sw++)
 				assert_int_equal(dist[sw], d[sw][to] >= 1000 ? TOPO_FAR : d[sw][to]);
 		}

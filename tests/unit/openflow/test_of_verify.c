@@ -126,7 +126,7 @@ static void plan(struct net *net)
 
 	assert_int_equal(topo_tree(&net->topo, NULL, NULL, tree), 0);
 	for (uint32_t i = 0; i < N; i++) {
-		assert_int_equal(topo_distances(&net->topo, i, dists[i]), 0);
+		assert_int_equal(topo_distances(&net->topo, tree, i, dists[i]), 0);
 		dist[i] = dists[i];
 	}
 	for (uint32_t i = 0; i < N; i++) {
