@@ -232,6 +232,7 @@ static void worker_agrees(const struct policy *p, const struct frame *f, const s
 	if (pkt->src_mac == pkt->dst_mac) // a bridge drops that whatever the policy
 		return;
 	net.now_tsc += (NET_AGEING_S + 1) * NET_HZ; // nothing known of earlier frames; all buckets full
+	net_turn(&net);                             // classes that were idle for so long are gone, and their figures
 	sent = n_sent_in_class(&want);
 	net_inject(&net, 0, f);
 	net_turn(&net);
