@@ -41,7 +41,9 @@ cleanup() {
 	rm -rf "$dir"
 }
 trap cleanup EXIT
-printf 'run_dir: %s\nstate_dir: %s\nopenflow_listen: "127.0.0.1:6653"\nports: []\n' "$dir" "$dir" >"$dir/pane.yaml"
+# a lease so long that hardly ever one is prolonged while a test compares entries
+printf 'run_dir: %s\nstate_dir: %s\nopenflow_listen: "127.0.0.1:6653"\nopenflow_lease_s: %s\nports: []\n' "$dir" "$dir" "${OF_LEASE_S:-43200}" \
+	>"$dir/pane.yaml"
 
 check() {
 	local text=$1

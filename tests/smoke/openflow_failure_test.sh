@@ -5,6 +5,7 @@
 # follows its host.
 set -u
 NETWORKS="4 4 ring OpenFlow13"
+OF_LEASE_S=10 # all that has no end is said again every 5 s
 . "$(dirname "$(readlink -f "$0")")/of_init.sh"
 
 addr() { echo "$TB_SUBNET.$1"; }
@@ -42,7 +43,6 @@ lost() {
 	grep -oE '[0-9]+ packets transmitted, [0-9]+ received' "$dir/ping" | awk '{ print $1 - $4 }'
 }
 
-echo 'openflow_lease_s: 10' >>"$dir/pane.yaml" # all that has no end is said again every 5 s
 controller_start
 check "all pairs reach each other" all_pairs
 sleep 2 # circuits are placed 3 s after the first switch
