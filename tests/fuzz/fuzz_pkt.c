@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // Any bytes as a frame: parsed within its bounds, the same in one segment and in two, and classified as the linear
-// search of the rows does. The first byte says where the frame is cut.
+// search of the rows does, by an array as by rte_acl. The first byte says where the frame is cut.
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include <rte_malloc.h>
 #include <rte_mbuf.h>
+#include <rte_rcu_qsbr.h>
 
-#include "dataplane/cls.h"
+#include "dataplane/layers.h"
 #include "dataplane/pkt.h"
 #include "tests/unit/dataplane/eal.h"
 
@@ -19,7 +22,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static struct cls_row rows[N_ROWS]; // all in one category, the highest rank first
 static uint32_t n_rows;
-static struct cls *cls;
+
+static struct sight {
+	struct layers *layers;
+	struct layers_reader *reader;
+	struct layers_view view;
+	uint32_t slot[N_ROWS];
+} in_array, in_trie;
 
 static void add_row(const struct box *any, uint32_t kinds, enum match_field field, uint64_t lo, uint64_t hi,
 		    const struct span128 *src)
@@ -36,14 +45,39 @@ static void add_row(const struct box *any, uint32_t kinds, enum match_field fiel
 	n_rows++;
 }
 
+static void sight_open(struct sight *s, bool merged)
+{
+	const struct layers_conf conf = {.rcu = rte_zmalloc(NULL, rte_rcu_qsbr_get_memsize(1), RTE_CACHE_LINE_SIZE),
+					 .simd_max_bits = 512,
+					 .max_slots = 64,
+					 .manual = true};
+	struct layers_batch *batch;
+	struct err err;
+
+	if (conf.rcu == NULL || rte_rcu_qsbr_init(conf.rcu, 1) != 0)
+		abort();
+	s->layers = layers_create(&conf, &err);
+	if (s->layers == NULL || (s->reader = layers_reader_create(s->layers)) == NULL)
+		abort();
+	batch = layers_batch_create(s->layers);
+	for (uint32_t i = 0; i < n_rows; i++)
+		s->slot[i] = layers_batch_add(batch, &rows[i], &err);
+	if (layers_commit(s->layers, batch, &s->view, &err) < 0)
+		abort();
+	for (int64_t now_ns = 0; merged && layers_merge_all(s->layers); usleep(100))
+		layers_poll(s->layers, now_ns += 1000000);
+	layers_view(s->layers, &s->view);
+	if ((s->view.n_layers > 0) != merged || (s->view.n_arrays > 0) == merged)
+		abort();
+}
+
 static void start_once(void)
 {
 	const uint8_t ip6[16] = {0x20, 0x01, 0x0d, 0xb8};
 	const struct span128 net4 = match_ip4_prefix(0x0a000000, 8), net6 = match_ip6_prefix(ip6, 32);
 	const struct box any = box_any();
-	struct err err;
 
-	if (cls != NULL)
+	if (n_rows > 0)
 		return;
 	test_eal_init();
 	add_row(&any, MATCH_KINDS_ALL, MATCH_VLAN, 7, 9, NULL);
@@ -56,18 +90,26 @@ static void start_once(void)
 	add_row(&any, MATCH_IP6, MATCH_VLAN, 0, 0, NULL);
 	add_row(&any, MATCH_IP4PORTS, MATCH_VLAN, 1, 4095, &net4);
 	add_row(&any, MATCH_KINDS_ALL, MATCH_SRC_ETH, 0x020000000001, 0x020000000001, NULL);
-	cls = cls_build(rows, n_rows, 1, 512, &err);
-	if (cls == NULL)
-		abort();
+	sight_open(&in_array, false);
+	sight_open(&in_trie, true);
 }
 
 static uint32_t find(const struct match_packet *packet)
 {
 	for (uint32_t i = 0; i < n_rows; i++) {
 		if (box_covers(&rows[i].box, packet))
-			return i + 1;
+			return i;
 	}
-	return CLS_NO_ROW;
+	return N_ROWS;
+}
+
+static void check_row(const struct sight *s, const struct pkt *pkt, uint32_t want)
+{
+	uint32_t met[CLS_CATEGORIES_MAX] = {0};
+
+	layers_run(&s->view, s->reader, pkt, 1, met);
+	if (met[0] != (want == N_ROWS ? CLS_NO_ROW : s->slot[want]))
+		abort();
 }
 
 // The frame in two segments, cut anywhere.
@@ -101,7 +143,6 @@ static void check_segments(const uint8_t *data, size_t size, size_t cut, const s
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct match_packet packet;
-	uint32_t met = 0;
 	struct pkt p;
 	size_t cut;
 
@@ -118,8 +159,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (p.verdict != PKT_OK)
 		return 0;
 	pkt_to_match_packet(&p, 0, &packet);
-	cls_run(cls, &p, 1, &met);
-	if (met != find(&packet))
-		abort();
+	check_row(&in_array, &p, find(&packet));
+	check_row(&in_trie, &p, find(&packet));
 	return 0;
 }
