@@ -318,6 +318,7 @@ static void frame_passes_both_ways(uint16_t id, int fd, bool tagged, size_t len)
 
 static void interface_port_works(const char *device)
 {
+	unsigned int free_before = rte_mempool_avail_count(pool);
 	struct port_caps caps;
 	uint16_t id;
 	int fd;
@@ -341,6 +342,7 @@ static void interface_port_works(const char *device)
 	assert_false(port_is_up(id));
 	close(fd);
 	port_close(id);
+	assert_int_equal(rte_mempool_avail_count(pool), free_before); // nothing is left in the rings
 	assert_int_equal(system("ip link del pt0"), 0);
 }
 
