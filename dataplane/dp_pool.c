@@ -83,7 +83,7 @@ int dp_pool_up(struct dp *dp, struct err *err)
 			       rte_strerror(rte_errno));
 	while (spare > 0 && n / (conf->n_ports + spare) < per_port)
 		spare--;
-	dp->n_parts = conf->n_ports + spare;
+	dp->n_parts = RTE_MAX(conf->n_ports + spare, 1U);
 	dp->queued_max = (uint32_t)(n / dp->n_parts) - MBUFS_IN_RINGS;
 	return 0;
 }

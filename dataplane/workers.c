@@ -115,7 +115,7 @@ void workers_release(struct workers *all)
 // Which worker receives from a queue: each its own where there are enough, else ports go round.
 static uint16_t receiver(const struct workers *all, uint16_t port, uint16_t n_queues, uint16_t queue)
 {
-	return (uint16_t)((n_queues >= all->n ? queue : port + queue) % all->n);
+	return (uint16_t)((n_queues >= all->n ? queue : port + queue) % at_least_one(all->n));
 }
 
 static void lay_out_queues(struct workers *all)
