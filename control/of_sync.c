@@ -128,11 +128,11 @@ static int64_t next_boundary(const struct of_net *net, int64_t wall_ns)
 	for (uint32_t i = 0; i < net->policy.flat.n_rows; i++)
 		at = sooner(at, wall_ns, box_start_ns(&net->policy.flat.rows[i].box),
 			    box_end_ns(&net->policy.flat.rows[i].box));
-	for (uint32_t i = 0; i < net->policy.demands.n; i++) {
+	for (uint32_t i = 0; i < net->policy.demands.n; i++)
 		at = sooner(at, wall_ns, net->policy.demands.all[i].start_ns, net->policy.demands.all[i].end_ns);
-		if (net->policy.demands.all[i].end_ns == INT64_MAX && part_ns > 0)
-			at = sooner(at, wall_ns, (wall_ns / part_ns + 1) * part_ns, INT64_MIN);
-	}
+	// entries on the way of a circuit have leases even where all its requests end
+	if (net->policy.demands.n > 0 && part_ns > 0)
+		at = sooner(at, wall_ns, (wall_ns / part_ns + 1) * part_ns, INT64_MIN);
 	return at;
 }
 
