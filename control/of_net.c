@@ -342,9 +342,9 @@ int64_t of_net_next_ns(const struct of_net *net)
 	}
 	if (!net->placed && net->place_ns < at)
 		at = net->place_ns;
-	at = net->leave_ns < at ? net->leave_ns : at;
 	if (of_update_awaits(net))
 		return net->ahead_ns < at ? net->ahead_ns : at;
+	at = net->leave_ns < at ? net->leave_ns : at;
 	if (net->boundary_ns != INT64_MAX && net->boundary_ns - net->wall_minus_now_ns < at)
 		at = net->boundary_ns - net->wall_minus_now_ns;
 	return at;

@@ -56,6 +56,7 @@ struct of_net {
 	int64_t place_ns;      // circuits are placed from then on
 	bool placed;           // they were since
 	int64_t ahead_ns;      // barriers are awaited until then; INT64_MIN: none
+	uint32_t n_steps;      // of an update, since all was last up to date
 	int64_t leave_ns;      // when entries may go; INT64_MAX: none
 	uint64_t place_gen;    // counts placings
 	int64_t place_wall_ns; // of the last one

@@ -24,6 +24,7 @@
 
 #define AHEAD_NS 2000000000LL // a switch that answers no barrier for so long is not waited for
 #define LEAVE_NS 1000000000LL
+#define STEPS_SPARE 8
 
 enum step { STEP_AHEAD, STEP_WAYS, STEP_SHRINK, STEP_REST };
 
@@ -410,10 +411,18 @@ static bool has_loops(const struct of_plan_in *in)
 	return false;
 }
 
+// Hosts that come or move all the time would give every step a successor, and what is denied would wait for ever.
+static uint32_t steps_max(const struct update *u)
+{
+	return 2 * u->in->topo->n_switches + STEPS_SPARE; // ways to a host may take a step for each switch
+}
+
 static enum step choose(const struct update *u)
 {
 	const struct pending *p = &u->pending;
 
+	if (u->net->n_steps >= steps_max(u))
+		return STEP_REST;
 	if (p->ahead)
 		return STEP_AHEAD;
 	if (p->nearest > 0)
@@ -447,6 +456,7 @@ bool of_update(struct of_net *net, const struct of_plan_in *in)
 		return false;
 	}
 	net->ahead_ns = u.step == STEP_REST ? INT64_MIN : net->now_ns + AHEAD_NS;
+	net->n_steps = u.step == STEP_REST ? 0 : net->n_steps + 1;
 	if (u.step == STEP_REST)
 		net->leave_ns = INT64_MAX;
 	for (struct of_switch *sw = net->switches; sw != NULL; sw = sw->next) {
