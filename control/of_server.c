@@ -55,6 +55,7 @@ struct of_server {
 	enum prove_mode verify;
 	uint32_t n_policies;
 	struct of_policy_proof proof;
+	char trouble[512]; // why switches cannot have the policy; "": they can
 	struct {
 		void (*fn)(void *ctx, uint64_t request, const char *why);
 		void *ctx;
@@ -324,9 +325,15 @@ static void take_policy(struct of_server *s, const struct engine *engine, int64_
 		of_net_policy(s->net, &policy);
 	else
 		log_error("openflow: switches keep the last policy: %s", err.msg);
+	snprintf(s->trouble, sizeof(s->trouble), "%s", ret == 0 ? "" : err.msg);
 	of_policy_fini(&policy);
 	demands_fini(&demands);
 	tree_fini(&tree);
+}
+
+const char *of_server_trouble(const struct of_server *s)
+{
+	return s->n_sessions == 0 || s->trouble[0] == '\0' ? NULL : s->trouble;
 }
 
 const struct of_policy_proof *of_server_proof(const struct of_server *s)

@@ -37,6 +37,8 @@ int64_t of_server_turn(struct of_server *s, const struct engine *engine, int64_t
 void of_server_on_kept(struct of_server *s, void (*fn)(void *ctx, uint64_t request, const char *why), void *ctx);
 // Whether it could keep one more, see of_net_fit; for engine_ask_network with the server as ctx.
 int of_server_fit(void *server, const struct demand *demand, struct err *err);
+// Why the switches that are here cannot have the policy as it is, or NULL. Stays valid until the next turn.
+const char *of_server_trouble(const struct of_server *s);
 // What proving the tables for switches came to: stays valid as long as the server.
 const struct of_policy_proof *of_server_proof(const struct of_server *s);
 uint16_t of_server_port(const struct of_server *s, bool with_tls); // it listens on; 0: none

@@ -6,7 +6,9 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -19,6 +21,7 @@
 #include "played_switch.h"
 
 #define PATIENCE_NS 20000000000LL
+#define N_WIDE 64
 
 struct peer {
 	struct played played;
@@ -167,11 +170,55 @@ static void a_switch_that_goes_away_is_gone(void **state)
 	wait_for_switches(f, 1);
 }
 
+static void say(struct fixture *f, const char *statement)
+{
+	struct principal root;
+	struct reply reply;
+
+	assert_int_equal(principal_parse("root", &root, NULL), 0);
+	reply_init(&reply);
+	engine_exec(f->engine, &root, statement, strlen(statement), loop_clock_ns(), &reply);
+	if (reply.code != REPLY_OK)
+		fail_msg("%s: %s", statement, reply_code_name(reply.code));
+	reply_fini(&reply);
+}
+
+// Wide requests that meet in ever new ways need more rows than a flat table may have.
+static void a_policy_that_switches_cannot_have_is_told(void **state)
+{
+	struct fixture *f = *state;
+	char text[120];
+
+	join_as(f, &f->peers[0], 1);
+	wait_for_switches(f, 1);
+	for (int i = 0; i < N_WIDE; i++) {
+		int src = 1000 + i * 37 % N_WIDE * 100, dst = 1000 + i * 53 % N_WIDE * 100;
+
+		snprintf(text, sizeof(text), "NewShare s%d for (*) [ratelimit >= 1Mb] on rootShare.", i);
+		say(f, text);
+		snprintf(text, sizeof(text), "%s(srcPort=%d-%d, dstPort=%d-%d) partial on s%d.",
+			 i % 2 == 0 ? "allow" : "deny", src, src + 20000 + i * 61 % N_WIDE * 100, dst,
+			 dst + 20000 + i * 71 % N_WIDE * 100, i);
+		say(f, text);
+	}
+	assert_null(of_server_trouble(f->server));
+	turn(f);
+	assert_non_null(of_server_trouble(f->server));
+	assert_non_null(strstr(of_server_trouble(f->server), "rows"));
+	for (int i = 1; i <= N_WIDE; i++) {
+		snprintf(text, sizeof(text), "cancel %d.", i);
+		say(f, text);
+	}
+	turn(f);
+	assert_null(of_server_trouble(f->server));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_switch_that_does_not_read_is_shown_out, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_switch_that_goes_away_is_gone, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_policy_that_switches_cannot_have_is_told, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
