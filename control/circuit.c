@@ -286,15 +286,22 @@ static int add_segment(struct place *p, struct circuit *c, const struct topo_hos
 
 // --- a whole circuit
 
+static bool has_failed(const struct circuits *c, uint64_t id)
+{
+	for (uint32_t i = 0; i < c->n_failures; i++) {
+		if (c->failures[i].id == id)
+			return true;
+	}
+	return false;
+}
+
 static int fail(struct place *p, uint64_t id, const char *why)
 {
 	struct circuits *c = p->c;
 	struct circuit_failure *f;
 
-	for (uint32_t i = 0; i < c->n_failures; i++) {
-		if (c->failures[i].id == id)
-			return 0;
-	}
+	if (has_failed(c, id))
+		return 0;
 	if (grow((void **)&c->failures, c->n_failures, &c->cap_failures, sizeof(*c->failures)) < 0)
 		return -ENOMEM;
 	f = &c->failures[c->n_failures++];
@@ -512,15 +519,15 @@ static int copy_circuits(struct circuits *to, const struct circuits *from, uint6
 	return 0;
 }
 
-// The requests that stand where the probe's packets are.
-static void meet(const struct place *p, const struct match *flows, struct idset *ids)
+// The requests that stand and are kept where the probe's packets are.
+static void meet(const struct place *p, const struct circuits *now, const struct match *flows, struct idset *ids)
 {
 	const struct demands *all = &p->in->policy->demands;
 
 	for (uint32_t i = 0; i < all->n && ids->n + 1 < ACTION_SET_MAX; i++) {
 		const struct demand *d = &all->all[i];
 
-		if (d->kind != DEMAND_LIMIT && match_overlaps(&d->flows, flows))
+		if (d->kind != DEMAND_LIMIT && !has_failed(now, d->id) && match_overlaps(&d->flows, flows))
 			idset_add(ids, d->id);
 	}
 	idset_add(ids, p->probe->id);
@@ -548,7 +555,7 @@ int circuits_fit(const struct circuits *c, const struct circuit_in *in, const st
 		struct match one = {.boxes = &probe->flows.boxes[i], .n_boxes = 1};
 
 		p.row_ids = (struct idset){0};
-		meet(&p, &one, &p.row_ids);
+		meet(&p, c, &one, &p.row_ids);
 		p.box = &probe->flows.boxes[i];
 		rc = place_row(&p);
 	}
