@@ -136,8 +136,10 @@ void event_contested(const struct state *s, const struct request *r, const struc
 		return;
 	event = event_make("contested", r, s->now_ns);
 	json_object_set_new(event, "address", json_string(ip_addr_text(&address).text));
-	json_object_set_new(event, "holder", eth_json(c->holder));
-	json_object_set_new(event, "by", eth_json(c->claims));
+	if (r->share->privileges.query && (r->share->privileges.view & VIEW_HOSTS) != 0) {
+		json_object_set_new(event, "holder", eth_json(c->holder));
+		json_object_set_new(event, "by", eth_json(c->claims));
+	}
 	tell(s, user, event);
 }
 

@@ -61,10 +61,16 @@ static struct addr *remember(struct of_net *net, const struct addr_claim *c)
 	return addrs_set(&net->addrs, c->ip, c->ip6, c->mac, c->how, net->now_ns);
 }
 
+static bool is_recent(const struct of_net *net, int64_t at_ns)
+{
+	return at_ns != INT64_MIN && net->now_ns - at_ns < ADDRS_FRESH_NS;
+}
+
 // Two hosts say that they have it. Policy about it then holds where either of them is; who is right only people know.
 static void contest(struct of_net *net, struct addr *mine, struct addr *theirs)
 {
-	bool again = mine->contest_ns != INT64_MIN && net->now_ns - mine->contest_ns < ADDRS_FRESH_NS;
+	// a claimant may have a new hardware address each time
+	bool again = is_recent(net, mine->contest_ns) || is_recent(net, theirs->contest_ns);
 	const uint8_t *a = theirs->mac, *b = mine->mac;
 	uint32_t ip4 = (uint32_t)(mine->ip >> 96);
 

@@ -105,6 +105,7 @@ controller_start
 check "the controller is back" wait_for 10 panectl "ListRequests."
 check "and the reservation" wait_for 10 not goes $((first + 1)) ""
 listen
+sleep 1 # until it is heard; what is claimed again within a minute is not told again
 spoof() { # host $1 says that it has the address of host $2
 	host "$1" python3 - "$(addr "$2")" <<'PY'
 import socket, sys
