@@ -165,20 +165,21 @@ static void share_item(const struct ask *a, const struct share *share)
 // --- queues one by one
 
 // A queue is shown to who may see every request that it is of, and its share; best effort of the root is everybody's.
+// Who sees the root sees also what is left of requests and shares that are gone.
 static bool may_see(const struct ask *a, const struct proto_queue *q)
 {
 	const struct idset *const sets[] = {&q->reservations, &q->limits};
 	const struct share *share = share_at(&a->s->shares, q->node);
 
-	if (q->node == PROTO_QUEUE_BACKGROUND && !is_seen(a, a->s->shares.root)) // hints of any share
-		return false;
-	if (share != NULL && q->node != 0 && !is_seen(a, share))
+	if (is_seen(a, a->s->shares.root))
+		return true;
+	if (q->node != 0 && (share == NULL || !is_seen(a, share))) // background: hints of any share
 		return false;
 	for (size_t k = 0; k < 2; k++) {
 		for (unsigned int i = 0; i < sets[k]->n; i++) {
 			const struct request *r = request_find(&a->s->requests, sets[k]->id[i]);
 
-			if (r != NULL && !is_seen(a, r->share))
+			if (r == NULL || !is_seen(a, r->share))
 				return false;
 		}
 	}
