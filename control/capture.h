@@ -6,6 +6,9 @@
 
 #include "dataplane/proto.h"
 #include "reply.h"
+#include "speaker.h"
+
+struct state;
 
 #define CAPTURE_FRAMES_MAX 5000
 #define CAPTURE_FRAMES_DEFAULT 1000
@@ -16,7 +19,11 @@ struct capture_question {
 	struct proto_capture ask; // all but the number
 	int64_t for_ns;
 	bool sees_ports; // and may be told their names
+	struct principal speaker;
+	uint32_t share; // its number
 };
 
 // Is given the question, copied. 0: reply->later names the answer to come. -1 with a refusal.
 typedef int capture_ask_fn(void *ctx, const struct capture_question *q, struct reply *reply);
+// Whether who asked may still see the traffic: grants and shares go while a capture is under way.
+bool capture_allowed(const struct state *s, const struct capture_question *q);

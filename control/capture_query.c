@@ -38,6 +38,13 @@ static int fill(const struct statement *st, const struct share *share, struct pr
 	return rc;
 }
 
+bool capture_allowed(const struct state *s, const struct capture_question *q)
+{
+	const struct share *share = share_at(&s->shares, q->share);
+
+	return share != NULL && view_through(s, &q->speaker, share, VIEW_TRAFFIC) != NULL;
+}
+
 int query_capture(struct state *s, const struct principal *speaker, const struct statement *st, struct reply *reply)
 {
 	struct share *share = share_find(&s->shares, st->share);
@@ -51,6 +58,8 @@ int query_capture(struct state *s, const struct principal *speaker, const struct
 	if (s->ask_dataplane.capture == NULL)
 		return reply_refuse(reply, REPLY_NETWORK, "there is no dataplane that could capture");
 	reply_init(&ignored);
+	q.speaker = *speaker;
+	q.share = share->number;
 	q.sees_ports = view_anywhere(s, speaker, VIEW_PORTS, &ignored) == 0;
 	reply_fini(&ignored);
 	return s->ask_dataplane.capture(s->ask_dataplane.ctx, &q, reply);

@@ -36,7 +36,11 @@ static void end(struct captures *c, const char *why)
 	char text[80];
 
 	dp_link_capture(c->link, &stop);
-	if (reply != NULL) {
+	if (reply != NULL && !capture_allowed(engine_state(c->engine), &c->q)) {
+		reply_fini(reply);
+		reply_init(reply);
+		reply_refuse(reply, REPLY_NO_PRIVILEGE, "who asked may no longer see the traffic of this share");
+	} else if (reply != NULL) {
 		snprintf(text, sizeof(text), "frames=%zu missed=%u ended=%s", json_array_size(c->frames), c->n_missed,
 			 why);
 		reply_line(reply, text);
@@ -104,6 +108,8 @@ static void on_timer(evutil_socket_t fd, short what, void *ctx)
 		end(c, "dataplane lost");
 	else if (left_ns <= 0 || server_owed(c->server, c->number) == NULL)
 		end(c, "time");
+	else if (!capture_allowed(engine_state(c->engine), &c->q))
+		end(c, "authority");
 	else
 		look_again(c, left_ns);
 }

@@ -130,7 +130,7 @@ struct reply *server_owed(struct server *s, uint64_t later)
 {
 	struct session *x = debtor(s, later);
 
-	return x == NULL ? NULL : &x->owed;
+	return x == NULL || session_is_gone(x) ? NULL : &x->owed;
 }
 
 void server_answer(struct server *s, uint64_t later)

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,13 @@ static const struct timeval last_write_time = {10, 0};
 
 static void on_read(struct bufferevent *bev, void *ctx);
 static void on_write(struct bufferevent *bev, void *ctx);
+bool session_is_gone(const struct session *x)
+{
+	struct pollfd fd = {.fd = bufferevent_getfd(x->bev)};
+
+	return x->eof && poll(&fd, 1, 0) == 1 && (fd.revents & (POLLHUP | POLLERR)) != 0;
+}
+
 static void on_event(struct bufferevent *bev, short what, void *ctx);
 static void on_pause(evutil_socket_t fd, short what, void *ctx);
 static void on_output(struct evbuffer *out, const struct evbuffer_cb_info *info, void *ctx);

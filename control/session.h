@@ -70,7 +70,10 @@ bool session_execute(struct session *x, unsigned int max, server_exec_fn fn, voi
 void session_tell(struct session *x, const char *line);
 // Lets the answers go; the session may end with them.
 void session_send(struct session *x);
-void session_answer(struct session *x);         // with what is owed; goes on with what follows
+void session_answer(struct session *x); // with what is owed; goes on with what follows
+// Nobody reads what it is answered. A client that only sends no more is not gone, where the kernel tells the
+// difference.
+bool session_is_gone(const struct session *x);
 size_t session_unread(const struct session *x); // bytes of answers that the client has not fetched
 // What is still to be answered is dropped; what was is sent, and the session ends. why: told in JSON mode.
 void session_end(struct session *x, const char *why);

@@ -54,6 +54,11 @@ under_way() { panectl capture '*' "$RUN_DIR/d.pcapng" --seconds 1 | grep -F 'ano
 check "another one meanwhile is refused" under_way
 check "and has written nothing" [ ! -e "$RUN_DIR/d.pcapng" ]
 capture_end
+capture_start '*' "$RUN_DIR/c.pcapng" --seconds 20
+kill "$(ps -o pid= --ppid "$capture")" # panectl is a function here, in a shell of its own
+free_again() { panectl capture '*' "$RUN_DIR/d.pcapng" --count 1 --seconds 1 | grep -E '\((time|count)\)'; }
+check "one whose client is gone makes room" wait_for 3 free_again
+rm -f "$RUN_DIR/d.pcapng"
 panectl 'AddUser nobody.' 'NewShare web for (dstPort=80) on rootShare.' 'Grant web to nobody.' >/dev/null
 refused() { panectl --user nobody capture "$1" "$RUN_DIR/d.pcapng" --share "$2" --seconds 1 | grep -E "$3"; }
 check "another share's traffic is not for everybody" refused '*' rootShare 'not_principal|no_privilege'
@@ -62,6 +67,13 @@ datagrams 80 3
 datagrams 81 3
 capture_end
 check "a share has its own frames only" grep -q "^3 frames" "$RUN_DIR/capture.out"
+panectl --user nobody capture '*' "$RUN_DIR/f.pcapng" --share web --seconds 10 >"$RUN_DIR/capture.out" 2>&1 &
+capture=$!
+sleep 0.5
+panectl 'Revoke web from nobody.' >/dev/null
+wait "$capture"
+check "a capture ends with the authority for it" grep -q 'may no longer see' "$RUN_DIR/capture.out"
+panectl 'Grant web to nobody.' >/dev/null
 check "a group that is not the share's is refused" refused '(dstPort=81)' web 'not_contained'
 check "traffic passes as before" replies h1 h2
 finish
