@@ -217,6 +217,29 @@ static void no_buffers_for_a_flood_are_counted_and_got_over(void **state)
 	net_close(&net);
 }
 
+static void no_buffers_to_receive_into_are_waited_for(void **state)
+{
+	static const char *const devices[] = {"null:size=64", "null:"};
+	static struct rte_mbuf *held[8192];
+	unsigned int n = 0;
+	uint64_t seen;
+
+	net_open_many(&net, 1, 2, devices, NET_HZ, 0, 63);
+	turns(5);
+	seen = net_counter(&net, 0, COUNTER_rx_packets);
+	assert_true(seen > 0);
+	while (n < 8192 && (held[n] = rte_pktmbuf_alloc(net.pool)) != NULL)
+		n++;
+	assert_true(n > 4000 && n < 8192);
+	turns(50);
+	assert_int_equal(net_counter(&net, 0, COUNTER_rx_packets), seen);
+	rte_pktmbuf_free_bulk(held, n);
+	turns(5);
+	assert_true(net_counter(&net, 0, COUNTER_rx_packets) > seen);
+	net_expect_all_accounted_for(&net);
+	net_close(&net);
+}
+
 static void catch_up(void *sched, const struct sched_change *change_seen)
 {
 	sched_catch_up(sched, change_seen, 1);
@@ -265,6 +288,7 @@ int main(void)
 		cmocka_unit_test(a_port_that_is_removed_leaves_nothing),
 		cmocka_unit_test(a_transmit_ring_that_never_drains_takes_nothing_from_others),
 		cmocka_unit_test(no_buffers_for_a_flood_are_counted_and_got_over),
+		cmocka_unit_test(no_buffers_to_receive_into_are_waited_for),
 		cmocka_unit_test(a_scheduler_that_comes_later_knows_what_others_know),
 	};
 
