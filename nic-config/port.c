@@ -11,7 +11,6 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
@@ -39,7 +38,6 @@
 #define ARGS_MAX 512
 #define RING_SLOTS 1024 // of a ring: port's rings
 #define AF_PACKET_FRAMES 1024
-#define DRAIN_BURSTS 1024          // more than a ring holds
 #define AF_PACKET_HEADER_BYTES 128 // what the kernel puts before a frame in its ring, rounded up
 
 struct kind {
@@ -342,13 +340,7 @@ static int create_ring(const struct port_conf *conf, const char *arg, uint16_t *
 	return 0;
 }
 
-// What drivers do not give back of af_xdp ports.
-static struct {
-	struct xsk_leak sockets;
-	struct xsk_fill rings;
-	struct rte_mempool *pool;
-	bool started;
-} kept[RTE_MAX_ETHPORTS];
+static struct xsk_leak sockets[RTE_MAX_ETHPORTS]; // of af_xdp ports
 
 static int open_with(const struct kind *kind, const struct port_conf *conf, const char *arg, const char *more,
 		     uint16_t *port_id, char why[PORT_ERR_MAX])
@@ -357,7 +349,6 @@ static int open_with(const struct kind *kind, const struct port_conf *conf, cons
 	int rc;
 
 	xsk_leak_before(&leak);
-	xsk_fill_before();
 	if (kind->driver != NULL)
 		rc = create_vdev(kind, conf, arg, more, port_id, why);
 	else if (strcmp(kind->prefix, "ring") == 0)
@@ -366,12 +357,11 @@ static int open_with(const struct kind *kind, const struct port_conf *conf, cons
 		rc = create_pci(conf, arg, port_id, why);
 	if (rc < 0)
 		return rc;
+	xsk_fill_before(conf->pool);
 	rc = port_configure(conf, *port_id, why);
 	xsk_leak_made_since(&leak);
-	kept[*port_id].sockets = leak;
-	xsk_fill_made(&kept[*port_id].rings);
-	kept[*port_id].pool = conf->pool;
-	kept[*port_id].started = false;
+	sockets[*port_id] = leak;
+	xsk_fill_made(*port_id);
 	if (rc < 0)
 		port_close(*port_id);
 	return rc;
@@ -458,7 +448,6 @@ int port_start(uint16_t port_id, char why[PORT_ERR_MAX])
 	char name[RTE_ETH_NAME_MAX_LEN] = "?";
 	int rc = rte_eth_dev_start(port_id);
 
-	kept[port_id].started = rc == 0;
 	if (rc == 0)
 		forget_received(port_id);
 	if (rc == 0)
@@ -467,42 +456,18 @@ int port_start(uint16_t port_id, char why[PORT_ERR_MAX])
 	return why_fail(why, -rc, "port %s does not start: %s", name, strerror(-rc));
 }
 
-// Frees what the port has received and nobody asked for.
-static void drain(uint16_t port_id, uint16_t n_queues)
-{
-	struct rte_mbuf *m[32];
-	uint16_t n;
-
-	for (uint16_t q = 0; q < n_queues; q++) {
-		for (int i = 0; i < DRAIN_BURSTS; i++) {
-			n = rte_eth_rx_burst(port_id, q, m, RTE_DIM(m));
-			if (n == 0)
-				break;
-			rte_pktmbuf_free_bulk(m, n);
-		}
-	}
-}
-
 void port_close(uint16_t port_id)
 {
 	struct rte_eth_dev_info info;
-	struct rte_mbuf **filled;
-	uint32_t n_filled;
 
 	if (rte_eth_dev_info_get(port_id, &info) < 0)
 		return;
-	if (kept[port_id].started && kept[port_id].rings.n > 0)
-		drain(port_id, info.nb_rx_queues);
-	filled = xsk_fill_take(&kept[port_id].rings, kept[port_id].pool, &n_filled);
 	rte_eth_dev_stop(port_id);
 	// some drivers do not close on removal, others do; closing twice is harmless
 	rte_eth_dev_close(port_id);
 	rte_dev_remove(info.device);
-	xsk_leak_close(&kept[port_id].sockets);
-	kept[port_id].rings.n = 0;
-	if (filled != NULL) // only now does the kernel no longer write into them
-		rte_pktmbuf_free_bulk(filled, n_filled);
-	free(filled);
+	xsk_leak_close(&sockets[port_id]);
+	xsk_fill_free(port_id);
 }
 
 int port_caps_get(uint16_t port_id, struct port_caps *out)

@@ -356,6 +356,66 @@ static void af_xdp_passes_mtu_size_and_tagged_frames(void **state)
 	interface_port_works("af_xdp:pt0");
 }
 
+// The driver has filled the ring of the queue when it learns that another socket is bound there; from too small a pool
+// it cannot fill it.
+static void an_af_xdp_port_that_does_not_open_keeps_no_buffers(void **state)
+{
+	unsigned int free_before = rte_mempool_avail_count(pool), free_open;
+	struct rte_mempool *small = rte_pktmbuf_pool_create("small", 1023, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE, 0);
+	struct port_conf conf = {.name = "k2", .device = "af_xdp:pt0", .n_queues = 1, .mtu = MTU, .pool = small};
+	char why[PORT_ERR_MAX] = "";
+	uint16_t id, second;
+	int64_t until_ms;
+
+	assert_non_null(small);
+	if (!have_namespace)
+		skip();
+	assert_int_equal(system("ip link add pt0 type veth peer name pt1 && ip link set pt1 up"), 0);
+	assert_true(port_open(&conf, &second, why) < 0);
+	assert_int_equal(rte_mempool_avail_count(small), 1023);
+	assert_opens("k0", "af_xdp:pt0", &id);
+	free_open = rte_mempool_avail_count(pool);
+	assert_true(free_open < free_before);
+	for (int i = 0; i < 3; i++) {
+		assert_true(open_device("k1", "af_xdp:pt0", &second, why) < 0);
+		assert_int_equal(rte_mempool_avail_count(pool), free_open);
+	}
+	port_close(id);
+	assert_int_equal(rte_mempool_avail_count(pool), free_before);
+	until_ms = now_ms() + WAIT_MS; // the kernel lets go of a queue some time after its socket is closed
+	while (open_device("k0", "af_xdp:pt0", &id, why) < 0) {
+		assert_true(now_ms() < until_ms);
+		assert_int_equal(rte_mempool_avail_count(pool), free_before);
+		usleep(10000);
+	}
+	port_close(id);
+	assert_int_equal(rte_mempool_avail_count(pool), free_before);
+	rte_mempool_free(small);
+	assert_int_equal(system("ip link del pt0"), 0);
+}
+
+// What was received and not asked for when the port is closed lies in another ring.
+static void an_af_xdp_port_closed_under_traffic_keeps_no_buffers(void **state)
+{
+	unsigned int free_before = rte_mempool_avail_count(pool);
+	uint8_t frame[64];
+	uint16_t id;
+	int fd;
+
+	if (!have_namespace)
+		skip();
+	assert_int_equal(system("ip link add pt0 type veth peer name pt1 && ip link set pt1 up"), 0);
+	assert_opens("k0", "af_xdp:pt0", &id);
+	fd = far_socket("pt1");
+	make_frame(frame, false, sizeof(frame));
+	for (int i = 0; i < 300; i++)
+		assert_int_equal(send(fd, frame, sizeof(frame), 0), sizeof(frame));
+	close(fd);
+	port_close(id);
+	assert_int_equal(rte_mempool_avail_count(pool), free_before);
+	assert_int_equal(system("ip link del pt0"), 0);
+}
+
 static void tap_port_makes_its_interface(void **state)
 {
 	struct port_caps caps;
@@ -396,6 +456,8 @@ int main(void)
 		cmocka_unit_test(mtu_beyond_the_buffers_is_refused),
 		cmocka_unit_test(af_packet_passes_mtu_size_and_tagged_frames),
 		cmocka_unit_test(af_xdp_passes_mtu_size_and_tagged_frames),
+		cmocka_unit_test(an_af_xdp_port_that_does_not_open_keeps_no_buffers),
+		cmocka_unit_test(an_af_xdp_port_closed_under_traffic_keeps_no_buffers),
 		cmocka_unit_test(tap_port_makes_its_interface),
 	};
 
