@@ -32,8 +32,11 @@ uint16_t port_interface_queues(const char *interface)
 
 // Sixteen bits over and over: the Toeplitz hash is then the same when source and destination change places (Woo and
 // Park, "Scalable TCP session monitoring with symmetric receive-side scaling", 2012).
-static uint8_t *symmetric_key(uint8_t key[RSS_KEY_BYTES])
+// Drivers may keep the pointer as long as the device is configured.
+static uint8_t *symmetric_key(void)
 {
+	static uint8_t key[RSS_KEY_BYTES];
+
 	for (int i = 0; i < RSS_KEY_BYTES; i += 2) {
 		key[i] = 0x6d;
 		key[i + 1] = 0x5a;
@@ -41,7 +44,7 @@ static uint8_t *symmetric_key(uint8_t key[RSS_KEY_BYTES])
 	return key;
 }
 
-static void spread_by_flow(const struct rte_eth_dev_info *info, struct rte_eth_conf *eth, uint8_t key[RSS_KEY_BYTES])
+static void spread_by_flow(const struct rte_eth_dev_info *info, struct rte_eth_conf *eth)
 {
 	uint64_t fields = info->flow_type_rss_offloads & RSS_FIELDS;
 
@@ -50,7 +53,7 @@ static void spread_by_flow(const struct rte_eth_dev_info *info, struct rte_eth_c
 	eth->rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
 	eth->rx_adv_conf.rss_conf.rss_hf = fields;
 	if (info->hash_key_size <= RSS_KEY_BYTES) {
-		eth->rx_adv_conf.rss_conf.rss_key = symmetric_key(key);
+		eth->rx_adv_conf.rss_conf.rss_key = symmetric_key();
 		eth->rx_adv_conf.rss_conf.rss_key_len = info->hash_key_size;
 	}
 }
@@ -78,7 +81,6 @@ int port_configure(const struct port_conf *conf, uint16_t port_id, char why[PORT
 {
 	struct rte_eth_conf eth = {.rxmode = {.mtu = conf->mtu}};
 	struct rte_eth_dev_info info;
-	uint8_t key[RSS_KEY_BYTES];
 	uint16_t n_queues;
 	uint32_t room = rte_pktmbuf_data_room_size(conf->pool) - RTE_PKTMBUF_HEADROOM;
 	int rc = rte_eth_dev_info_get(port_id, &info);
@@ -91,7 +93,7 @@ int port_configure(const struct port_conf *conf, uint16_t port_id, char why[PORT
 	n_queues = RTE_MIN(conf->n_queues, RTE_MIN(info.max_rx_queues, info.max_tx_queues));
 	n_queues = RTE_MAX(n_queues, 1);
 	if (n_queues > 1)
-		spread_by_flow(&info, &eth, key);
+		spread_by_flow(&info, &eth);
 	rc = rte_eth_dev_configure(port_id, n_queues, n_queues, &eth);
 	if (rc < 0)
 		return why_fail(why, -rc, "%s: refused %u+%u queues, MTU %u (it has %u+%u, longest frame %u): %s",
