@@ -26,7 +26,6 @@ struct denied {
 
 struct dp_filter {
 	struct drop_filter *port[WORKER_PORTS_MAX];
-	uint32_t n_ports;
 	struct id_map rows;
 	int64_t next_start_ns; // INT64_MAX: none waits
 	uint32_t count_at;     // in rows
@@ -157,7 +156,6 @@ int dp_filter_port_add(struct dp_filter *f, uint16_t port, struct drop_filter *f
 		if (d->on)
 			port_enter(f, port, d);
 	}
-	f->n_ports++;
 	return 0;
 }
 
@@ -177,7 +175,6 @@ void dp_filter_port_del(struct dp_filter *f, uint16_t port)
 	}
 	drop_filter_close(f->port[port]);
 	f->port[port] = NULL;
-	f->n_ports--;
 }
 
 static void leave_change(void *ctx, const struct table_change *change)
@@ -239,8 +236,7 @@ void dp_filter_enter(struct dp_filter *f, const struct table *table, int64_t now
 {
 	struct entering e = {f, table, now_ns};
 
-	if (f->n_ports > 0)
-		table_each_change(table, enter_change, &e);
+	table_each_change(table, enter_change, &e);
 }
 
 void dp_filter_expired(struct dp_filter *f, uint64_t key)

@@ -241,6 +241,20 @@ static void a_port_that_comes_gets_what_is_there_and_one_that_goes_is_closed(voi
 	assert_int_equal(w->port[1].n, 0);
 }
 
+static void the_first_port_gets_what_was_denied_before_it_came(void **state)
+{
+	struct world *w = *state;
+
+	deny(w, 1, T0);
+	deny(w, 2, T0 + 10);
+	deny(w, 3, T0);
+	allow(w, 3, T0);
+	port_up(w, 0, ROOM);
+	assert_int_equal(w->port[0].n, 1);
+	dp_filter_turn(w->filter, T0 + 10);
+	assert_int_equal(w->port[0].n, 2);
+}
+
 static void what_ports_drop_is_told_once_also_of_one_that_goes(void **state)
 {
 	struct world *w = *state;
@@ -308,6 +322,7 @@ int main(void)
 		WORLD_TEST(only_what_no_allow_overrides_is_dropped_there),
 		WORLD_TEST(a_later_start_is_waited_for),
 		WORLD_TEST(a_port_that_comes_gets_what_is_there_and_one_that_goes_is_closed),
+		WORLD_TEST(the_first_port_gets_what_was_denied_before_it_came),
 		WORLD_TEST(what_ports_drop_is_told_once_also_of_one_that_goes),
 		WORLD_TEST(random_changes_leave_no_rule_behind),
 	};
