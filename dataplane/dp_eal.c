@@ -14,7 +14,7 @@
 #include "dp_priv.h"
 
 #define ARGS_MAX 24
-#define LCORES_MAX 240
+#define LCORES_MAX 512
 
 struct args {
 	char text[ARGS_MAX][LCORES_MAX + 16];
