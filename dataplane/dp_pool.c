@@ -10,11 +10,24 @@
 #include "dp_priv.h"
 
 #define POOL_CACHE 256
-#define MBUFS_PER_PORT 8192 // rings in both directions and what waits in the scheduler
-#define MBUFS_IN_RINGS 2560 // of them: rings of the largest driver (af_xdp: fill and receive), bursts and caches
+#define MBUFS_IN_QUEUE 2048 // of a port, one a worker: rings of the largest driver (af_xdp: fill and receive)
+#define MBUFS_IN_BURSTS 512 // of a port
+#define MBUFS_QUEUED 5632   // of a port: what waits in the scheduler, if there is memory for it
 #define MBUFS_QUEUED_MIN 512
 #define SPARE_PARTS 3        // for ports that come later
 #define L2_OVERHEAD_BYTES 22 // Ethernet header and two VLAN tags
+
+// A cache may grow to half as much again before it is emptied: each worker has one, and the main thread.
+static uint32_t n_in_caches(uint16_t n_workers)
+{
+	return (n_workers + 1U) * (POOL_CACHE * 3 / 2);
+}
+
+// Of each worker to each other one, and to the owner of the schedulers.
+static uint32_t n_handed_over(uint16_t n_workers)
+{
+	return (uint32_t)WORKER_RING * (n_workers - 1U) * (n_workers + 1U);
+}
 
 static uint32_t room_bytes(const struct dp_conf *conf)
 {
@@ -57,23 +70,27 @@ static bool uses_dma(const struct dp_conf *conf)
 	return false;
 }
 
-// At most half of the memory: classifiers and schedulers live in the other half.
+// At most half of the memory: classifiers and schedulers live in the other half. If that is too little for all, rings
+// between workers lack theirs first: they are emptied soon, whatever waits elsewhere.
 int dp_pool_up(struct dp *dp, struct err *err)
 {
 	const struct dp_conf *conf = dp->conf;
-	uint32_t room = room_bytes(conf), per_port = MBUFS_IN_RINGS + MBUFS_QUEUED_MIN, spare = SPARE_PARTS;
+	uint32_t room = room_bytes(conf), in_rings = MBUFS_IN_QUEUE * dp->n_workers + MBUFS_IN_BURSTS;
+	uint32_t per_port = in_rings + MBUFS_QUEUED_MIN, n_ports = RTE_MAX(conf->n_ports, 1U), spare = SPARE_PARTS;
+	uint32_t cached = n_in_caches(dp->n_workers), handed = n_handed_over(dp->n_workers);
 	uint64_t elt = room + sizeof(struct rte_mbuf) + RTE_MEMPOOL_ALIGN * 2;
-	uint64_t least = (uint64_t)per_port * conf->n_ports;
+	uint64_t least = (uint64_t)per_port * n_ports + cached;
 	uint64_t least_mb = least * elt / 524288 + 1;
 	unsigned int total;
-	uint64_t n =
-		RTE_MIN((uint64_t)MBUFS_PER_PORT * (conf->n_ports + SPARE_PARTS), conf->memory_mb * 524288ULL / elt);
+	uint64_t n = RTE_MIN((uint64_t)(in_rings + MBUFS_QUEUED) * (conf->n_ports + SPARE_PARTS) + cached + handed,
+			     conf->memory_mb * 524288ULL / elt);
 
 	if (room > UINT16_MAX)
 		return err_set(err, EINVAL, "mtu: %u is too large", conf->mtu);
 	if (n < least)
-		return err_set(err, ENOMEM, "memory_mb: %u is too little for %u ports of MTU %u: at least %lu",
-			       conf->memory_mb, conf->n_ports, conf->mtu, least_mb);
+		return err_set(err, ENOMEM,
+			       "memory_mb: %u is too little for %u ports of MTU %u and %u workers: at least %lu",
+			       conf->memory_mb, conf->n_ports, conf->mtu, dp->n_workers, least_mb);
 	total = (unsigned int)n + conf->held_buffers;
 	dp->pool = uses_dma(conf)
 			   ? rte_pktmbuf_pool_create("pane_pool", total, POOL_CACHE, 0, (uint16_t)room, SOCKET_ID_ANY)
@@ -81,10 +98,12 @@ int dp_pool_up(struct dp *dp, struct err *err)
 	if (dp->pool == NULL)
 		return err_set(err, rte_errno, "no memory for %u packet buffers in %u MB: %s", total, conf->memory_mb,
 			       rte_strerror(rte_errno));
+	n -= cached;
+	n -= RTE_MIN(handed, n - RTE_MIN(n, (uint64_t)per_port * (conf->n_ports + SPARE_PARTS)));
 	while (spare > 0 && n / (conf->n_ports + spare) < per_port)
 		spare--;
 	dp->n_parts = RTE_MAX(conf->n_ports + spare, 1U);
-	dp->queued_max = (uint32_t)(n / dp->n_parts) - MBUFS_IN_RINGS;
+	dp->queued_max = (uint32_t)(n / dp->n_parts) - in_rings;
 	return 0;
 }
 

@@ -18,7 +18,6 @@
 #include "workers.h"
 
 #define WORKER_OWNER 0 // of all schedulers
-#define WORKER_RING 1024
 
 // What the owner needs to send a frame for another worker.
 struct worker_handed {

@@ -17,6 +17,7 @@
 #include "worker.h"
 
 #define WORKERS_MAX 8
+#define WORKER_RING 1024 // frames from one to another that wait
 
 struct box;
 struct class_ask;

@@ -33,6 +33,25 @@ static void a_bad_start_names_port_device_and_reason(void **state)
 	assert_int_equal(WEXITSTATUS(status), 0);
 }
 
+// Each worker has a queue at each port.
+static void memory_for_one_worker_is_too_little_for_eight(void **state)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		struct dp_conf conf = conf_default();
+
+		conf.n_workers = 8;
+		if (dp_run(&conf, &stop, &err) != -ENOMEM)
+			_exit(1);
+		_exit(strstr(err.msg, "memory_mb") == NULL || strstr(err.msg, "8 workers") == NULL ? 2 : 0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 static void bad_configurations_are_refused_before_anything_starts(void **state)
 {
 	struct dp_conf conf = conf_default();
@@ -443,6 +462,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(bad_configurations_are_refused_before_anything_starts),
 		cmocka_unit_test(a_bad_start_names_port_device_and_reason),
+		cmocka_unit_test(memory_for_one_worker_is_too_little_for_eight),
 		cmocka_unit_test(it_starts),
 		cmocka_unit_test(nothing_is_forwarded_before_the_first_commit),
 		cmocka_unit_test(a_denial_holds_from_in_force_on),
