@@ -86,7 +86,10 @@ int workers_capture(struct workers *all, const struct box *box, uint16_t n_boxes
 bool workers_next_captured(struct workers *all, struct workers_captured *out)
 {
 	for (uint16_t i = 0; i < all->n; i++) {
-		if (all->worker[i]->captured != NULL && hand_ring_get(all->worker[i]->captured, out, 1) == 1)
+		const struct worker *w = all->worker[all->captured_at];
+
+		all->captured_at = (uint16_t)(all->captured_at + 1 == all->n ? 0 : all->captured_at + 1);
+		if (w->captured != NULL && hand_ring_get(w->captured, out, 1) == 1)
 			return true;
 	}
 	return false;

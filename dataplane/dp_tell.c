@@ -24,7 +24,8 @@
 #define ROUND_NS NS_PER_S // through all counters of requests
 #define ROUND_SLOTS 2048  // of them in a turn
 #define HOSTS_NS (100 * NS_PER_MS)
-#define AGEINGS 2 // of the worker, until a host is forgotten
+#define HOSTS_SIGHTS 4096 // in a turn
+#define AGEINGS 2         // of the worker, until a host is forgotten
 
 static_assert(COUNTER_N <= PROTO_COUNTERS_MAX, "the link carries all counters of a port");
 static_assert(FIGURE_N <= PROTO_COUNTERS_MAX, "... and all figures");
@@ -161,7 +162,7 @@ static void follow_hosts(struct dp_tell *t, int64_t mono_ns)
 {
 	struct sight sight;
 
-	while (workers_next_sight(t->conf.workers, &sight)) {
+	for (int i = 0; i < HOSTS_SIGHTS && workers_next_sight(t->conf.workers, &sight); i++) {
 		const struct proto_host host = {
 			.port = sight.port, .vlan = sight.vlan, .kinds = sight.kinds, .addr = sight.addr};
 

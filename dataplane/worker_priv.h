@@ -107,6 +107,7 @@ struct workers {
 		uint64_t missed, no_mbuf, tx_errors;
 	} past[WORKER_PORTS_MAX];                   // of devices that went
 	uint64_t base[WORKER_PORTS_MAX][COUNTER_N]; // what ports before had counted
+	uint16_t sight_at, captured_at;             // worker to be asked next
 };
 
 static inline void worker_phase_end(struct worker *w, enum worker_phase phase)

@@ -297,7 +297,10 @@ void workers_row_count(const struct workers *all, uint32_t slot, uint64_t *packe
 bool workers_next_sight(struct workers *all, struct sight *out)
 {
 	for (uint16_t i = 0; i < all->n; i++) {
-		if (sights_next(all->worker[i]->sights, out))
+		const struct worker *w = all->worker[all->sight_at];
+
+		all->sight_at = (uint16_t)(all->sight_at + 1 == all->n ? 0 : all->sight_at + 1);
+		if (sights_next(w->sights, out))
 			return true;
 	}
 	return false;

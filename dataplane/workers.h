@@ -86,7 +86,8 @@ void workers_phases_get(const struct workers *all, struct worker_phases *out);
 // Any thread. What the requests of rows were met by, by counter slot (names.h), up to some 100 ms ago: numbers that
 // only grow, each whole.
 void workers_row_count(const struct workers *all, uint32_t slot, uint64_t *packets, uint64_t *bytes);
-// Link thread. Where senders were met, of each worker oldest first, not each time (sights.h); false: no more.
+// Link thread. Where senders were met, of each worker oldest first, not each time (sights.h), of the workers in turn;
+// false: no more.
 bool workers_next_sight(struct workers *all, struct sight *out);
 // Frames that come in at any port and are of one of these boxes (which time and users do not narrow) are copied from
 // now on, whatever becomes of them; n_boxes 0: no more. What finds no room is counted in missed.
@@ -100,7 +101,7 @@ struct workers_captured {
 };
 // 0 or -ENOMEM.
 int workers_capture(struct workers *all, const struct box *box, uint16_t n_boxes);
-bool workers_next_captured(struct workers *all, struct workers_captured *out); // of each worker oldest first
+bool workers_next_captured(struct workers *all, struct workers_captured *out); // as sights
 uint32_t workers_capture_missed(const struct workers *all);                    // since workers_capture
 // Any thread. Addresses known now.
 uint32_t workers_n_addresses(const struct workers *all);
