@@ -13,6 +13,7 @@
 #include "dp_filter.h"
 #include "dp_log.h"
 #include "dp_priv.h"
+#include "nic-config/port_shaper.h"
 #include "sched.h"
 #include "sched_slots.h"
 
@@ -52,6 +53,21 @@ static uint32_t frame_bytes(const struct dp *dp)
 	return dp->conf->mtu + PORT_L2_OVERHEAD_BYTES;
 }
 
+// A card that can bounds what leaves it; the scheduler decides all the same.
+static void shaper_up(const struct dp *dp, struct dp_port *port)
+{
+	char why[PORT_ERR_MAX];
+	int rc;
+
+	if (port->rate_bps == 0)
+		return;
+	rc = port_shaper_set(port->port_id, port->rate_bps, frame_bytes(dp), why);
+	if (rc < 0 && rc != -ENOTSUP && !port->shaper_refused) {
+		dp_notice("port %s: its rate is kept by the scheduler alone, not by the device: %s", port->name, why);
+		port->shaper_refused = true;
+	}
+}
+
 static int open_device(struct dp *dp, struct dp_port *port, struct err *err)
 {
 	struct port_conf conf = {.name = port->name,
@@ -63,6 +79,8 @@ static int open_device(struct dp *dp, struct dp_port *port, struct err *err)
 	int ret = port_open(&conf, &port->port_id, why);
 
 	port->opened = ret == 0;
+	if (ret == 0)
+		shaper_up(dp, port);
 	if (ret == 0)
 		ret = port_start(port->port_id, why);
 	if (ret < 0)

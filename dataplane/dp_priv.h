@@ -22,11 +22,12 @@ struct dp_port {             // by the workers' number
 	uint64_t rate_bps;
 	struct port_caps caps;
 	struct sched *sched;
-	uint16_t port_id; // rte_ethdev's
-	bool opened;      // else the device is gone, or has not come yet
-	bool up, told;    // told: up was logged
-	bool failed;      // the last try to open it, and that was logged
-	int64_t retry_ns; // when to try again
+	uint16_t port_id;    // rte_ethdev's
+	bool opened;         // else the device is gone, or has not come yet
+	bool up, told;       // told: up was logged
+	bool failed;         // the last try to open it, and that was logged
+	bool shaper_refused; // by the device, and that was logged
+	int64_t retry_ns;    // when to try again
 };
 
 struct dp {

@@ -12,6 +12,7 @@
 #include <rte_hash.h>
 #include <rte_jhash.h>
 
+#include "flow_spread.h"
 #include "why.h"
 
 #define PATTERN_ITEMS 4        // Ethernet, IP, ports, the end
@@ -203,6 +204,7 @@ static void flows_destroy(struct flow_filter *f, struct flow_rule *r)
 		if (!f->is_broken && rte_flow_destroy(f->port_id, r->flow[r->n_flows - 1], &error) < 0) {
 			f->is_broken = true;
 			rte_flow_flush(f->port_id, &error);
+			flow_spread_forget(f->port_id);
 		}
 	}
 }

@@ -30,6 +30,7 @@
 #include <rte_ring.h>
 
 #include "af_packet_defrag.h"
+#include "flow_spread.h"
 #include "port_queues.h"
 #include "xdp_filter.h"
 #include "xsk_fill.h"
@@ -448,10 +449,11 @@ int port_start(uint16_t port_id, char why[PORT_ERR_MAX])
 	char name[RTE_ETH_NAME_MAX_LEN] = "?";
 	int rc = rte_eth_dev_start(port_id);
 
-	if (rc == 0)
+	if (rc == 0) {
 		forget_received(port_id);
-	if (rc == 0)
+		flow_spread_set(port_id);
 		return 0;
+	}
 	rte_eth_dev_get_name_by_port(port_id, name);
 	return why_fail(why, -rc, "port %s does not start: %s", name, strerror(-rc));
 }
@@ -462,6 +464,7 @@ void port_close(uint16_t port_id)
 
 	if (rte_eth_dev_info_get(port_id, &info) < 0)
 		return;
+	flow_spread_clear(port_id);
 	rte_eth_dev_stop(port_id);
 	// some drivers do not close on removal, others do; closing twice is harmless
 	rte_eth_dev_close(port_id);

@@ -53,8 +53,8 @@ struct port_caps {
 int port_device_check(const char *device, char why[PORT_ERR_MAX]);
 // Creates (virtual) or finds (PCI) the device, configures queues, MTU and promiscuous mode; VLAN tags stay in the
 // frames. Several queues are filled by a hash of addresses and ports that is the same for both directions, where the
-// device lets itself be told. *port_id is rte_ethdev's. 0, or -errno with the device and the reason in why; then
-// nothing is left open.
+// device lets itself be told: by its configuration, or by rules once it has started (flow_spread.h). *port_id is
+// rte_ethdev's. 0, or -errno with the device and the reason in why; then nothing is left open.
 int port_open(const struct port_conf *conf, uint16_t *port_id, char why[PORT_ERR_MAX]);
 int port_start(uint16_t port_id, char why[PORT_ERR_MAX]);
 void port_close(uint16_t port_id); // stop, close, remove the virtual device

@@ -11,7 +11,6 @@
 
 #include "port.h"
 
-#define RSS_KEY_BYTES 64
 #define RSS_FIELDS (RTE_ETH_RSS_IP | RTE_ETH_RSS_TCP | RTE_ETH_RSS_UDP | RTE_ETH_RSS_SCTP)
 
 uint16_t port_interface_queues(const char *interface)
@@ -33,11 +32,11 @@ uint16_t port_interface_queues(const char *interface)
 // Sixteen bits over and over: the Toeplitz hash is then the same when source and destination change places (Woo and
 // Park, "Scalable TCP session monitoring with symmetric receive-side scaling", 2012).
 // Drivers may keep the pointer as long as the device is configured.
-static uint8_t *symmetric_key(void)
+uint8_t *port_rss_key(void)
 {
-	static uint8_t key[RSS_KEY_BYTES];
+	static uint8_t key[PORT_RSS_KEY_BYTES];
 
-	for (int i = 0; i < RSS_KEY_BYTES; i += 2) {
+	for (int i = 0; i < PORT_RSS_KEY_BYTES; i += 2) {
 		key[i] = 0x6d;
 		key[i + 1] = 0x5a;
 	}
@@ -52,8 +51,8 @@ static void spread_by_flow(const struct rte_eth_dev_info *info, struct rte_eth_c
 		return;
 	eth->rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
 	eth->rx_adv_conf.rss_conf.rss_hf = fields;
-	if (info->hash_key_size <= RSS_KEY_BYTES) {
-		eth->rx_adv_conf.rss_conf.rss_key = symmetric_key();
+	if (info->hash_key_size <= PORT_RSS_KEY_BYTES) {
+		eth->rx_adv_conf.rss_conf.rss_key = port_rss_key();
 		eth->rx_adv_conf.rss_conf.rss_key_len = info->hash_key_size;
 	}
 }
@@ -95,6 +94,10 @@ int port_configure(const struct port_conf *conf, uint16_t port_id, char why[PORT
 	if (n_queues > 1)
 		spread_by_flow(&info, &eth);
 	rc = rte_eth_dev_configure(port_id, n_queues, n_queues, &eth);
+	if (rc < 0 && eth.rxmode.mq_mode == RTE_ETH_MQ_RX_RSS) { // perhaps by rules: flow_spread.h
+		eth = (struct rte_eth_conf){.rxmode = {.mtu = conf->mtu}};
+		rc = rte_eth_dev_configure(port_id, n_queues, n_queues, &eth);
+	}
 	if (rc < 0)
 		return why_fail(why, -rc, "%s: refused %u+%u queues, MTU %u (it has %u+%u, longest frame %u): %s",
 				conf->device, n_queues, n_queues, conf->mtu, info.max_rx_queues, info.max_tx_queues,

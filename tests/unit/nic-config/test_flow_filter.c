@@ -13,9 +13,11 @@
 #include <errno.h>
 
 #include <rte_errno.h>
+#include <rte_ethdev.h>
 #include <rte_flow.h>
 
 #include "nic-config/flow_filter.h"
+#include "nic-config/flow_spread.h"
 #include "tests/unit/dataplane/eal.h"
 #include "xdp_oracle.h"
 
@@ -37,6 +39,7 @@ struct rte_flow {
 
 static struct {
 	bool refuses, cannot_count, cannot_tell_fragments, keeps;
+	uint16_t n_queues; // that it does not fill by itself
 	uint32_t room, n;
 	struct rte_flow flow[FLOWS_MAX];
 } nic;
@@ -50,6 +53,8 @@ static struct rte_flow *refuse(int why)
 static bool takes_actions(const struct rte_flow_action *a, bool *counted)
 {
 	*counted = a->type == RTE_FLOW_ACTION_TYPE_COUNT;
+	if (a->type == RTE_FLOW_ACTION_TYPE_RSS)
+		return true;
 	a += *counted;
 	return a[0].type == RTE_FLOW_ACTION_TYPE_DROP && a[1].type == RTE_FLOW_ACTION_TYPE_END &&
 	       !(*counted && nic.cannot_count);
@@ -73,11 +78,11 @@ static bool takes_pattern(const struct rte_flow_item *item, struct rte_flow *flo
 	item++;
 	flow->l4 = item->type;
 	flow->with_l4 = item->type != RTE_FLOW_ITEM_TYPE_END;
-	if (flow->with_l4) {
+	if (flow->with_l4 && item->spec != NULL) {
 		memcpy(&flow->ports, item->spec, 4);
 		memcpy(&flow->ports_mask, item->mask, 4);
-		item++;
 	}
+	item += flow->with_l4;
 	return item->type == RTE_FLOW_ITEM_TYPE_END;
 }
 
@@ -101,6 +106,25 @@ struct rte_flow *rte_flow_create(uint16_t port_id, const struct rte_flow_attr *a
 		}
 	}
 	return refuse(ENOSPC);
+}
+
+int rte_flow_validate(uint16_t port_id, const struct rte_flow_attr *attr, const struct rte_flow_item pattern[],
+		      const struct rte_flow_action actions[], struct rte_flow_error *error)
+{
+	return 0;
+}
+
+int rte_eth_dev_info_get(uint16_t port_id, struct rte_eth_dev_info *info)
+{
+	memset(info, 0, sizeof(*info));
+	info->nb_rx_queues = nic.n_queues;
+	return 0;
+}
+
+int rte_eth_dev_conf_get(uint16_t port_id, struct rte_eth_conf *eth)
+{
+	memset(eth, 0, sizeof(*eth));
+	return 0;
 }
 
 int rte_flow_destroy(uint16_t port_id, struct rte_flow *flow, struct rte_flow_error *error)
@@ -464,6 +488,22 @@ static void a_nic_that_keeps_a_rule_is_emptied_and_not_asked_again(void **state)
 	drop_filter_close(f);
 }
 
+static void a_nic_that_is_emptied_has_lost_its_queue_rules(void **state)
+{
+	struct drop_filter *f = open_filter();
+	struct xdp_rule r = host(1);
+
+	nic.n_queues = 2;
+	assert_int_equal(flow_spread_set(PORT), 6);
+	assert_int_equal(drop_filter_add(f, &r), 0);
+	assert_int_equal(nic.n, 7);
+	nic.keeps = true;
+	assert_int_equal(drop_filter_del(f, &r), 0);
+	assert_int_equal(nic.n, 0);
+	flow_spread_clear(PORT); // asks for none of them
+	drop_filter_close(f);
+}
+
 static void bad_rules_are_refused(void **state)
 {
 	struct drop_filter *f = open_filter();
@@ -492,6 +532,7 @@ int main(void)
 		NIC_TEST(what_was_dropped_is_counted_and_outlives_its_rule),
 		NIC_TEST(a_nic_that_does_not_count_drops_all_the_same),
 		NIC_TEST(a_nic_that_keeps_a_rule_is_emptied_and_not_asked_again),
+		NIC_TEST(a_nic_that_is_emptied_has_lost_its_queue_rules),
 		NIC_TEST(bad_rules_are_refused),
 	};
 
