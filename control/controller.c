@@ -529,22 +529,21 @@ static void realize(struct controller *c)
 // New requests are refused while what was accepted is not in force, and will not be soon.
 static void tell_network(struct controller *c)
 {
-	const char *why;
 	struct dp_link_stats link;
 	bool was_busy = c->dp_busy;
+	const char *why = c->openflow == NULL ? NULL : of_server_trouble(c->openflow);
 
 	dp_link_stats(c->link, &link);
 	c->dp_busy = link.waits_ns > DP_LINK_BUSY_NS;
 	if (c->dp_busy != was_busy)
-		log_warning("the dataplane %s", c->dp_busy ? "is busy: new requests are refused" : "has come through");
+		log_msg(c->dp_busy ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, "the dataplane %s",
+			c->dp_busy ? "is busy for over 5 s: new requests are refused" : "has come through");
 	if (c->realize_error[0] != '\0')
 		why = c->realize_error;
 	else if (c->refused_by_dp)
 		why = "the dataplane refuses the policy as it is";
 	else if (c->dp_busy)
 		why = "the dataplane is still busy with earlier changes";
-	else
-		why = c->openflow == NULL ? NULL : of_server_trouble(c->openflow);
 	engine_set_network(c->engine, why);
 }
 
