@@ -267,6 +267,31 @@ void nib_port_set(struct nib *nib, const struct nib_port *port)
 	known->device[sizeof(known->device) - 1] = '\0';
 }
 
+const char *nib_counter_name(size_t i)
+{
+	static const char *const names[] = {
+#define COUNTER(name, unit, help) #name,
+#define COUNTER_DROP_RX COUNTER
+#define COUNTER_DROP_TX COUNTER
+#define COUNTER_DEVICE COUNTER
+#include "dataplane/counters.def"
+#undef COUNTER
+#undef COUNTER_DROP_RX
+#undef COUNTER_DROP_TX
+#undef COUNTER_DEVICE
+	};
+
+	return i < sizeof(names) / sizeof(names[0]) ? names[i] : NULL;
+}
+
+uint64_t nib_port_counter(const struct nib_port *port, const char *name)
+{
+	for (size_t i = 0; i < port->n_counters && nib_counter_name(i) != NULL; i++)
+		if (strcmp(nib_counter_name(i), name) == 0)
+			return port->counter[i];
+	return 0;
+}
+
 void nib_port_counters(struct nib *nib, uint16_t port, const uint64_t *value, uint16_t n)
 {
 	struct nib_port *known = port_get(nib, port);

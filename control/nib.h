@@ -70,6 +70,8 @@ const struct nib_seen *nib_seen_at(const struct nib *nib, size_t i); // in no or
 const struct nib_port *nib_port_find(const struct nib *nib, uint16_t port); // NULL: unknown
 
 void nib_port_set(struct nib *nib, const struct nib_port *port); // add or update, counters kept; without a name: remove
+const char *nib_counter_name(size_t i);                          // of nib_port.counter[i]; NULL: there are no more
+uint64_t nib_port_counter(const struct nib_port *port, const char *name); // 0: the dataplane has told none of this name
 void nib_port_counters(struct nib *nib, uint16_t port, const uint64_t *value, uint16_t n);
 // The dataplane's figures, in the order of dataplane/figures.def; *n of them.
 void nib_figures_set(struct nib *nib, const uint64_t *value, uint16_t n);

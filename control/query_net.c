@@ -10,22 +10,6 @@
 #include "query.h"
 #include "view.h"
 
-static const struct {
-	const char *name;
-} counters[] = {
-#define COUNTER(name, unit, help) {#name},
-#define COUNTER_DROP_RX COUNTER
-#define COUNTER_DROP_TX COUNTER
-#define COUNTER_DEVICE COUNTER
-#include "dataplane/counters.def"
-#undef COUNTER
-#undef COUNTER_DROP_RX
-#undef COUNTER_DROP_TX
-#undef COUNTER_DEVICE
-};
-
-#define N_COUNTERS (sizeof(counters) / sizeof(counters[0]))
-
 struct dpid_text query_dpid(const struct topo *topo, uint32_t sw)
 {
 	struct dpid_text t;
@@ -93,11 +77,11 @@ int query_ports(struct state *s, const struct principal *speaker, const struct s
 		len = (size_t)snprintf(text, sizeof(text), "%s %s %s %s", port->name, port->device,
 				       port->up ? "up" : "down",
 				       port->rate_bps == 0 ? "no-rate" : answer_number(port->rate_bps).text);
-		for (size_t i = 0; i < port->n_counters && i < N_COUNTERS; i++) {
-			json_object_set_new(values, counters[i].name, json_integer((json_int_t)port->counter[i]));
+		for (size_t i = 0; i < port->n_counters && nib_counter_name(i) != NULL; i++) {
+			json_object_set_new(values, nib_counter_name(i), json_integer((json_int_t)port->counter[i]));
 			if (len < sizeof(text))
 				len += (size_t)snprintf(text + len, sizeof(text) - len, " %s=%" PRIu64,
-							counters[i].name, port->counter[i]);
+							nib_counter_name(i), port->counter[i]);
 		}
 		json_object_set_new(item, "name", json_string(port->name));
 		json_object_set_new(item, "device", json_string(port->device));

@@ -16,36 +16,12 @@
 
 #define SHOWN_MAX 1024 // queues of a port: those that send most
 
-static const struct {
-	const char *name;
-} counters[] = {
-#define COUNTER(name, unit, help) {#name},
-#define COUNTER_DROP_RX COUNTER
-#define COUNTER_DROP_TX COUNTER
-#define COUNTER_DEVICE COUNTER
-#include "dataplane/counters.def"
-#undef COUNTER
-#undef COUNTER_DROP_RX
-#undef COUNTER_DROP_TX
-#undef COUNTER_DEVICE
-};
-
-#define N_COUNTERS (sizeof(counters) / sizeof(counters[0]))
-
 struct ask {
 	const struct state *s;
 	const struct principal *speaker;
 	const struct queue_sums *sums;
 	struct reply *reply;
 };
-
-static uint64_t counter_of(const struct nib_port *port, const char *name)
-{
-	for (size_t i = 0; i < port->n_counters && i < N_COUNTERS; i++)
-		if (strcmp(counters[i].name, name) == 0)
-			return port->counter[i];
-	return 0;
-}
 
 static void number(json_t *item, const char *name, uint64_t value)
 {
@@ -61,8 +37,9 @@ static bool is_seen(const struct ask *a, const struct share *share)
 static void port_item(const struct ask *a, const struct nib_port *port)
 {
 	struct queue_port queues = queue_book_port(nib_queues(a->s->nib), port->port);
-	uint64_t packets = counter_of(port, "tx_packets"), bytes = counter_of(port, "tx_bytes"), backlog = 0, rate = 0;
-	uint64_t lost = counter_of(port, "queue_full") + counter_of(port, "queue_dropped");
+	uint64_t packets = nib_port_counter(port, "tx_packets"), bytes = nib_port_counter(port, "tx_bytes"),
+		 backlog = 0, rate = 0;
+	uint64_t lost = nib_port_counter(port, "queue_full") + nib_port_counter(port, "queue_dropped");
 	json_t *item = json_object();
 	char text[256];
 
