@@ -100,8 +100,7 @@ const char *hint_obstacle(struct state *s, struct share *share, const struct mat
 		return "the share may reserve nothing";
 	if (rate_bps > INT64_MAX)
 		return "no rate is that high";
-	if (s->network_why[0] != '\0')
-		return "the network cannot take more now";
+	// what the network says is not asked: a restart, which reads the statement again, could not ask it
 	if (count_neighbours(s, flows, NULL) >= ACTION_SET_MAX)
 		return "too many reservations meet its flow group";
 	if (!drain_fits(s, share, start_ns, end_ns, rate_bps))

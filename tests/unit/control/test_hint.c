@@ -59,6 +59,18 @@ static void size_and_deadline_ask_for_a_reservation_rounded_up(void **state)
 	requests_are(t, "0");
 }
 
+// The journal has the statement and its time only.
+static void a_hint_is_decided_alike_after_a_restart_whatever_the_network_says(void **state)
+{
+	struct talk *t = *state;
+
+	engine_set_network(t->engine, "the flow table is full");
+	assert_int_equal(say(t, "alice", "hint(dstPort=80) size = 1MB, deadline = +3 on a."), REPLY_OK);
+	engine_set_network(t->engine, NULL);
+	assert_true(realised(t));
+	assert_int_equal(talk_number(t, "rate"), 2666667);
+}
+
 static void a_hint_is_accepted_where_nothing_can_be_done_for_it(void **state)
 {
 	struct talk *t = *state;
@@ -286,6 +298,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(size_and_deadline_ask_for_a_reservation_rounded_up, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_hint_is_decided_alike_after_a_restart_whatever_the_network_says,
+						setup, teardown),
 		cmocka_unit_test_setup_teardown(a_hint_is_accepted_where_nothing_can_be_done_for_it, setup, teardown),
 		cmocka_unit_test_setup_teardown(hints_need_the_privilege_and_the_share, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_background_hint_is_realised_listed_and_explained_until_it_ends, setup,
