@@ -104,38 +104,22 @@ static void request_item(const struct ask *a, const struct request *r)
 	reply_item(a->reply, item, text);
 }
 
-// What requests of a share, and of those below it, promise now.
-static uint64_t promised(const struct ask *a, const struct share *top)
-{
-	uint64_t sum = 0;
-
-	for (const struct share *share = top; share != NULL; share = share_next(top, share, true)) {
-		const struct request *r;
-
-		TAILQ_FOREACH (r, &share->requests, link)
-			if (r->verb != VERB_RATELIMIT && has_meter(r, a->s->now_ns))
-				sum += r->rate_bps;
-	}
-	return sum;
-}
-
 static void share_item(const struct ask *a, const struct share *share)
 {
-	struct queue_sum sum = queue_sums_share(a->sums, share->number);
+	struct queue_sum sum = queue_sums_share(a->sums, share);
 	const char *parent = share->parent != NULL && is_seen(a, share->parent) ? share->parent->name : NULL;
-	uint64_t all = promised(a, share);
 	json_t *item = json_object();
 	char text[256];
 
 	json_object_set_new(item, "share", json_string(share->name));
 	json_object_set_new(item, "parent", parent != NULL ? json_string(parent) : json_null());
 	number(item, "weight", share->privileges.weight);
-	number(item, "promised", all);
+	number(item, "promised", sum.promised_bps);
 	number(item, "received", sum.rate_bps);
 	number(item, "queues", sum.n_queues);
 	sum_members(item, &sum);
-	snprintf(text, sizeof(text), "share %s %u %" PRIu64 " %" PRIu64, share->name, share->privileges.weight, all,
-		 sum.rate_bps);
+	snprintf(text, sizeof(text), "share %s %u %" PRIu64 " %" PRIu64, share->name, share->privileges.weight,
+		 sum.promised_bps, sum.rate_bps);
 	reply_item(a->reply, item, text);
 }
 

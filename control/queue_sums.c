@@ -19,6 +19,12 @@ struct pairs {
 
 struct queue_sums {
 	struct pairs requests, shares;
+	const struct share_tree *tree;
+	struct place { // of tree->by_number
+		uint64_t promised_bps;
+		uint32_t seen; // the queue that was added to it last
+	} * place;
+	uint32_t queue; // that is being added: 1, 2, ...
 };
 
 static void pair_add(struct pairs *p, uint64_t id, const struct queue_entry *entry)
@@ -36,24 +42,20 @@ static void pair_add(struct pairs *p, uint64_t id, const struct queue_entry *ent
 	p->pair[p->n++] = (struct pair){id, entry};
 }
 
-// Of this queue's own pairs, which are the last: each share once.
-static void share_once(struct pairs *p, size_t first, uint64_t number, const struct queue_entry *entry)
+// Each share once for a queue: above one that was seen, all were.
+static void ancestors_add(struct queue_sums *sums, const struct share *share, const struct queue_entry *entry)
 {
-	for (size_t i = first; i < p->n; i++) {
-		if (p->pair[i].id == number)
+	for (; share != NULL; share = share->parent) {
+		struct place *place = &sums->place[share_place(sums->tree, share)];
+
+		if (place->seen == sums->queue)
 			return;
+		place->seen = sums->queue;
+		pair_add(&sums->shares, share->number, entry);
 	}
-	pair_add(p, number, entry);
 }
 
-static void ancestors_add(struct queue_sums *sums, size_t first, const struct share *share,
-			  const struct queue_entry *entry)
-{
-	for (; share != NULL; share = share->parent)
-		share_once(&sums->shares, first, share->number, entry);
-}
-
-static void requests_add(const struct state *s, struct queue_sums *sums, size_t first, const struct idset *ids,
+static void requests_add(const struct state *s, struct queue_sums *sums, const struct idset *ids,
 			 const struct queue_entry *entry)
 {
 	for (unsigned int i = 0; i < ids->n; i++) {
@@ -62,7 +64,7 @@ static void requests_add(const struct state *s, struct queue_sums *sums, size_t 
 		if (r == NULL)
 			continue;
 		pair_add(&sums->requests, r->id, entry);
-		ancestors_add(sums, first, r->share, entry);
+		ancestors_add(sums, r->share, entry);
 	}
 }
 
@@ -108,11 +110,39 @@ static void port_add(const struct state *s, struct queue_sums *sums, uint16_t po
 
 	for (uint32_t i = 0; i < queues.n; i++) {
 		const struct queue_entry *e = &queues.entry[i];
-		size_t first = sums->shares.n;
 
-		ancestors_add(sums, first, share_at(&s->shares, e->told.node), e);
-		requests_add(s, sums, first, &e->told.reservations, e);
-		requests_add(s, sums, first, &e->told.limits, e);
+		sums->queue++;
+		ancestors_add(sums, share_at(&s->shares, e->told.node), e);
+		requests_add(s, sums, &e->told.reservations, e);
+		requests_add(s, sums, &e->told.limits, e);
+	}
+}
+
+static uint64_t promised_by(const struct share *share, int64_t now_ns)
+{
+	const struct request *r;
+	uint64_t bps = 0;
+
+	TAILQ_FOREACH (r, &share->requests, link) {
+		if ((r->verb == VERB_RESERVE || r->verb == VERB_HINT) && r->start_ns <= now_ns)
+			bps += r->rate_bps;
+	}
+	return bps;
+}
+
+// A share's number is higher than its parent's.
+static void promises_add(struct queue_sums *sums, int64_t now_ns)
+{
+	const struct share_tree *tree = sums->tree;
+
+	for (uint32_t i = tree->n_numbers; i-- > 0;) {
+		const struct share *share = tree->by_number[i].share;
+
+		if (share == NULL)
+			continue;
+		sums->place[i].promised_bps += promised_by(share, now_ns);
+		if (share->parent != NULL)
+			sums->place[share_place(tree, share->parent)].promised_bps += sums->place[i].promised_bps;
 	}
 }
 
@@ -122,6 +152,13 @@ struct queue_sums *queue_sums_create(const struct state *s)
 
 	if (sums == NULL)
 		return NULL;
+	sums->tree = &s->shares;
+	sums->place = calloc(s->shares.n_numbers, sizeof(*sums->place)); // the root is always there
+	if (sums->place == NULL) {
+		free(sums);
+		return NULL;
+	}
+	promises_add(sums, s->now_ns);
 	for (size_t p = 0; p < nib_n_ports(s->nib); p++)
 		port_add(s, sums, nib_port_at(s->nib, p)->port);
 	if (add_up(&sums->requests) && add_up(&sums->shares))
@@ -138,6 +175,7 @@ void queue_sums_destroy(struct queue_sums *sums)
 	free(sums->requests.sum);
 	free(sums->shares.pair);
 	free(sums->shares.sum);
+	free(sums->place);
 	free(sums);
 }
 
@@ -161,7 +199,10 @@ struct queue_sum queue_sums_request(const struct queue_sums *sums, uint64_t id)
 	return find(&sums->requests, id);
 }
 
-struct queue_sum queue_sums_share(const struct queue_sums *sums, uint32_t number)
+struct queue_sum queue_sums_share(const struct queue_sums *sums, const struct share *share)
 {
-	return find(&sums->shares, number);
+	struct queue_sum sum = find(&sums->shares, share->number);
+
+	sum.promised_bps = sums->place[share_place(sums->tree, share)].promised_bps;
+	return sum;
 }

@@ -13,10 +13,11 @@ struct queue_sum {
 	uint32_t n_queues;
 	uint64_t rate_bps, backlog_bytes, dropped, marked;
 	uint32_t delay_us[PROTO_QUEUE_PERCENTILES]; // of the queue where it is longest
+	uint64_t promised_bps;                      // by all reservations in force of a share and those below it
 };
 
-struct queue_sums *queue_sums_create(const struct state *s); // NULL: no memory
+struct queue_sums *queue_sums_create(const struct state *s); // NULL: no memory; good until s changes
 void queue_sums_destroy(struct queue_sums *sums);            // accepts NULL
 // All zero but the id where there is none.
 struct queue_sum queue_sums_request(const struct queue_sums *sums, uint64_t id);
-struct queue_sum queue_sums_share(const struct queue_sums *sums, uint32_t number);
+struct queue_sum queue_sums_share(const struct queue_sums *sums, const struct share *share);

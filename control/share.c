@@ -110,6 +110,11 @@ struct share *share_at(const struct share_tree *tree, uint32_t number)
 	return i < tree->n_numbers && tree->by_number[i].number == number ? tree->by_number[i].share : NULL;
 }
 
+uint32_t share_place(const struct share_tree *tree, const struct share *share)
+{
+	return numbers_find(tree, share->number);
+}
+
 bool share_has_weight(const struct share *share)
 {
 	return share->parent != NULL && share->parent->n_weighted > 0;

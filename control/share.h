@@ -57,6 +57,8 @@ int share_tree_init(struct share_tree *tree, int64_t now_ns);              // wi
 void share_tree_fini(struct share_tree *tree);                             // requests must have been taken out
 struct share *share_find(const struct share_tree *tree, const char *name); // NULL when unknown
 struct share *share_at(const struct share_tree *tree, uint32_t number);    // NULL when there is none (any more)
+// Its place in tree->by_number, below n_numbers, until a share is added or dropped.
+uint32_t share_place(const struct share_tree *tree, const struct share *share);
 // It has a part of its own in what siblings divide by weight: its weight or a sibling's is not 1.
 bool share_has_weight(const struct share *share);
 
