@@ -46,6 +46,22 @@ written_packets_are_forwarded() {
 	[ "$(jq '.tx_packets > 0' <<<"$out")" = true ] || fail "--ports: $out"
 }
 
+# The worker's core has other work, and that goes first.
+a_run_lasts_until_the_worker_had_its_core_for_so_long() {
+	local out core busy=()
+
+	core=$(awk '/Cpus_allowed_list/ {n = split($2, part, /[,-]/); print part[n]}' /proc/self/status)
+	for _ in 1 2; do
+		timeout 100 taskset -c "$core" sh -c 'while :; do :; done' &
+		busy+=($!)
+	done
+	out=$("$bench" forward --seconds 0.05 --repeat 3 --memory 256 --json --cores "$core" 2>"$dir/log") ||
+		fail "starved: $(cat "$dir/log")"
+	kill "${busy[@]}"
+	wait "${busy[@]}" 2>/dev/null
+	[ "$(jq '.cpu_s_min >= 0.05 and .mpps_min > 0' <<<"$out")" = true ] || fail "starved: $out"
+}
+
 bad_input_is_refused_by_name() {
 	printf '@1.2.3.4/32\t5.6.7.8/33\t0 : 1\t0 : 1\t0x06/0xFF\n' >"$dir/bad"
 	refused "$dir/bad:1: expected" --rules "$dir/bad"
@@ -59,5 +75,6 @@ bad_input_is_refused_by_name() {
 
 rules_are_obeyed_exactly
 written_packets_are_forwarded
+a_run_lasts_until_the_worker_had_its_core_for_so_long
 bad_input_is_refused_by_name
 exit $failed
