@@ -33,6 +33,12 @@ struct plan {
 		uint32_t port, peer;
 	} * links; // verified ones
 	uint32_t n_links;
+	struct plan_row_queues { // of the limit of one row
+		const struct row *row;
+		const struct demand *demand; // NULL: it needs none
+		bool here, has_known;        // kept here, too; a host of one of its destinations is known
+		uint32_t n_switches, n_ports;
+	} row_queues;
 	struct of_rules *out;
 	struct of_meters *meters;
 	struct of_plan_stats *stats;

@@ -2,6 +2,8 @@
 // Limits of OpenFlow 1.0, which has no meters: where a limited flow comes in, frames leave by a queue that has a most
 // rate (ovsdb.h). A limit is divided among the switches and ports that it is kept at, so that it always bounds the
 // aggregate; of several the tightest counts. What is flooded, to hosts that are not known yet, is not held back.
+#include <stdlib.h>
+
 #include "circuit.h"
 #include "of_plan_priv.h"
 
@@ -10,40 +12,41 @@ static bool is_among(const struct span128 *s, uint32_t ip4)
 	return ip4 != 0 && s->lo <= match_ip4(ip4) && match_ip4(ip4) <= s->hi;
 }
 
-// Whether frames of the row may be sent to the address of this host: it has one of its destinations, or, as of a
-// router, nobody is known to.
-static bool may_get(const struct plan *p, const struct box *box, const struct topo_host *host)
+static bool knows_one(const struct topo *t, const struct box *box)
 {
-	const struct topo *t = p->in->topo;
-
-	if (is_among(&box->dst, host->ip4))
-		return true;
 	for (uint32_t i = 0; i < t->n_hosts; i++) {
 		if (is_among(&box->dst, t->hosts[i].ip4))
-			return false;
-	}
-	return true;
-}
-
-static bool is_used_before(const struct plan *p, const struct box *box, uint32_t until, uint32_t port)
-{
-	for (uint32_t i = 0; i < until; i++) {
-		if (plan_port_to(p, &p->in->topo->hosts[i]) == port && may_get(p, box, &p->in->topo->hosts[i]))
 			return true;
 	}
 	return false;
 }
 
-static uint32_t count_ports(const struct plan *p, const struct box *box)
+// Whether frames of the row may be sent to the address of this host: it has one of its destinations, or, as of a
+// router, nobody is known to.
+static bool may_get(const struct plan_row_queues *q, const struct box *box, const struct topo_host *host)
+{
+	return !q->has_known || is_among(&box->dst, host->ip4);
+}
+
+// The ports that frames of the row leave by.
+static uint32_t count_ports(const struct plan *p, const struct plan_row_queues *q, const struct box *box)
 {
 	const struct topo *t = p->in->topo;
+	bool *used = calloc(p->sw->n_ports + 1U, sizeof(*used));
 	uint32_t n = 0;
 
-	for (uint32_t i = 0; i < t->n_hosts; i++) {
-		uint32_t port = plan_port_to(p, &t->hosts[i]);
+	for (uint32_t i = 0; used != NULL && i < t->n_hosts; i++) {
+		const struct topo_port *port =
+			may_get(q, box, &t->hosts[i]) ? topo_port(t, p->idx, plan_port_to(p, &t->hosts[i])) : NULL;
 
-		n += port != TOPO_NONE && may_get(p, box, &t->hosts[i]) && !is_used_before(p, box, i, port);
+		if (port == NULL || used[port - p->sw->ports])
+			continue;
+		used[port - p->sw->ports] = true;
+		n++;
 	}
+	if (used == NULL)
+		n = p->sw->n_ports; // a part too small keeps the limit, too
+	free(used);
 	return n == 0 ? 1 : n;
 }
 
@@ -78,20 +81,33 @@ static bool need_queue(struct plan *p, uint64_t request, uint32_t port, uint64_t
 	return true;
 }
 
+// Looked at once for a row, however many hosts there are.
+static void begin_row(struct plan *p, const struct row *row)
+{
+	struct plan_row_queues *q = &p->row_queues;
+
+	*q = (struct plan_row_queues){.row = row};
+	if (p->in->queues && p->in->version == OF_VERSION_10 && row->action.limits.n > 0)
+		q->demand = tightest(p, &row->action.limits);
+	if (q->demand == NULL)
+		return;
+	q->n_switches = plan_sources(p, &q->demand->flows, &q->here);
+	q->has_known = knows_one(p->in->topo, &row->box);
+	q->n_ports = count_ports(p, q, &row->box);
+}
+
 void plan_limited(struct plan *p, struct of_rule *r, const struct row *row, const struct topo_host *host, uint32_t port)
 {
-	const struct demand *d = p->in->queues && p->in->version == OF_VERSION_10 && row->action.limits.n > 0
-					 ? tightest(p, &row->action.limits)
-					 : NULL;
+	const struct plan_row_queues *q = &p->row_queues;
 	struct of_action *last;
-	bool here = false;
-	uint32_t n = d == NULL ? 0 : plan_sources(p, &d->flows, &here);
 
+	if (q->row != row)
+		begin_row(p, row);
 	plan_output(p, r, port);
-	if (!here || p->rc < 0 || !may_get(p, &row->box, host) ||
-	    !need_queue(p, d->id, port, d->rate_bps / n / count_ports(p, &row->box)))
+	if (!q->here || p->rc < 0 || !may_get(q, &row->box, host) ||
+	    !need_queue(p, q->demand->id, port, q->demand->rate_bps / q->n_switches / q->n_ports))
 		return;
 	last = &r->instructions.actions[r->instructions.n_actions - 1];
 	last->type = OF_ACT_ENQUEUE;
-	last->queue = circuit_queue(d->id);
+	last->queue = circuit_queue(q->demand->id);
 }
