@@ -65,6 +65,7 @@ struct net {
 	} while (0)
 
 static uint32_t net_next_gen = 1;
+static bool net_drops_fragments; // of those opened from now on
 
 struct net_meter {
 	uint64_t id, rate_bps;
@@ -153,6 +154,7 @@ static inline void net_open_many(struct net *net, uint16_t n_workers, uint16_t n
 				    .n_workers = n_workers,
 				    .mac_ageing_s = NET_AGEING_S,
 				    .tsc_hz = tsc_hz,
+				    .drop_fragments = net_drops_fragments,
 				    .ask = &net->ask};
 	struct layers_conf layers_conf = {.simd_max_bits = 512, .max_slots = 4096};
 	struct err err = {0};
