@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Whatever packets come, the worker's turns take no memory: neither from the C library nor from DPDK's heaps.
+// Whatever packets come, workers' turns take no memory: neither from the C library nor from DPDK's heaps. One worker
+// and several, with fragments, IPv6, what is handed over, and captures.
 #include <stdlib.h>
 
+#include "tests/unit/dataplane/random_net.h"
 #include "tests/unit/dataplane/worker_net.h"
 
 #define TURNS 20000
+#define WORKERS 4
 
 #if !defined(__SANITIZE_ADDRESS__)
 extern void *__libc_malloc(size_t size);
@@ -57,64 +60,111 @@ static void watched_turn(void)
 {
 	net.now_tsc += NET_HZ / 100000;
 	watched = true;
-	worker_turn(net.w, net.now_tsc);
+	net_turn(&net);
 	watched = false;
 }
 
-static uint32_t next(uint32_t *state)
+// Known, unknown, new and moving addresses; denied, limited, reserved and free ones; broadcast; IPv6, options, tags and
+// fragments; bytes that are no packet.
+static struct frame any_frame(struct rnd *r)
 {
-	*state = *state * 1664525 + 1013904223;
-	return *state >> 8;
-}
-
-// Known, unknown, new and moving addresses; denied, limited and free ones; broadcast; bytes that are no packet.
-static struct frame any_frame(uint32_t *seed)
-{
-	uint32_t dice = next(seed) % 8;
-	uint64_t src = dice < 4 ? H1 : 0x020000010000ull + next(seed) % 70000;
+	uint32_t dice = rnd_below(r, 12);
+	uint64_t src = dice < 4 ? H1 : 0x020000010000ull + rnd_below(r, 70000);
 	uint64_t dst = dice % 2 == 0 ? H2 : BROADCAST;
-	struct frame f = udp(dst, src, IP(next(seed) % 4), IP(next(seed) % 4), next(seed) % 400);
+	struct frame f = udp(dst, src, IP(rnd_below(r, 4)), IP(rnd_below(r, 4)), rnd_below(r, 400));
 
+	if (dice >= 8) {
+		rnd_frame(r, &f);
+		if (rnd_below(r, 2) == 0)
+			memcpy(f.data, (uint8_t[6]){2, 0, 0, 0, 0, 2}, 6); // H2
+	}
 	if (dice == 7) {
 		for (uint32_t i = 12; i < f.len; i++)
-			f.data[i] = (uint8_t)next(seed);
+			f.data[i] = (uint8_t)rnd_below(r, 256);
 	}
 	if (dice == 6)
-		f.len = next(seed) % 16 + 1;
+		f.len = rnd_below(r, 16) + 1;
 	return f;
 }
 
 static void publish_policy(void)
 {
-	struct box deny = box_between(IP(1), IP(2)), limit = box_between(IP(2), IP(3));
-	struct part_row rows[] = {net_row(&deny, 1, ACCESS_DENY), net_meter_row(&limit, 2, PART_LIMIT)};
-	const struct net_meter meter = {2, 1000000, true};
+	struct box deny = box_between(IP(1), IP(2)), limit = box_between(IP(2), IP(3)), v6 = box_any(), reserve;
+	struct part_row rows[4];
+	const struct net_meter meter[] = {{2, 1000000, true}, {3, 1000000, false}, {4, 50000000, true}};
 
-	net_publish(&net, rows, 2, &meter, 1);
+	reserve = box_between(IP(3), IP(1));
+	v6.kinds = MATCH_KINDS_V6;
+	assert_true(box_normalize(&v6));
+	rows[0] = net_row(&deny, 1, ACCESS_DENY);
+	rows[1] = net_meter_row(&limit, 2, PART_LIMIT);
+	rows[2] = net_meter_row(&reserve, 3, PART_RESERVE);
+	rows[3] = net_meter_row(&v6, 4, PART_LIMIT);
+	rows[3].meter_category = 1;
+	net_publish(&net, rows, 4, meter, 3);
+}
+
+static void expect_all_met(void)
+{
+	uint64_t sum[COUNTER_N] = {0};
+
+	for (uint16_t p = 0; p < net.n_ports; p++) {
+		uint64_t value[COUNTER_N];
+
+		workers_counters_get(net.all, p, value);
+		for (int c = 0; c < COUNTER_N; c++)
+			sum[c] += value[c];
+	}
+	assert_true(sum[COUNTER_denied] > 0 && sum[COUNTER_learned] > 0 && sum[COUNTER_runt] > 0);
+	assert_true(sum[COUNTER_flooded] > 0 && sum[COUNTER_queue_full] > 0 && sum[COUNTER_tx_full] > 0);
+	assert_true(sum[COUNTER_no_mbuf] > 0);
+}
+
+// In the second half frames are captured, and few of the copies taken.
+static void no_turn_allocates(uint16_t n_workers)
+{
+	static struct workers_captured copy;
+	struct box any = box_any();
+	struct rnd r = rnd_seed(1);
+	unsigned int before = 0, n_copies = 0;
+
+	net_open_many(&net, n_workers, 3, NULL, NET_HZ, 0, 511);
+	publish_policy();
+	learn_all();
+	n_taken = 0;
+	for (int i = 0; i < TURNS; i++) {
+		struct frame f = any_frame(&r);
+
+		if (i == TURNS / 2)
+			assert_int_equal(workers_capture(net.all, &any, 1), 0);
+		if (i % (TURNS / 2) == 0)
+			before = heap_allocations();
+		net_inject(&net, (uint16_t)rnd_below(&r, 3), &f);
+		watched_turn();
+		for (uint16_t p = 0; p < 3 && i % 5000 > 3000; p++)
+			net_drain(net.tx[p]); // in between the rings are full, and buffers for copies run out
+		n_copies += i % 8 == 0 && workers_next_captured(net.all, &copy);
+		if (i % (TURNS / 2) == TURNS / 2 - 1)
+			assert_int_equal(heap_allocations(), before);
+	}
+	assert_int_equal(n_taken, 0);
+	assert_true(n_copies > 0 && workers_capture_missed(net.all) > 0);
+	expect_all_met();
+	for (int i = 0; i < 8; i++) // what is between workers
+		net_turn(&net);
+	for (uint16_t p = 0; p < 3; p++)
+		net_drain(net.tx[p]);
+	close_net(NULL);
 }
 
 static void no_turn_of_the_worker_allocates(void **state)
 {
-	uint32_t seed = 1;
-	unsigned int before;
+	no_turn_allocates(1);
+}
 
-	n_taken = 0;
-	publish_policy();
-	learn_all();
-	before = heap_allocations();
-	for (int i = 0; i < TURNS; i++) {
-		struct frame f = any_frame(&seed);
-
-		net_inject(&net, (uint16_t)(next(&seed) % 3), &f);
-		watched_turn();
-		for (uint16_t p = 0; p < 3 && i % 16 == 0; p++)
-			net_drain(net.tx[p]); // in between the rings are full, and buffers for copies run out
-	}
-	assert_int_equal(n_taken, 0);
-	assert_int_equal(heap_allocations(), before);
-	assert_true(net_counter(&net, 0, COUNTER_denied) > 0 && net_counter(&net, 0, COUNTER_learned) > 0);
-	for (uint16_t p = 0; p < 3; p++)
-		net_drain(net.tx[p]);
+static void no_turn_of_several_workers_allocates(void **state)
+{
+	no_turn_allocates(WORKERS);
 }
 
 // The proof is worth something: what is counted is what would be taken.
@@ -134,7 +184,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_allocation_would_be_seen),
-		cmocka_unit_test_setup_teardown(no_turn_of_the_worker_allocates, open_net, close_net),
+		cmocka_unit_test(no_turn_of_the_worker_allocates),
+		cmocka_unit_test(no_turn_of_several_workers_allocates),
 	};
 
 	test_eal_init();
