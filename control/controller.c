@@ -51,7 +51,6 @@ struct controller {
 	struct traces *traces;
 	struct of_server *openflow;     // NULL: not asked for
 	struct ovsdb_links *ovsdb;      // NULL: not asked for
-	uint64_t queues_gen;            // as told last
 	struct metrics_server *metrics; // NULL: not asked for
 
 	int64_t now_ns; // of this turn
@@ -381,17 +380,6 @@ static int openflow_up(struct controller *c, struct err *err)
 	return c->ovsdb != NULL ? 0 : -EINVAL;
 }
 
-static void tell_queues(struct controller *c)
-{
-	struct ovsdb_queue *queues;
-	int n = c->ovsdb == NULL ? -EAGAIN : of_net_queues(of_server_net(c->openflow), &c->queues_gen, &queues);
-
-	if (n < 0)
-		return;
-	ovsdb_links_want(c->ovsdb, queues, (uint32_t)n);
-	free(queues);
-}
-
 static void openflow_down(struct controller *c)
 {
 	if (c->engine != NULL)
@@ -592,7 +580,8 @@ static int64_t turn(void *ctx, int64_t now_ns)
 	traces_turn(c->traces);
 	if (c->openflow != NULL) {
 		switches_ns = of_server_turn(c->openflow, c->engine, now_ns);
-		tell_queues(c);
+		if (c->ovsdb != NULL)
+			ovsdb_links_follow(c->ovsdb, of_server_net(c->openflow));
 	}
 	next_ns = engine_next_ns(c->engine);
 	return more ? now_ns : switches_ns < next_ns ? switches_ns : next_ns;

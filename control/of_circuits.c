@@ -235,3 +235,57 @@ int of_net_queues(const struct of_net *net, uint64_t *gen, struct ovsdb_queue **
 	*gen = net->place_gen;
 	return n;
 }
+
+// --- whose queues are known
+
+void of_queues_gone(struct of_net *net, uint32_t idx)
+{
+	net->topo.switches[idx].gone_ns = net->now_ns;
+	net->place_gen++;
+	if (net->forget_ns == INT64_MAX)
+		net->forget_ns = net->now_ns + OF_NET_GONE_NS;
+}
+
+static bool is_gone_for_long(const struct of_net *net, const struct topo_switch *s)
+{
+	return !s->up && net->now_ns - s->gone_ns >= OF_NET_GONE_NS;
+}
+
+void of_queues_turn(struct of_net *net)
+{
+	if (net->now_ns < net->forget_ns)
+		return;
+	net->place_gen++;
+	net->forget_ns = INT64_MAX;
+	for (uint32_t i = 0; i < net->topo.n_switches; i++) {
+		const struct topo_switch *s = &net->topo.switches[i];
+
+		if (!s->up && !is_gone_for_long(net, s) && s->gone_ns + OF_NET_GONE_NS < net->forget_ns)
+			net->forget_ns = s->gone_ns + OF_NET_GONE_NS;
+	}
+}
+
+static bool knows_queues(const struct of_net *net, uint32_t idx)
+{
+	const struct of_switch *sw = net->switches;
+
+	while (sw != NULL && sw->idx != idx)
+		sw = sw->next;
+	return sw != NULL ? sw->planned : is_gone_for_long(net, &net->topo.switches[idx]);
+}
+
+int of_net_queues_of(const struct of_net *net, bool *known, uint64_t **but)
+{
+	const struct topo *t = &net->topo;
+	int n = 0;
+
+	*but = malloc((t->n_switches + 1U) * sizeof(**but));
+	if (*but == NULL)
+		return -ENOMEM;
+	*known = net->first_up_ns != INT64_MAX && net->now_ns - net->first_up_ns >= OF_NET_GONE_NS;
+	for (uint32_t i = 0; i < t->n_switches; i++) {
+		if (knows_queues(net, i) != *known)
+			(*but)[n++] = t->switches[i].dpid;
+	}
+	return n;
+}

@@ -39,7 +39,8 @@ struct of_net *of_net_create(const struct of_net_ops *ops, const struct of_net_c
 		return NULL;
 	net->ops = *ops;
 	net->conf = *conf;
-	net->probe_ns = net->boundary_ns = net->first_up_ns = net->place_ns = net->leave_ns = INT64_MAX;
+	net->probe_ns = net->boundary_ns = net->first_up_ns = net->place_ns = net->leave_ns = net->forget_ns =
+		INT64_MAX;
 	net->ahead_ns = INT64_MIN;
 	topo_init(&net->topo, conf->hosts_max);
 	addrs_init(&net->addrs, conf->hosts_max);
@@ -144,6 +145,7 @@ static void on_up(void *ctx, struct of_conn *conn)
 	if (net->first_up_ns == INT64_MAX) {
 		net->first_up_ns = net->now_ns;
 		net->place_ns = net->now_ns + HOLD_ALL_NS;
+		net->forget_ns = net->now_ns + OF_NET_GONE_NS;
 	}
 	sw->hold_ns = net->now_ns + HOLD_NS;
 	if (sw->hold_ns < net->first_up_ns + HOLD_ALL_NS)
@@ -230,11 +232,13 @@ void of_net_detach(struct of_net *net, struct of_switch *sw, int64_t now_ns)
 {
 	struct of_switch **at = &net->switches;
 
+	net->now_ns = now_ns;
 	while (*at != sw)
 		at = &(*at)->next;
 	*at = sw->next;
 	if (sw->idx != TOPO_NONE) {
 		topo_switch_up(&net->topo, sw->idx, false);
+		of_queues_gone(net, sw->idx);
 		of_net_note(net, "switch %016" PRIx64 " is gone", dpid_of(sw));
 	}
 	of_conn_destroy(sw->conn);
@@ -243,7 +247,6 @@ void of_net_detach(struct of_net *net, struct of_switch *sw, int64_t now_ns)
 	of_rules_fini(&sw->seen);
 	free(sw->queues);
 	free(sw);
-	net->now_ns = now_ns;
 }
 
 int of_net_input(struct of_net *net, struct of_switch *sw, const uint8_t *bytes, size_t len, int64_t now_ns,
@@ -322,6 +325,7 @@ void of_net_turn(struct of_net *net, int64_t now_ns, int64_t wall_ns)
 	if (topo_age(&net->topo, now_ns))
 		of_net_note(net, "a link has not been heard of for %lld s: taken out", TOPO_LINK_AGE_NS / 1000000000);
 	end_holds(net);
+	of_queues_turn(net);
 	if (of_update_awaits(net))
 		return;
 	if ((!net->placed && now_ns >= net->place_ns) || now_ns >= net->leave_ns || net->topo.gen != net->planned_gen ||
@@ -342,6 +346,7 @@ int64_t of_net_next_ns(const struct of_net *net)
 	}
 	if (!net->placed && net->place_ns < at)
 		at = net->place_ns;
+	at = net->forget_ns < at ? net->forget_ns : at;
 	if (of_update_awaits(net))
 		return net->ahead_ns < at ? net->ahead_ns : at;
 	at = net->leave_ns < at ? net->leave_ns : at;

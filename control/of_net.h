@@ -14,6 +14,9 @@
 #include "of_rules.h"
 #include "topo.h"
 
+// A switch that is away forwards by its entries, into the queues that they name: those are left to it for so long.
+#define OF_NET_GONE_NS (24 * 3600 * 1000000000LL)
+
 struct of_net;
 struct of_switch; // one session
 
@@ -72,10 +75,14 @@ void of_net_read_end(struct of_net *net); // frees it
 // Whether the network could keep one more request. 0; -EBUSY with the reason; -ENOMEM.
 int of_net_fit(struct of_net *net, const struct demand *probe, int64_t wall_ns, struct err *err);
 
-// The queues that reservations in force need (ovsdb.h); malloc'ed. *gen changes when they may have. Their number;
-// -EAGAIN: not known yet, or as *gen says the same as before; -ENOMEM.
+// The queues that reservations in force need, and limits (ovsdb.h); malloc'ed. *gen changes when they may have. Their
+// number; -EAGAIN: not known yet, or as *gen says the same as before; -ENOMEM.
 struct ovsdb_queue;
 int of_net_queues(const struct of_net *net, uint64_t *gen, struct ovsdb_queue **out);
+// Which switches these queues are for: all but *but (*known), or none but them; malloc'ed. It is those that are here
+// and have their entries, and those that have not been here for OF_NET_GONE_NS. Changes with *gen. Their number;
+// -ENOMEM.
+int of_net_queues_of(const struct of_net *net, bool *known, uint64_t **but);
 
 const struct topo *of_net_topo(const struct of_net *net);
 const struct addrs *of_net_addrs(const struct of_net *net); // also of hosts that are gone

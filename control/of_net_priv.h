@@ -28,6 +28,7 @@ struct of_switch {
 	struct of_rules seen;         // read by of_net_read
 	uint32_t seen_xid;            // its request, while an answer is owed; 0: none is
 	bool seen_whole;              // it was answered
+	bool planned;                 // its queues are known
 	struct of_plan_queue *queues; // that its limits need
 	uint32_t n_queues;
 	bool dirty;           // may differ from what it should have
@@ -60,6 +61,7 @@ struct of_net {
 	int64_t leave_ns;      // when entries may go; INT64_MAX: none
 	uint64_t place_gen;    // counts placings
 	int64_t place_wall_ns; // of the last one
+	int64_t forget_ns;     // when the next switch has been gone for long
 	bool read_anew;        // some switch was read since: its circuits are hints
 	struct of_net_stats stats;
 };
@@ -84,6 +86,9 @@ void of_sync_plan(struct of_net *net, int64_t wall_ns);
 // An answer to of_net_read. false: it is none.
 bool of_read_stats(struct of_switch *sw, const struct of_msg *m);
 
+// Of queues: a switch is gone; it may be time to forget some.
+void of_queues_gone(struct of_net *net, uint32_t idx);
+void of_queues_turn(struct of_net *net);
 // Places the circuits of the policy.
 void of_circuits_place(struct of_net *net, int64_t wall_ns);
 

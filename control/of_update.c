@@ -274,6 +274,8 @@ static void take_queues(struct of_switch *sw, const struct of_plan_stats *stats)
 	size_t size = stats->n_queues * sizeof(*sw->queues);
 	struct of_plan_queue *queues;
 
+	sw->net->place_gen += !sw->planned;
+	sw->planned = true;
 	if (stats->n_queues == sw->n_queues && (size == 0 || memcmp(sw->queues, stats->queues, size) == 0))
 		return;
 	queues = malloc(size + 1);

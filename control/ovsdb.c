@@ -19,10 +19,9 @@ enum message_id { ID_MONITOR = 1, ID_TRANSACT };
 struct ovsdb {
 	struct ovsdb_ops ops;
 	bool connected, known, wanted, pending;
-	int64_t retry_ns; // not before, after a failure
-	json_t *tables;   // name -> uuid -> row
-	struct ovsdb_queue *queues;
-	uint32_t n_queues;
+	int64_t retry_ns;       // not before, after a failure
+	json_t *tables;         // name -> uuid -> row
+	struct ovsdb_wish wish; // its arrays are owned
 	char *in;
 	size_t n_in, cap_in, seen; // seen: how much of it was looked at for the end of a message
 	int depth;
@@ -41,12 +40,18 @@ struct ovsdb *ovsdb_create(const struct ovsdb_ops *ops)
 	return o;
 }
 
+static void forget_wish(struct ovsdb *o)
+{
+	free((void *)o->wish.queues);
+	free((void *)o->wish.but);
+}
+
 void ovsdb_destroy(struct ovsdb *o)
 {
 	if (o == NULL)
 		return;
 	json_decref(o->tables);
-	free(o->queues);
+	forget_wish(o);
 	free(o->in);
 	free(o);
 }
@@ -100,7 +105,7 @@ static void reconcile(struct ovsdb *o, int64_t now_ns)
 
 	if (!o->connected || !o->known || !o->wanted || o->pending || now_ns < o->retry_ns)
 		return;
-	ops = ovsdb_difference(o->tables, o->queues, o->n_queues, why, sizeof(why));
+	ops = ovsdb_difference(o->tables, &o->wish, why, sizeof(why));
 	if (why[0] != '\0')
 		note(o, "", why);
 	if (ops == NULL || json_array_size(ops) == 0) {
@@ -113,20 +118,40 @@ static void reconcile(struct ovsdb *o, int64_t now_ns)
 	send_json(o, json_pack("{s:s, s:i, s:o}", "method", "transact", "id", ID_TRANSACT, "params", ops));
 }
 
-int ovsdb_want(struct ovsdb *o, const struct ovsdb_queue *queues, uint32_t n, int64_t now_ns)
+// malloc'ed, and one byte at least; NULL: out of memory.
+static void *copy_of(const void *from, size_t size)
 {
-	struct ovsdb_queue *copy = malloc((n + 1U) * sizeof(*copy));
+	void *copy = malloc(size + 1);
 
-	if (copy == NULL)
+	if (copy != NULL && size > 0)
+		memcpy(copy, from, size);
+	return copy;
+}
+
+int ovsdb_want(struct ovsdb *o, const struct ovsdb_wish *wish, int64_t now_ns)
+{
+	struct ovsdb_wish copy = *wish;
+
+	copy.queues = copy_of(wish->queues, wish->n_queues * sizeof(*wish->queues));
+	copy.but = copy_of(wish->but, wish->n_but * sizeof(*wish->but));
+	if (copy.queues == NULL || copy.but == NULL) {
+		free((void *)copy.queues);
+		free((void *)copy.but);
 		return -ENOMEM;
-	if (n > 0)
-		memcpy(copy, queues, n * sizeof(*copy));
-	free(o->queues);
-	o->queues = copy;
-	o->n_queues = n;
+	}
+	forget_wish(o);
+	o->wish = copy;
 	o->wanted = true;
 	reconcile(o, now_ns);
 	return 0;
+}
+
+void ovsdb_turn(struct ovsdb *o, int64_t now_ns)
+{
+	if (o->retry_ns == INT64_MIN || now_ns < o->retry_ns)
+		return;
+	o->retry_ns = INT64_MIN;
+	reconcile(o, now_ns);
 }
 
 // --- messages

@@ -6,6 +6,7 @@
 // made is never changed: a port that has somebody's QoS keeps it, and is noted.
 // Owner: the caller. Thread: control only. now_ns: monotonic.
 #pragma once
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -37,7 +38,19 @@ void ovsdb_connected(struct ovsdb *o);
 void ovsdb_gone(struct ovsdb *o);
 // Text as it comes, cut anywhere. 0, or -EPROTO, -ENOMEM, -E2BIG with err: close the connection.
 int ovsdb_input(struct ovsdb *o, const char *text, size_t len, int64_t now_ns, struct err *err);
-// All queues that should be, also on switches of other databases; copied. Until the first call nothing is changed.
-// 0 or -ENOMEM (what was wanted stays).
-int ovsdb_want(struct ovsdb *o, const struct ovsdb_queue *queues, uint32_t n, int64_t now_ns);
+
+// All queues that should be, also on switches of other databases. A switch whose session is down goes on by the entries
+// that it has, and so by their queues: the rows of a bridge are changed only where what it needs is known.
+struct ovsdb_wish {
+	const struct ovsdb_queue *queues;
+	uint32_t n_queues;
+	bool known; // of all switches but these, or (false) of none but these
+	const uint64_t *but;
+	uint32_t n_but;
+};
+
+// Copied. Until the first call nothing is changed. 0 or -ENOMEM (what was wanted stays).
+int ovsdb_want(struct ovsdb *o, const struct ovsdb_wish *wish, int64_t now_ns);
+// Tries again what was refused, when it is time.
+void ovsdb_turn(struct ovsdb *o, int64_t now_ns);
 void ovsdb_stats(const struct ovsdb *o, struct ovsdb_stats *out);

@@ -13,6 +13,7 @@
 
 #include "log.h"
 #include "loop.h"
+#include "of_net.h"
 
 #define LINKS_MAX 64
 #define RETRY_S 1
@@ -31,6 +32,7 @@ struct link {
 struct ovsdb_links {
 	struct link all[LINKS_MAX];
 	unsigned int n;
+	uint64_t gen; // of the queues that were told last
 };
 
 static int parse(const char *text, struct sockaddr_storage *addr, int *len)
@@ -197,10 +199,26 @@ void ovsdb_links_destroy(struct ovsdb_links *l)
 	free(l);
 }
 
-void ovsdb_links_want(struct ovsdb_links *l, const struct ovsdb_queue *queues, uint32_t n)
+void ovsdb_links_follow(struct ovsdb_links *l, const struct of_net *net)
 {
+	struct ovsdb_queue *queues = NULL;
+	struct ovsdb_wish wish = {0};
+	uint64_t *but = NULL;
+	int n = of_net_queues(net, &l->gen, &queues), n_but = n < 0 ? n : of_net_queues_of(net, &wish.known, &but);
+
+	if (n >= 0 && n_but >= 0) {
+		wish.queues = queues;
+		wish.n_queues = (uint32_t)n;
+		wish.but = but;
+		wish.n_but = (uint32_t)n_but;
+	}
 	for (unsigned int i = 0; i < l->n; i++) {
-		if (ovsdb_want(l->all[i].db, queues, n, loop_uptime_ns()) < 0)
+		if (n < 0)
+			ovsdb_turn(l->all[i].db, loop_uptime_ns());
+		else if (n_but < 0 || ovsdb_want(l->all[i].db, &wish, loop_uptime_ns()) < 0)
 			log_error("openflow: no memory for the queues of %s", l->all[i].name);
 	}
+	if (n >= 0)
+		free(queues);
+	free(but);
 }

@@ -8,11 +8,12 @@
 #include "ovsdb.h"
 
 struct event_base;
+struct of_net;
 struct ovsdb_links;
 
 // targets: "unix:/PATH" or "tcp:ADDRESS:PORT", several with commas between. NULL with err: what is wrong with them.
 struct ovsdb_links *ovsdb_links_create(struct event_base *base, const char *targets, struct err *err);
 void ovsdb_links_destroy(struct ovsdb_links *l); // accepts NULL; the databases keep what they have
 int ovsdb_links_check(const char *targets, struct err *err);
-// The queues that should be (ovsdb_want), told to all of them.
-void ovsdb_links_want(struct ovsdb_links *l, const struct ovsdb_queue *queues, uint32_t n);
+// Once a turn: tells all of them the queues that should be, where that has changed, and tries again what was refused.
+void ovsdb_links_follow(struct ovsdb_links *l, const struct of_net *net);

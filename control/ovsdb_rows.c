@@ -277,9 +277,52 @@ static int compare_queues(const void *a, const void *b)
 	return x->queue < y->queue ? -1 : x->queue > y->queue;
 }
 
-json_t *ovsdb_difference(const json_t *tables, const struct ovsdb_queue *queues, uint32_t n, char *why, size_t size)
+static bool is_known(const struct ovsdb_wish *wish, uint64_t dpid)
+{
+	for (uint32_t i = 0; i < wish->n_but; i++) {
+		if (wish->but[i] == dpid)
+			return !wish->known;
+	}
+	return wish->known;
+}
+
+// What is ours at this port stays as it is.
+static void leave_port(struct rows *r, const char *port)
+{
+	const char *uuid = uuid_at(json_object_get(row_of(r->tables, "Port", port), "qos"), 0), *queue;
+	const json_t *qos = row_of(r->tables, "QoS", uuid);
+	const json_t *pairs = json_array_get(json_object_get(qos, "queues"), 1);
+
+	if (qos == NULL || !is_ours(qos))
+		return;
+	json_object_set_new(r->used, uuid, json_true());
+	for (size_t i = 0; i < json_array_size(pairs); i++) {
+		queue = uuid_of(json_array_get(json_array_get(pairs, i), 1));
+		if (queue != NULL)
+			json_object_set_new(r->used, queue, json_true());
+	}
+}
+
+static void leave_unknown(struct rows *r, const struct ovsdb_wish *wish)
+{
+	const char *uuid, *port;
+	json_t *bridge;
+
+	json_object_foreach(json_object_get(r->tables, "Bridge"), uuid, bridge)
+	{
+		const char *dpid = json_string_value(json_object_get(bridge, "datapath_id"));
+
+		if (dpid == NULL || is_known(wish, strtoull(dpid, NULL, 16)))
+			continue;
+		for (size_t i = 0; (port = uuid_at(json_object_get(bridge, "ports"), i)) != NULL; i++)
+			leave_port(r, port);
+	}
+}
+
+json_t *ovsdb_difference(const json_t *tables, const struct ovsdb_wish *wish, char *why, size_t size)
 {
 	struct rows r = {.tables = tables, .ops = json_array(), .used = json_object(), .why = why, .size = size};
+	uint32_t n = wish->n_queues;
 	struct ovsdb_queue *all = malloc((n + 1U) * sizeof(*all));
 
 	if (all == NULL || r.ops == NULL || r.used == NULL) {
@@ -289,14 +332,15 @@ json_t *ovsdb_difference(const json_t *tables, const struct ovsdb_queue *queues,
 		return NULL;
 	}
 	if (n > 0)
-		memcpy(all, queues, n * sizeof(*all));
+		memcpy(all, wish->queues, n * sizeof(*all));
 	qsort(all, n, sizeof(*all), compare_queues);
+	leave_unknown(&r, wish);
 	for (uint32_t at = 0, end; at < n; at = end) {
 		const char *port = find_port(tables, all[at].dpid, all[at].port);
 
 		for (end = at + 1; end < n && all[end].dpid == all[at].dpid && all[end].port == all[at].port; end++)
 			;
-		if (port != NULL)
+		if (port != NULL && is_known(wish, all[at].dpid))
 			set_port(&r, port, &all[at], end - at);
 	}
 	release_ports(&r);

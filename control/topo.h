@@ -31,6 +31,7 @@ struct topo_port {
 struct topo_switch {
 	uint64_t dpid;
 	bool up;
+	int64_t gone_ns; // when it was up last; set by who has its session
 	struct topo_port *ports;
 	uint32_t n_ports, cap_ports;
 };

@@ -41,6 +41,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static const struct ovsdb_queue queues[] = {{1, 17, 20000000, 10000000000, 2, 18},
 						    {1, 18, 30000000, 10000000000, 2, 19},
 						    {2, 17, 20000000, 0, 1, 18}};
+	static const uint64_t first[] = {1};
+	const struct ovsdb_wish all = {queues, 3, true, NULL, 0}, some = {queues, 1, false, first, 1};
 	const struct ovsdb_ops ops = {.send = check_sent};
 	struct ovsdb *o = ovsdb_create(&ops);
 	size_t piece = size > 0 ? 1 + data[0] : 1;
@@ -49,13 +51,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (o == NULL)
 		return 0;
-	ovsdb_want(o, queues, 3, 0);
+	ovsdb_want(o, &all, 0);
 	ovsdb_connected(o);
 	for (size_t at = 1; at < size && rc == 0; at += piece)
 		rc = ovsdb_input(o, (const char *)data + at, size - at < piece ? size - at : piece, (int64_t)at, &err);
 	if (rc < 0)
 		ovsdb_gone(o);
-	ovsdb_want(o, queues, 1, 5000000000);
+	ovsdb_want(o, &some, 5000000000);
 	ovsdb_destroy(o);
 	return 0;
 }

@@ -59,6 +59,16 @@ if [ "$OF_PROTOCOL" = OpenFlow10 ]; then # no meters
 	host 2 timeout 10 iperf3 -s -1 -p 5001 >/dev/null 2>&1 &
 	sleep 0.3
 	check "its flow passes" host 1 timeout 8 iperf3 -c "$TB_SUBNET.2" -p 5001 -n 1M
+	session=$(ovs-vsctl get bridge "${TB_PREFIX}s1" controller | tr -d '[]')
+	ovs-vsctl set controller "$session" target='"tcp:127.0.0.1:1"'
+	check "its bridge loses its session" wait_for 5 grep -q 'switch 0000000000000001 is gone' "$dir/log"
+	check "another limit comes meanwhile" panectl "ratelimit(srcHost=$TB_SUBNET.2) = 4Mb on rootShare."
+	check "and has its queue" wait_for 5 eval '[ "$(limited | grep -o "h2-s 4000000")" ]'
+	check "the bridge goes on by its entries, and its queues stay" eval \
+		'[ "$(limited | grep -o "s1-s2 5000000")" ] && ovs-ofctl -O OpenFlow10 dump-flows "${TB_PREFIX}s1" | grep -q "enqueue:[0-9]*:2"'
+	ovs-vsctl set controller "$session" target='"tcp:127.0.0.1:6653"'
+	check "it is back" wait_for 10 eval '[ "$(grep -c "switch 0000000000000001 is up" "$dir/log")" = 2 ]'
+	panectl "cancel 2."
 	check "it ends" panectl "cancel 1."
 	check "and leaves nothing; what is somebody else's stays" wait_for 5 are_rows "1 0"
 	finish

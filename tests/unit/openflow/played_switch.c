@@ -113,6 +113,8 @@ static void on_message(struct played *p, const struct of_msg *m)
 	case OF_MULTIPART_REQUEST:
 		a.type = OF_MULTIPART_REPLY;
 		a.mp.kind = m->mp.kind;
+		if (p->multipart != NULL && p->multipart(p->ctx, m))
+			break;
 		if (m->mp.kind == OF_MP_PORT_DESC)
 			send_ports(p, &a);
 		else
@@ -128,6 +130,10 @@ static void on_message(struct played *p, const struct of_msg *m)
 		p->n_flow_mods++;
 		if (p->flow_mod != NULL)
 			p->flow_mod(p->ctx, &m->flow_mod);
+		break;
+	case OF_METER_MOD:
+		if (p->meter_mod != NULL)
+			p->meter_mod(p->ctx, &m->meter_mod);
 		break;
 	case OF_PACKET_OUT:
 		keep_probe(p, &m->packet_out);

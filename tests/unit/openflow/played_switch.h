@@ -15,7 +15,9 @@ struct played {
 	uint64_t dpid;
 	uint32_t n_ports; // numbered from 1
 	void (*send)(void *ctx, const uint8_t *bytes, size_t len);
-	void (*flow_mod)(void *ctx, const struct of_flow_mod *mod); // may be NULL
+	void (*flow_mod)(void *ctx, const struct of_flow_mod *mod);   // may be NULL
+	void (*meter_mod)(void *ctx, const struct of_meter_mod *mod); // likewise
+	bool (*multipart)(void *ctx, const struct of_msg *request);   // true: it has answered; may be NULL
 	void *ctx;
 	// what came
 	struct played_probe {

@@ -266,6 +266,13 @@ static struct ovsdb_queue queue(uint32_t port, uint64_t request, uint64_t bps)
 	return (struct ovsdb_queue){1, request, bps, 10000000000, port, (uint32_t)request + 1};
 }
 
+static void want_all(struct played_db *db, const struct ovsdb_queue *queues, uint32_t n, int64_t now_ns)
+{
+	const struct ovsdb_wish wish = {.queues = queues, .n_queues = n, .known = true};
+
+	assert_int_equal(ovsdb_want(db->o, &wish, now_ns), 0);
+}
+
 static size_t n_rows(struct played_db *db, const char *name)
 {
 	return json_object_size(table(db, name));
@@ -280,25 +287,25 @@ static void queues_come_change_and_go(void **state)
 
 	connect_db(db);
 	assert_int_equal(db->n_asked, 0); // nothing is wanted yet, not even nothing
-	ovsdb_want(db->o, want, 3, db->now_ns);
+	want_all(db, want, 3, db->now_ns);
 	settle(db);
 	assert_int_equal(n_rows(db, "QoS"), 2);
 	assert_int_equal(n_rows(db, "Queue"), 5); // and one for the rest at each port
 	ovsdb_stats(db->o, &stats);
 	assert_int_equal(stats.n_queues, 5);
 	n = db->n_asked;
-	ovsdb_want(db->o, want, 3, db->now_ns);
+	want_all(db, want, 3, db->now_ns);
 	assert_int_equal(db->n_asked, n); // as it is
 	want[1].min_bps = 2000;
-	ovsdb_want(db->o, want, 3, db->now_ns);
+	want_all(db, want, 3, db->now_ns);
 	assert_int_equal(json_array_size(db->asked), 2); // the database's name, and one row
 	settle(db);
 	assert_int_equal(n_rows(db, "Queue"), 5);
-	ovsdb_want(db->o, want, 1, db->now_ns);
+	want_all(db, want, 1, db->now_ns);
 	settle(db);
 	assert_int_equal(n_rows(db, "QoS"), 1);
 	assert_int_equal(n_rows(db, "Queue"), 2);
-	ovsdb_want(db->o, NULL, 0, db->now_ns);
+	want_all(db, NULL, 0, db->now_ns);
 	settle(db);
 	assert_int_equal(n_rows(db, "QoS") + n_rows(db, "Queue"), 0);
 }
@@ -318,7 +325,7 @@ static void what_a_crash_has_left_goes_and_what_is_somebody_elses_stays(void **s
 			    json_pack("{s:o, s:[s, []]}", "external_ids", ids("somebody", 0), "other_config", "map")));
 	json_object_set_new(json_object_get(table(db, "Port"), json_string_value(json_array_get(port1, 1))), "qos",
 			    json_incref(theirs));
-	ovsdb_want(db->o, want, 2, db->now_ns);
+	want_all(db, want, 2, db->now_ns);
 	connect_db(db);
 	settle(db);
 	assert_true(json_object_get(table(db, "QoS"), json_string_value(json_array_get(theirs, 1))) != NULL);
@@ -339,14 +346,61 @@ static void what_is_refused_is_tried_again_after_a_while(void **state)
 
 	connect_db(db);
 	db->refuses = true;
-	ovsdb_want(db->o, want, 1, db->now_ns);
+	want_all(db, want, 1, db->now_ns);
 	answer(db);
 	assert_null(db->asked);
-	ovsdb_want(db->o, want, 1, db->now_ns + SECOND);
+	want_all(db, want, 1, db->now_ns + SECOND);
 	assert_null(db->asked); // not at once
 	db->refuses = false;
-	ovsdb_want(db->o, want, 1, db->now_ns + 3 * SECOND);
+	want_all(db, want, 1, db->now_ns + 3 * SECOND);
 	settle(db);
+	assert_int_equal(n_rows(db, "Queue"), 2);
+}
+
+// No news are needed for that.
+static void what_is_refused_is_tried_again_by_itself(void **state)
+{
+	struct played_db *db = *state;
+	const struct ovsdb_queue want[] = {queue(1, 7, 1000)};
+
+	connect_db(db);
+	db->refuses = true;
+	want_all(db, want, 1, db->now_ns);
+	answer(db);
+	db->refuses = false;
+	ovsdb_turn(db->o, db->now_ns + SECOND);
+	assert_null(db->asked);
+	ovsdb_turn(db->o, db->now_ns + 3 * SECOND);
+	settle(db);
+	assert_int_equal(n_rows(db, "Queue"), 2);
+}
+
+// A bridge whose switch is not known is left as it is, with all that may be wanted there; the other one is not.
+static void rows_of_a_switch_that_is_away_stay(void **state)
+{
+	struct played_db *db = *state;
+	const struct ovsdb_queue want[] = {queue(1, 7, 1000), queue(2, 8, 500)};
+	const uint64_t one = 1, two = 2;
+	struct ovsdb_wish wish = {.but = &one, .n_but = 1, .known = true};
+
+	connect_db(db);
+	want_all(db, want, 2, db->now_ns);
+	settle(db);
+	json_decref(add_row(db, "Queue",
+			    json_pack("{s:o, s:[s, []]}", "external_ids", ids("pane", 1), "other_config", "map")));
+	assert_int_equal(ovsdb_want(db->o, &wish, db->now_ns), 0); // nothing; 1 is away
+	connect_db(db);
+	settle(db);
+	assert_int_equal(n_rows(db, "QoS"), 2);
+	assert_int_equal(n_rows(db, "Queue"), 4); // what no bridge of it has goes
+	wish = (struct ovsdb_wish){.queues = want, .n_queues = 1, .but = &two, .n_but = 1}; // only 2 is known
+	assert_int_equal(ovsdb_want(db->o, &wish, db->now_ns), 0);
+	settle(db);
+	assert_int_equal(n_rows(db, "Queue"), 4);
+	wish.but = &one;
+	assert_int_equal(ovsdb_want(db->o, &wish, db->now_ns), 0);
+	settle(db);
+	assert_int_equal(n_rows(db, "QoS"), 1);
 	assert_int_equal(n_rows(db, "Queue"), 2);
 }
 
@@ -357,7 +411,7 @@ static void a_new_connection_begins_anew(void **state)
 	struct err err;
 
 	connect_db(db);
-	ovsdb_want(db->o, want, 1, db->now_ns);
+	want_all(db, want, 1, db->now_ns);
 	json_decref(db->asked); // it is never answered
 	db->asked = NULL;
 	assert_int_equal(ovsdb_input(db->o, "{\"id\":", 6, 0, &err), 0); // cut in the middle
@@ -416,7 +470,7 @@ static void servers_that_lie_do_no_harm(void **state)
 			}
 		}
 		ovsdb_connected(db->o);
-		ovsdb_want(db->o, want, 1, i * 10 * SECOND);
+		want_all(db, want, 1, i * 10 * SECOND);
 		while (at < len && rc == 0) {
 			size_t n = 1 + rnd(200);
 
@@ -432,7 +486,7 @@ static void servers_that_lie_do_no_harm(void **state)
 	assert_true(n_refused > rounds(3000) / 10);
 	db->lies = false;
 	connect_db(db);
-	ovsdb_want(db->o, want, 1, INT64_MAX);
+	want_all(db, want, 1, INT64_MAX);
 	settle(db);
 	assert_int_equal(n_rows(db, "Queue"), 2);
 }
@@ -444,6 +498,8 @@ int main(void)
 		TEST(queues_come_change_and_go),
 		TEST(what_a_crash_has_left_goes_and_what_is_somebody_elses_stays),
 		TEST(what_is_refused_is_tried_again_after_a_while),
+		TEST(what_is_refused_is_tried_again_by_itself),
+		TEST(rows_of_a_switch_that_is_away_stay),
 		TEST(a_new_connection_begins_anew),
 		TEST(servers_that_lie_do_no_harm),
 	};
