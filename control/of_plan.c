@@ -446,7 +446,8 @@ static void add_row(struct plan *p, const struct row *row)
 	int n;
 
 	// Without tables what comes from other switches is judged again: what is let through there must be here, too.
-	if ((p->tables || row->action.access == ACCESS_DENY) && plan_is_elsewhere(p, p->idx, &row->box)) {
+	// What is denied there, too: one table cannot make sources wait that are not known.
+	if (p->tables && plan_is_elsewhere(p, p->idx, &row->box)) {
 		p->left_out |= row->action.access == ACCESS_DENY;
 		return;
 	}

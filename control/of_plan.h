@@ -6,7 +6,8 @@
 //
 // With OF_PLAN_TABLES tables (1.3): the first asks whether what comes from hosts may pass, the next ones meter it (a
 // table for each colour of limits), then one learns (unknown sources and ARP also go to the controller), one puts
-// frames on circuits, one forwards. With fewer, or 1.0, one table: rows of the policy times forwarding. Invariants: a
+// frames on circuits, one forwards. With fewer, or 1.0, one table: rows of the policy times forwarding, the
+// denials among them wherever hosts are. Invariants: a
 // frame from a port that is not settled, or from a link that is not verified, goes nowhere; a frame is flooded along a
 // spanning tree only; a frame is judged by the policy at the switch where it enters, before it is forwarded; where a
 // denial is left out because its source is known to be elsewhere, frames of sources that are not known wait. Thread:

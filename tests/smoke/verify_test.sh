@@ -48,8 +48,10 @@ check "a deny is accepted" panectl "deny(srcHost=$TB_SUBNET.1, dstHost=$TB_SUBNE
 check "and keeps it clean" clean
 port=$(awk -v s="${TB_PREFIX}s1" '$1 == s { print $2; exit } $3 == s { print $4; exit }' "$TB_DIR/links")
 ip="ip,nw_src=$TB_SUBNET.1,nw_dst=$TB_SUBNET.2"
+[ "$OF_PROTOCOL" = OpenFlow13 ] || ofctl add-flow 2 "priority=65300,$ip,actions=output:1" # it is denied there, too
 planted "a denied packet that is let through" "packet  srcHost=$TB_SUBNET.1, dstHost=$TB_SUBNET.2, transport=6, srcPort=[0-9]+, dstPort=80," \
 	1 "priority=65300,$ip,actions=output:$port"
+[ "$OF_PROTOCOL" = OpenFlow13 ] || ofctl del-flows 2 --strict "priority=65300,$ip"
 check "is a leak" grep -q '^leak: ' "$dir/verify"
 check "and told with its way" grep -qE '^  way     0{15}1/[^ ]*h1-s > 0{15}2/' "$dir/verify"
 check "a round that is not kept is refused" not panectl 'verify 99999.'
