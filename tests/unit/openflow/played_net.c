@@ -201,6 +201,8 @@ static void settle(struct played_net *n)
 			some = true;
 			must(of_net_input(n->of, p->sw, bytes, len, n->now_ns, &err) == 0);
 			of_net_turn(n->of, n->now_ns, n->now_ns);
+			if (n->between != NULL)
+				n->between(n);
 		}
 	}
 }

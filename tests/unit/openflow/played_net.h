@@ -30,7 +30,8 @@ struct played_net {
 	uint64_t n_said[PLAYED_NET_MAX]; // probes carried
 	uint64_t n_expired;
 	void (*on_mod)(struct played_net *n, int peer, const struct of_flow_mod *mod); // after it is kept; may be NULL
-	void *ctx;                                                                     // of on_mod
+	void (*between)(struct played_net *n); // two turns of the controller, where it may be spoken to; may be NULL
+	void *ctx;                             // of both
 };
 
 // A line of n switches of this version. conf: of the controller, which is not started yet.

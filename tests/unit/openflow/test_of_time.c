@@ -10,7 +10,9 @@
 
 #include <cmocka.h>
 
+#include "control/of_plan.h"
 #include "control/ovsdb.h"
+#include "of_random.h"
 #include "played_net.h"
 
 #define SECOND PLAYED_NET_SECOND
@@ -94,10 +96,281 @@ static void queues_of_a_switch_that_is_away_are_left_to_it_for_a_day(void **stat
 	(void)state;
 }
 
+// --- ends and leases
+
+#define LEASE (100 * SECOND)
+#define END (40 * SECOND) // of requests that have one
+
+static const struct of_net_conf leased = {.hosts_max = 64, .lease_ns = LEASE};
+
+static bool is_circuits(const struct of_rule *r)
+{
+	return of_plan_is_ahead(r) || r->table == OF_PLAN_PATH;
+}
+
+static bool is_of(const struct of_rule *r, uint32_t cookie)
+{
+	return (uint32_t)r->cookie == cookie;
+}
+
+// All that speaks of requests, of all switches: the instants it ends at.
+struct ends {
+	unsigned int n_circuit, n_meter, n_deny;
+	int64_t least_ns, most_ns; // of circuits and meters
+	bool deny_ends;
+};
+
+static struct ends ends_now(void)
+{
+	struct ends e = {.least_ns = INT64_MAX};
+
+	for (int i = 0; i < net.n; i++) {
+		for (uint32_t k = 0; k < net.peers[i].rules.n; k++) {
+			const struct of_rule *r = &net.peers[i].rules.rules[k];
+			bool circuit = is_circuits(r) && !is_of(r, 0), meter = r->instructions.meter != 0;
+
+			e.n_circuit += circuit;
+			e.n_meter += meter;
+			if (circuit || meter) {
+				e.least_ns = r->ends_ns < e.least_ns ? r->ends_ns : e.least_ns;
+				e.most_ns = r->ends_ns > e.most_ns ? r->ends_ns : e.most_ns;
+			}
+			if (r->table == OF_PLAN_POLICY && r->match.has & OF_HAS_IP4_DST &&
+			    r->instructions.goto_table == OF_TABLE_ALL) {
+				e.n_deny++;
+				e.deny_ends |= r->ends_ns != INT64_MAX;
+			}
+		}
+	}
+	return e;
+}
+
+static void say_all(int64_t end_ns)
+{
+	const struct played_want wants[] = {
+		{1, 0, 2, PLAYED_RESERVE, 1000000, end_ns},
+		{2, 0, -1, PLAYED_LIMIT, 5000000, end_ns},
+		{3, 1, 2, PLAYED_DENY, 0, end_ns},
+		{4, 2, 0, PLAYED_RESERVE, 2000000, end_ns},
+	};
+
+	played_net_policy(&net, wants, 4);
+}
+
+static void ask_for_all(int64_t end_ns)
+{
+	say_all(end_ns);
+	played_net_run(&net, 2 * SECOND);
+}
+
+static void a_request_with_an_end_ends_by_the_switches_own_timers(void **state)
+{
+	int64_t end_ns;
+	struct ends e;
+
+	up(3, OF_VERSION_13, &leased);
+	end_ns = net.now_ns + END;
+	ask_for_all(end_ns);
+	e = ends_now();
+	assert_true(e.n_circuit >= 4 && e.n_meter >= 1 && e.n_deny == 1);
+	assert_true(e.least_ns >= end_ns && e.most_ns < end_ns + LEASE);
+	assert_true(e.deny_ends);
+	played_net_kill(&net);
+	played_net_run(&net, END + SECOND);
+	e = ends_now();
+	assert_int_equal(e.n_meter + e.n_deny, 0);
+	played_net_run(&net, LEASE * 3 / 2); // what no entry leads to any more
+	assert_int_equal(ends_now().n_circuit, 0);
+	played_net_fini(&net);
+	(void)state;
+}
+
+static void without_an_end_it_is_said_again_in_time_and_ends_with_the_controller(void **state)
+{
+	struct ends e, first;
+	uint64_t before;
+
+	up(3, OF_VERSION_13, &leased);
+	ask_for_all(INT64_MAX);
+	first = ends_now();
+	assert_true(first.n_circuit >= 4 && first.n_meter >= 1 && first.n_deny == 1);
+	before = net.n_expired;
+	for (int64_t until = net.now_ns + 20 * LEASE; net.now_ns < until; played_net_run(&net, SECOND)) {
+		e = ends_now();
+		assert_true(e.n_circuit == first.n_circuit && e.n_meter == first.n_meter && e.n_deny == 1);
+		assert_true(e.least_ns - net.now_ns > LEASE / 4); // long before
+		assert_true(e.most_ns - net.now_ns <= LEASE * 3 / 2 + SECOND);
+		assert_false(e.deny_ends);
+	}
+	assert_int_equal(net.n_expired, before);
+	played_net_kill(&net);
+	played_net_run(&net, LEASE + SECOND);
+	assert_int_equal(ends_now().n_meter, 0);
+	played_net_run(&net, LEASE / 2);
+	e = ends_now();
+	assert_int_equal(e.n_circuit, 0);
+	assert_int_equal(e.n_deny, 1); // a dead controller opens nothing
+	played_net_fini(&net);
+	(void)state;
+}
+
+// How much is said in ten leases, with restarts in between or without.
+static uint64_t mods_said(int64_t every_ns)
+{
+	uint64_t mods = 0;
+
+	up(3, OF_VERSION_13, &leased);
+	ask_for_all(INT64_MAX);
+	for (int i = 0; i < net.n; i++)
+		net.peers[i].played.n_flow_mods = 0;
+	for (int64_t until = net.now_ns + 10 * LEASE; net.now_ns < until;) {
+		played_net_run(&net, until - net.now_ns < every_ns ? until - net.now_ns : every_ns);
+		if (net.now_ns >= until)
+			break;
+		played_net_kill(&net);
+		played_net_run(&net, SECOND / 2);
+		played_net_start(&net);
+		say_all(INT64_MAX);
+	}
+	played_net_run(&net, LEASE / 10);
+	for (int i = 0; i < net.n; i++)
+		mods += net.peers[i].played.n_flow_mods;
+	assert_int_equal(net.n_expired, 0);
+	played_net_fini(&net);
+	return mods;
+}
+
+static void a_restart_says_nothing_anew(void **state)
+{
+	uint64_t usual = mods_said(INT64_MAX);
+
+	assert_true(usual > 0);
+	assert_int_equal(mods_said(37 * SECOND), usual);
+	assert_int_equal(mods_said(SECOND * 61 / 10), usual);
+	(void)state;
+}
+
+// --- updates that find no rest
+
+#define RING PLAYED_NET_MAX
+// of_update.c: so many steps, and the one that ends it all; each has a barrier of each switch at most
+#define BARRIERS_MAX (RING * (2 * RING + 8 + 2))
+#define MODS_MAX 100000
+
+struct unrest {
+	bool goes_on, denied, flaps;               // flaps: links do; without the ring there is no order to keep
+	uint64_t n_mods, n_changes, before, after; // before, after: barriers when it was said, and denied
+	bool down[RING];                           // the link to the next one
+};
+
+static uint64_t barriers_now(void)
+{
+	uint64_t n = 0;
+
+	for (int i = 0; i < net.n; i++)
+		n += net.peers[i].played.n_barriers;
+	return n;
+}
+
+// All hosts but two come up elsewhere, so that ways to them change everywhere; or a link of the ring goes or comes.
+static void change_something(struct unrest *u)
+{
+	int i = (int)rnd(RING), next = (i + 1) % RING;
+
+	u->n_changes++;
+	for (int host = 2; host < RING; host++) {
+		uint8_t mac = (uint8_t)(host + 1);
+		uint8_t f[60] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, mac, 8,  6, 0, 1,
+				 8,    0,    6,    4,    0,    1,    2, 0, 0, 0, 0, mac, 10, 0, 0, mac};
+
+		played_packet_in(&net.peers[(i + host) % RING].played, PLAYED_NET_HOST_PORT, f, sizeof(f));
+	}
+	if (!u->flaps || rnd(20) > 0)
+		return;
+	u->down[i] = !u->down[i];
+	played_port_status(&net.peers[i].played, 2, played_net_port(next), u->down[i] ? OF_PORT_LINK_DOWN : 0);
+}
+
+static void on_mod(struct played_net *n, int peer, const struct of_flow_mod *mod)
+{
+	struct unrest *u = n->ctx;
+
+	if (++u->n_mods > MODS_MAX)
+		fail_msg("it does not end");
+	if (u->goes_on && mod->table == OF_PLAN_POLICY && mod->match.has & OF_HAS_IP4_DST) {
+		u->denied = true;
+		u->goes_on = false;
+		u->after = barriers_now();
+	}
+	(void)peer;
+}
+
+// Each turn finds another network than the last one left, as long as the denial is not in place. It is said when this
+// has been so for a while.
+static void between(struct played_net *n)
+{
+	const struct played_want deny = {1, 0, 1, PLAYED_DENY, 0, INT64_MAX};
+	struct unrest *u = n->ctx;
+
+	if (u->goes_on)
+		change_something(u);
+	if (u->before != 0 || u->n_changes < 50)
+		return;
+	u->before = barriers_now();
+	played_net_policy(n, &deny, 1);
+}
+
+static void an_update_has_an_end_in_a_network_that_has_no_rest(void **state)
+{
+	const struct of_net_conf conf = {.hosts_max = 64};
+	uint64_t most = 0;
+
+	rnd_state = 11;
+	for (int round = 0; round < 8; round++) {
+		struct unrest u = {.goes_on = true, .flaps = round % 2 == 0};
+		played_net_init(&net, RING, OF_VERSION_13, &conf);
+		net.linked[0][RING - 1] = net.linked[RING - 1][0] = true;
+		played_net_start(&net);
+		played_net_run(&net, 5 * SECOND);
+		for (int i = 0; i < RING; i++)
+			played_net_say(&net, i);
+		played_net_run(&net, SECOND);
+		net.ctx = &u;
+		net.on_mod = on_mod;
+		net.between = between;
+		for (int i = 0; i < 100 && !u.denied; i++) {
+			change_something(&u);
+			played_net_run(&net, SECOND / 10);
+		}
+		assert_true(u.before != 0);
+		assert_true(u.denied);
+		most = u.after - u.before > most ? u.after - u.before : most;
+		assert_true(u.after - u.before <= BARRIERS_MAX);
+		u.n_mods = 0;
+		for (int i = 0; i < RING; i++) {
+			if (u.down[i])
+				played_port_status(&net.peers[i].played, 2, played_net_port((i + 1) % RING), 0);
+		}
+		played_net_run(&net, 10 * SECOND); // and it comes to rest
+		u.n_mods = 0;
+		played_net_run(&net, 10 * SECOND);
+		assert_int_equal(u.n_mods, 0);
+		assert_int_equal(played_net_stats(&net).n_synced, RING);
+		assert_int_equal(played_net_stats(&net).n_links, 2 * RING);
+		played_net_fini(&net);
+	}
+	print_message("%u barriers at most, of %u\n", (unsigned int)most, BARRIERS_MAX);
+	(void)state;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(queues_of_a_switch_that_is_away_are_left_to_it_for_a_day),
+		cmocka_unit_test(a_request_with_an_end_ends_by_the_switches_own_timers),
+		cmocka_unit_test(without_an_end_it_is_said_again_in_time_and_ends_with_the_controller),
+		cmocka_unit_test(a_restart_says_nothing_anew),
+		cmocka_unit_test(an_update_has_an_end_in_a_network_that_has_no_rest),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
