@@ -47,8 +47,10 @@ static void is_behind(struct state *s, const struct request *r, uint16_t port, u
 	size_t at = place_of(p, r->id, port);
 	struct promise *known = at < p->n ? &p->behind[at] : NULL, *behind;
 
-	if (known != NULL && known->id == r->id &&
-	    known->port == port) { // twice, else it is but a worker that had to wait for its core
+	if (known != NULL && known->id == r->id && known->port == port) {
+		if (known->good_rounds == 0)
+			return; // another queue of this round
+		// twice, else it is but a worker that had to wait for its core
 		known->good_rounds = 0;
 		if (!known->told)
 			event_degraded(s, r, name_of(s, port), received_bps);

@@ -276,6 +276,27 @@ static void a_reservation_that_asks_for_less_is_not_behind(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+// Request 4 has two queues at the port.
+static struct proto_queues shared_round_of(unsigned int at, uint64_t held_back_us)
+{
+	struct proto_queues q = round_of(at, 500000, held_back_us);
+
+	idset_add(&q.queue[2].reservations, 4);
+	return q;
+}
+
+static void two_queues_in_one_round_are_behind_once(void **state)
+{
+	struct fixture *f = *state;
+
+	tell(f, shared_round_of(1, 500000));
+	tell(f, shared_round_of(2, 500000));
+	tell(f, shared_round_of(3, 700000));
+	assert_string_equal(f->heard, "");
+	tell(f, shared_round_of(4, 900000));
+	assert_non_null(strstr(f->heard, "degraded 4 p1 28000000\n"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -285,6 +306,7 @@ int main(void)
 		TEST(a_round_shows_when_it_is_complete),
 		TEST(a_queue_of_what_may_not_be_seen_is_not_shown),
 		TEST(a_promise_that_a_port_cannot_keep_is_told_once_and_when_it_is_over),
+		TEST(two_queues_in_one_round_are_behind_once),
 		TEST(a_reservation_that_asks_for_less_is_not_behind),
 	};
 
