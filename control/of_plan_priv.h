@@ -38,6 +38,7 @@ struct plan {
 		const struct demand *demand; // NULL: it needs none
 		bool here, has_known;        // kept here, too; a host of one of its destinations is known
 		uint32_t n_switches, n_ports;
+		uint64_t share_bps; // of each port; never 0
 	} row_queues;
 	struct of_rules *out;
 	struct of_meters *meters;

@@ -4,8 +4,13 @@
 // aggregate; of several the tightest counts. What is flooded, to hosts that are not known yet, is not held back.
 #include <stdlib.h>
 
+#include <errno.h>
+#include <inttypes.h>
+
 #include "circuit.h"
 #include "of_plan_priv.h"
+
+#define QUEUE_LEAST_BPS 12000 // Open vSwitch: a whole frame a second
 
 static bool is_among(const struct span128 *s, uint32_t ip4)
 {
@@ -67,6 +72,7 @@ static const struct demand *tightest(const struct plan *p, const struct idset *l
 static bool need_queue(struct plan *p, uint64_t request, uint32_t port, uint64_t max_bps)
 {
 	struct of_plan_stats *s = p->stats;
+	struct err err;
 
 	for (uint32_t i = 0; i < s->n_queues; i++) {
 		if (s->queues[i].request == request && s->queues[i].port == port) {
@@ -75,10 +81,24 @@ static bool need_queue(struct plan *p, uint64_t request, uint32_t port, uint64_t
 			return true;
 		}
 	}
-	if (s->n_queues == OF_PLAN_QUEUES_MAX)
+	if (s->n_queues == OF_PLAN_QUEUES_MAX) {
+		err_set(&err, ENOSPC, "request %" PRIu64 " would need more than %d queues", request,
+			OF_PLAN_QUEUES_MAX);
+		plan_unsaid(p, &err);
 		return false;
+	}
 	s->queues[s->n_queues++] = (struct of_plan_queue){.request = request, .max_bps = max_bps, .port = port};
 	return true;
+}
+
+// It is said all the same: what is 0 would be no limit.
+static void note_low(struct plan *p, const struct demand *d)
+{
+	struct err err;
+
+	err_set(&err, ERANGE, "request %" PRIu64 ", divided among ports, is below the %d bit/s of a queue", d->id,
+		QUEUE_LEAST_BPS);
+	plan_unsaid(p, &err);
 }
 
 // Looked at once for a row, however many hosts there are.
@@ -94,6 +114,10 @@ static void begin_row(struct plan *p, const struct row *row)
 	q->n_switches = plan_sources(p, &q->demand->flows, &q->here);
 	q->has_known = knows_one(p->in->topo, &row->box);
 	q->n_ports = count_ports(p, q, &row->box);
+	q->share_bps = q->n_switches == 0 ? 0 : q->demand->rate_bps / q->n_switches / q->n_ports;
+	if (q->here && q->share_bps < QUEUE_LEAST_BPS)
+		note_low(p, q->demand);
+	q->share_bps = q->share_bps == 0 ? 1 : q->share_bps;
 }
 
 void plan_limited(struct plan *p, struct of_rule *r, const struct row *row, const struct topo_host *host, uint32_t port)
@@ -104,8 +128,7 @@ void plan_limited(struct plan *p, struct of_rule *r, const struct row *row, cons
 	if (q->row != row)
 		begin_row(p, row);
 	plan_output(p, r, port);
-	if (!q->here || p->rc < 0 || !may_get(q, &row->box, host) ||
-	    !need_queue(p, q->demand->id, port, q->demand->rate_bps / q->n_switches / q->n_ports))
+	if (!q->here || p->rc < 0 || !may_get(q, &row->box, host) || !need_queue(p, q->demand->id, port, q->share_bps))
 		return;
 	last = &r->instructions.actions[r->instructions.n_actions - 1];
 	last->type = OF_ACT_ENQUEUE;

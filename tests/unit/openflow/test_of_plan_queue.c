@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include <cmocka.h>
@@ -40,10 +41,10 @@ static void network_init(struct network *n, uint32_t hosts_max)
 		topo_port_set(&n->topo, 0, port, true, 0, 0);
 }
 
-static void limit(struct network *n, uint32_t dst, unsigned int prefix)
+static void limit_to(struct network *n, uint32_t dst, unsigned int prefix, uint64_t rate_bps)
 {
-	struct atom a = {.id = 1, .part = ATOM_LIMIT, .rate_bps = RATE};
-	struct demand d = {.id = 1, .kind = DEMAND_LIMIT, .rate_bps = RATE, .end_ns = INT64_MAX};
+	struct atom a = {.id = 1, .part = ATOM_LIMIT, .rate_bps = rate_bps};
+	struct demand d = {.id = 1, .kind = DEMAND_LIMIT, .rate_bps = rate_bps, .end_ns = INT64_MAX};
 	struct box b = box_any();
 	struct demands demands;
 	struct tree tree;
@@ -62,6 +63,11 @@ static void limit(struct network *n, uint32_t dst, unsigned int prefix)
 	assert_int_equal(demands_add(&demands, &d), 0);
 	assert_int_equal(of_policy_build(&n->policy, &tree, &demands, 1, NULL, &err), 0);
 	tree_fini(&tree);
+}
+
+static void limit(struct network *n, uint32_t dst, unsigned int prefix)
+{
+	limit_to(n, dst, prefix, RATE);
 }
 
 static void plan(struct network *n, struct of_plan_stats *stats)
@@ -136,6 +142,26 @@ static void each_port_has_its_part(void **state)
 	(void)state;
 }
 
+// Divided among the ports it would be nothing, which is no limit.
+static void a_part_of_nothing_is_a_limit_and_told(void **state)
+{
+	struct of_plan_stats stats;
+	struct network n;
+
+	network_init(&n, 64);
+	for (uint32_t i = 0; i < PORTS; i++)
+		add_host(&n.topo, i, 1 + i, 0x0a000000 + i);
+	limit_to(&n, 0x0a000000, 24, PORTS - 1);
+	plan(&n, &stats);
+	assert_int_equal(stats.n_queues, PORTS);
+	for (uint32_t i = 0; i < stats.n_queues; i++)
+		assert_int_equal(stats.queues[i].max_bps, 1);
+	assert_int_equal(stats.rows_unsayable, 1);
+	assert_non_null(strstr(stats.why, "request 1, divided among ports, is below"));
+	network_fini(&n);
+	(void)state;
+}
+
 static double seconds(void)
 {
 	struct timespec t;
@@ -169,6 +195,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_port_has_its_part),
+		cmocka_unit_test(a_part_of_nothing_is_a_limit_and_told),
 		cmocka_unit_test(a_hundred_thousand_hosts_are_planned_in_seconds),
 	};
 
