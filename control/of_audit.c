@@ -31,6 +31,7 @@ struct of_audit {
 	int64_t wall_ns;
 	struct tree policy;
 	const struct of_rules **tables;
+	const struct of_groups **groups;
 	struct of_verify *verify;
 	json_t *result; // of the last round: members of its answer
 	char **texts;   // of its findings
@@ -54,6 +55,8 @@ static void drop_work(struct of_audit *a)
 	a->verify = NULL;
 	free(a->tables);
 	a->tables = NULL;
+	free(a->groups);
+	a->groups = NULL;
 	tree_fini(&a->policy);
 	tree_init(&a->policy);
 	of_net_read_end(a->net);
@@ -214,10 +217,14 @@ static void start_checking(struct of_audit *a, int64_t uptime_ns)
 		.topo = t, .addrs = of_net_addrs(a->net), .policy = &a->policy, .wall_ns = a->wall_ns};
 
 	a->tables = calloc(t->n_switches + 1U, sizeof(*a->tables));
+	a->groups = calloc(t->n_switches + 1U, sizeof(*a->groups));
 	in.tables = a->tables;
-	for (uint32_t i = 0; i < t->n_switches && a->tables != NULL; i++)
+	in.groups = a->groups;
+	for (uint32_t i = 0; i < t->n_switches && a->tables != NULL && a->groups != NULL; i++) {
 		a->tables[i] = of_net_tables(a->net, i);
-	a->verify = a->tables == NULL ? NULL : of_verify_create(&in);
+		a->groups[i] = of_net_groups(a->net, i);
+	}
+	a->verify = a->tables == NULL || a->groups == NULL ? NULL : of_verify_create(&in);
 	if (a->verify == NULL)
 		again(a, uptime_ns);
 	else

@@ -217,7 +217,8 @@ static int get_meter_config(struct of_in *in, struct of_meter_config *m, struct 
 	return of_get_bands(&body, m->bands, &m->n_bands, err);
 }
 
-static int get_group_desc(struct of_in *in, struct of_group_mod *g, struct err *err)
+// Others may have made it, of what is not known here: that is no reason to read no further.
+static void get_group_desc(struct of_in *in, struct of_group_mod *g)
 {
 	struct of_in body = sized(in, 8);
 
@@ -225,7 +226,10 @@ static int get_group_desc(struct of_in *in, struct of_group_mod *g, struct err *
 	g->type = of_get8(&body);
 	of_skip(&body, 1);
 	g->group = of_get32(&body);
-	return of_get_buckets(&body, g, err);
+	if (!in->bad && of_get_buckets(&body, g, NULL) < 0) {
+		g->type = OF_GROUP_UNREAD;
+		g->n_buckets = 0;
+	}
 }
 
 static void get_meter_features(struct of_in *in, struct of_meter_features *f)
@@ -235,6 +239,16 @@ static void get_meter_features(struct of_in *in, struct of_meter_features *f)
 	f->capabilities = of_get32(in);
 	f->max_bands = of_get8(in);
 	of_skip(in, 3);
+}
+
+static void get_group_features(struct of_in *in, struct of_group_features *f)
+{
+	f->types = of_get32(in);
+	f->capabilities = of_get32(in);
+	for (int i = 0; i < 4; i++)
+		f->max_groups[i] = of_get32(in);
+	for (int i = 0; i < 4; i++)
+		f->actions[i] = of_get32(in);
 }
 
 // 1, 0: a kind that is not read entry by entry, or -EPROTO.
@@ -267,8 +281,11 @@ static int get_entry(struct of_in *in, const struct of_msg *m, union of_mp_entry
 	case OF_MP_METER_FEATURES:
 		get_meter_features(in, &out->meter_features);
 		break;
+	case OF_MP_GROUP_FEATURES:
+		get_group_features(in, &out->group_features);
+		break;
 	case OF_MP_GROUP_DESC:
-		rc = get_group_desc(in, &out->group, err);
+		get_group_desc(in, &out->group);
 		break;
 	default:
 		return 0;

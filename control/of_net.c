@@ -159,9 +159,14 @@ static void on_up(void *ctx, struct of_conn *conn)
 
 static void on_error(struct of_switch *sw, const struct of_error *e)
 {
+	bool refuses = !sw->refuses_groups && of_sync_group_error(sw, e);
+
 	sw->net->stats.errors++;
-	of_net_note(sw->net, "switch %016" PRIx64 " answers with error %u, code %u", dpid_of(sw), e->type, e->code);
-	if (sw->read_back_ns == INT64_MAX)
+	of_net_note(sw->net, "switch %016" PRIx64 " answers with error %u, code %u%s", dpid_of(sw), e->type, e->code,
+		    refuses ? ": it is given no groups" : "");
+	if (refuses) // what would have used them does not wait
+		sw->read_back_ns = sw->net->now_ns;
+	else if (sw->read_back_ns == INT64_MAX)
 		sw->read_back_ns = sw->net->now_ns + OF_SYNC_RETRY_NS;
 }
 
@@ -185,11 +190,11 @@ static void on_message(void *ctx, struct of_conn *conn, const struct of_msg *m)
 		on_port_status(sw, &m->port_status);
 		break;
 	case OF_MULTIPART_REPLY:
-		if (m->mp.kind != OF_MP_FLOW || !of_read_stats(sw, m))
+		if (!of_read_stats(sw, m))
 			of_sync_stats(sw, m);
 		break;
 	case OF_ERROR:
-		if (!of_sync_refused(sw, m->xid))
+		if (!of_sync_refused(sw, m->xid) && !of_read_refused(sw, m->xid))
 			on_error(sw, &m->error);
 		break;
 	default:
@@ -244,7 +249,9 @@ void of_net_detach(struct of_net *net, struct of_switch *sw, int64_t now_ns)
 	of_conn_destroy(sw->conn);
 	of_rules_fini(&sw->have);
 	of_meters_fini(&sw->have_meters);
+	of_groups_fini(&sw->have_groups);
 	of_rules_fini(&sw->seen);
+	of_groups_fini(&sw->seen_groups);
 	free(sw->queues);
 	free(sw);
 }

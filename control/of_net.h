@@ -10,6 +10,7 @@
 #include "addrs.h"
 #include "hft/err.h"
 #include "lldp.h"
+#include "of_groups.h"
 #include "of_policy.h"
 #include "of_rules.h"
 #include "topo.h"
@@ -40,7 +41,7 @@ struct of_net_conf {
 struct of_net_stats {
 	uint32_t n_switches, n_links, n_hosts; // up; directed links that are verified both ways
 	uint32_t n_synced;                     // switches that have what they should have
-	uint64_t flow_mods, meter_mods, barriers, barriers_answered, packet_ins, bad_probes, errors;
+	uint64_t flow_mods, meter_mods, group_mods, barriers, barriers_answered, packet_ins, bad_probes, errors;
 	uint64_t contests; // an address was claimed by a second host while the first one still says it has it
 	uint64_t moves;    // hosts came up elsewhere
 	uint64_t rounds;   // of probes
@@ -70,6 +71,8 @@ void of_net_read(struct of_net *net);
 bool of_net_is_read(const struct of_net *net);
 // What a switch (of the topology) answered, sorted; NULL: nothing. Valid until it is gone, of_net_read or _read_end.
 const struct of_rules *of_net_tables(const struct of_net *net, uint32_t idx);
+// The groups that they name, likewise.
+const struct of_groups *of_net_groups(const struct of_net *net, uint32_t idx);
 void of_net_read_end(struct of_net *net); // frees it
 
 // Whether the network could keep one more request. 0; -EBUSY with the reason; -ENOMEM.

@@ -4,6 +4,7 @@
 #pragma once
 #include "circuit.h"
 #include "of_conn.h"
+#include "of_groups.h"
 #include "of_net.h"
 #include "of_rules.h"
 
@@ -11,6 +12,14 @@ enum sync_state {
 	SYNC_NONE,    // not up
 	SYNC_READING, // flow statistics are coming
 	SYNC_KNOWN,   // `have` is what it has
+};
+
+enum sync_part { // what is read back, each by a request of its own
+	SYNC_ENTRIES,
+	SYNC_METERS,
+	SYNC_GROUPS,
+	SYNC_GROUP_FEATURES,
+	SYNC_PARTS,
 };
 
 struct of_switch {
@@ -21,12 +30,16 @@ struct of_switch {
 	enum sync_state sync;
 	struct of_rules have;
 	struct of_meters have_meters;
-	uint32_t meters_xid; // of the request for meters, 0: none
-	bool reading_entries, reading_meters;
+	struct of_groups have_groups; // of_plan_is_group
+	uint32_t asked[SYNC_PARTS];   // the request's xid while an answer is owed; 0: none is
+	uint32_t groups_max;          // of_plan.h
+	bool refuses_groups;          // it has none for us, whatever it says
 	uint32_t barrier_xid;         // of the last step (of_update.c); 0: none is awaited
 	bool deaf;                    // it did not answer one in time
 	struct of_rules seen;         // read by of_net_read
+	struct of_groups seen_groups; // likewise
 	uint32_t seen_xid;            // its request, while an answer is owed; 0: none is
+	uint32_t seen_groups_xid;     // likewise
 	bool seen_whole;              // it was answered
 	bool planned;                 // its queues are known
 	struct of_plan_queue *queues; // that its limits need
@@ -73,7 +86,10 @@ void of_net_note(struct of_net *net, const char *fmt, ...) __attribute__((format
 // Asks the switch for all that it has.
 void of_sync_read_back(struct of_switch *sw);
 void of_sync_stats(struct of_switch *sw, const struct of_msg *m); // the answer, or a part of it
-bool of_sync_refused(struct of_switch *sw, uint32_t xid); // an error answers our request for meters: it has none
+bool of_sync_refused(struct of_switch *sw, uint32_t xid); // an error answers our request for what it has none of
+// An error about a group that was sent. true: it is none of those that end when all is read back.
+bool of_sync_group_error(struct of_switch *sw, const struct of_error *e);
+bool of_sync_has_groups(const struct of_switch *sw); // it says that it can
 // A barrier is answered.
 void of_update_barrier(struct of_switch *sw, uint32_t xid);
 bool of_update_awaits(const struct of_net *net); // the last step is not in place everywhere yet
@@ -85,6 +101,7 @@ void of_sync_plan(struct of_net *net, int64_t wall_ns);
 
 // An answer to of_net_read. false: it is none.
 bool of_read_stats(struct of_switch *sw, const struct of_msg *m);
+bool of_read_refused(struct of_switch *sw, uint32_t xid); // an error answers it: it has no groups
 
 // Of queues: a switch is gone; it may be time to forget some.
 void of_queues_gone(struct of_net *net, uint32_t idx);

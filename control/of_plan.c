@@ -224,6 +224,18 @@ static uint16_t hops_to(const struct plan *p, const struct topo_host *h)
 	return (uint16_t)(p->in->dist[h->sw][p->idx] + 1);
 }
 
+static void send_to(struct plan *p, struct of_rule *r, const struct topo_host *h, uint32_t port)
+{
+	struct of_instructions *i = &r->instructions;
+
+	if (p->group_to[h->sw] == 0) {
+		plan_output(p, r, port);
+		return;
+	}
+	i->actions[i->n_actions].type = OF_ACT_GROUP;
+	i->actions[i->n_actions++].group = p->group_to[h->sw];
+}
+
 static void add_forwarding(struct plan *p)
 {
 	const struct topo *t = p->in->topo;
@@ -240,7 +252,7 @@ static void add_forwarding(struct plan *p)
 		if (t->hosts[i].sw == p->idx)
 			r.cookie |= t->hosts[i].ip4;
 		r.hops = hops_to(p, &t->hosts[i]);
-		plan_output(p, &r, port);
+		send_to(p, &r, &t->hosts[i], port);
 		plan_add(p, &r);
 	}
 	for (enum teller what = 0; !p->tables && what <= TELLER_DHCP; what++) { // 1.0 has no IPv6
@@ -501,17 +513,27 @@ bool of_plan_keeps_out(const struct of_rule *rule)
 }
 
 int of_plan(const struct of_plan_in *in, uint32_t sw, struct of_rules *out, struct of_meters *meters,
-	    struct of_plan_stats *stats)
+	    struct of_groups *groups, struct of_plan_stats *stats)
 {
-	struct plan p = {
-		.in = in, .sw = &in->topo->switches[sw], .idx = sw, .out = out, .meters = meters, .stats = stats};
+	struct plan p = {.in = in,
+			 .sw = &in->topo->switches[sw],
+			 .idx = sw,
+			 .out = out,
+			 .meters = meters,
+			 .groups = groups,
+			 .stats = stats};
 	struct of_rule r;
 
 	p.tables = in->version == OF_VERSION_13 && in->n_tables >= OF_PLAN_TABLES;
 	memset(stats, 0, sizeof(*stats));
 	p.rc = find_links(&p);
-	if (p.rc < 0)
+	if (p.rc == 0)
+		plan_groups(&p);
+	if (p.rc < 0) {
+		free(p.links);
+		free(p.group_to);
 		return p.rc;
+	}
 	add_probes(&p);
 	add_ports(&p);
 	if (in->circuits != NULL)
@@ -526,5 +548,6 @@ int of_plan(const struct of_plan_in *in, uint32_t sw, struct of_rules *out, stru
 	}
 	add_forwarding(&p);
 	free(p.links);
+	free(p.group_to);
 	return p.rc < 0 ? p.rc : of_rules_sort(out);
 }

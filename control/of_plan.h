@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The flow entries that one switch should have: shortest paths to hosts, flooding along a tree, and the policy where
-// traffic enters the network. Among several ports that are equally near, a host's is the one of the highest hash of
-// address, switch and port (Thaler and Ravishankar, "Using name-based mappings", 1998): what comes and goes moves only
-// the hosts that it must. A function from values to a value.
+// traffic enters the network. Among several ports that are equally near, flows are spread by a select group where the
+// switch has groups; else a host's port is the one of the highest hash of address, switch and port (Thaler and
+// Ravishankar, "Using name-based mappings", 1998): what comes and goes moves only the hosts that it must. A function
+// from values to a value.
 //
 // With OF_PLAN_TABLES tables (1.3): the first asks whether what comes from hosts may pass, the next ones meter it (a
 // table for each colour of limits), then one learns (unknown sources and ARP also go to the controller), one puts
@@ -14,6 +15,7 @@
 // control only.
 #pragma once
 #include "circuit.h"
+#include "of_groups.h"
 #include "of_policy.h"
 #include "of_rules.h"
 #include "topo.h"
@@ -22,6 +24,8 @@
 // Low half, so that a restarted controller finds it there: of an entry that sends to a host at its own switch the
 // host's IPv4 address, of one that meters the number of the limit, of
 // a circuit's its key.
+
+#define OF_PLAN_GROUPS 0x50000000U // groups have no cookies: those of these ids, 2^28, are this controller's
 
 enum of_plan_table {
 	OF_PLAN_POLICY,
@@ -45,7 +49,8 @@ struct of_plan_in {
 	// it: without a controller they end. When is a function of policy_ns and the cookie: it is the same in every
 	// life of the controller. 0: they stay. What denies never ends so.
 	int64_t lease_ns;
-	bool queues; // 1.0 has no meters: limits become queues with a most rate (ovsdb.h)
+	uint32_t groups_max; // select groups that the switch can have, 0: none
+	bool queues;         // 1.0 has no meters: limits become queues with a most rate (ovsdb.h)
 	uint8_t version;
 	uint8_t n_tables;
 };
@@ -64,11 +69,12 @@ struct of_plan_stats {
 	} queues[OF_PLAN_QUEUES_MAX];
 };
 
-// Rules are appended to out and sorted, and the meters that they name. 0, -ENOMEM, or -E2BIG: more ports to flood to
-// than OF_ACTIONS_MAX. A limit on what comes in at several switches is divided among them, so that it always bounds the
-// aggregate: a flow group has one meter at each of them, and OpenFlow has none for all.
+// Rules are appended to out and sorted, and the meters and groups that they name. 0, -ENOMEM, or -E2BIG: more ports to
+// flood to than OF_ACTIONS_MAX. A limit on what comes in at several switches is divided among them, so that it always
+// bounds the aggregate: a flow group has one meter at each of them, and OpenFlow has none for all.
 int of_plan(const struct of_plan_in *in, uint32_t sw, struct of_rules *out, struct of_meters *meters,
-	    struct of_plan_stats *stats);
+	    struct of_groups *groups, struct of_plan_stats *stats);
+bool of_plan_is_group(uint32_t id); // of this controller
 // An entry that frames of a circuit pass, or come back to from a middlebox: it must be there before the entry that puts
 // them on the circuit, and stay until nothing is on it any more.
 bool of_plan_is_ahead(const struct of_rule *rule);

@@ -42,6 +42,8 @@ struct plan {
 	} row_queues;
 	struct of_rules *out;
 	struct of_meters *meters;
+	struct of_groups *groups;
+	uint32_t *group_to; // by destination switch; 0: none
 	struct of_plan_stats *stats;
 	int rc;
 };
@@ -63,6 +65,8 @@ void plan_limited(struct plan *p, struct of_rule *r, const struct row *row, cons
 bool plan_is_elsewhere(const struct plan *p, uint32_t sw, const struct box *box);
 // The number of switches that packets of the group may come in at; *here: this is one of them.
 uint32_t plan_sources(const struct plan *p, const struct match *flows, bool *here);
+// Fills groups and group_to.
+void plan_groups(struct plan *p);
 // The port towards a host; TOPO_NONE: none.
 uint32_t plan_port_to(const struct plan *p, const struct topo_host *h);
 

@@ -8,7 +8,8 @@
 static void forget(struct of_switch *sw)
 {
 	of_rules_fini(&sw->seen);
-	sw->seen_xid = 0;
+	of_groups_fini(&sw->seen_groups);
+	sw->seen_xid = sw->seen_groups_xid = 0;
 	sw->seen_whole = false;
 }
 
@@ -18,47 +19,67 @@ void of_net_read(struct of_net *net)
 		struct of_msg m = {.type = OF_MULTIPART_REQUEST};
 
 		forget(sw);
+		if (sw->idx == TOPO_NONE)
+			continue;
 		m.mp = (struct of_mp){
 			.kind = OF_MP_FLOW, .table = OF_TABLE_ALL, .out_port = OF_PORT_ANY, .out_group = OF_GROUP_ANY};
-		if (sw->idx != TOPO_NONE)
-			sw->seen_xid = of_conn_send(sw->conn, &m, NULL);
+		sw->seen_xid = of_conn_send(sw->conn, &m, NULL);
+		m.mp = (struct of_mp){.kind = OF_MP_GROUP_DESC};
+		if (of_sync_has_groups(sw))
+			sw->seen_groups_xid = of_conn_send(sw->conn, &m, NULL);
 	}
+}
+
+static int take(struct of_switch *sw, uint16_t kind, const union of_mp_entry *entry)
+{
+	struct of_rule r;
+
+	if (kind == OF_MP_GROUP_DESC)
+		return of_groups_set(&sw->seen_groups, &entry->group);
+	memset(&r, 0, sizeof(r));
+	r.match = entry->flow.match;
+	r.instructions = entry->flow.instructions;
+	r.cookie = entry->flow.cookie;
+	r.priority = entry->flow.priority;
+	r.table = entry->flow.table;
+	return of_rules_add(&sw->seen, &r);
 }
 
 bool of_read_stats(struct of_switch *sw, const struct of_msg *m)
 {
+	uint32_t *xid = m->mp.kind == OF_MP_FLOW ? &sw->seen_xid : &sw->seen_groups_xid;
 	union of_mp_entry entry;
 	uint16_t at = 0;
 	bool full = false;
 	int rc;
 
-	if (sw->seen_xid == 0 || m->xid != sw->seen_xid)
+	if (*xid == 0 || m->xid != *xid || (m->mp.kind != OF_MP_FLOW && m->mp.kind != OF_MP_GROUP_DESC))
 		return false;
-	while ((rc = of_mp_next(m, &at, &entry, NULL)) > 0 && !full) {
-		struct of_rule r;
-
-		memset(&r, 0, sizeof(r));
-		r.match = entry.flow.match;
-		r.instructions = entry.flow.instructions;
-		r.cookie = entry.flow.cookie;
-		r.priority = entry.flow.priority;
-		r.table = entry.flow.table;
-		full = of_rules_add(&sw->seen, &r) < 0;
-	}
+	while ((rc = of_mp_next(m, &at, &entry, NULL)) > 0 && !full)
+		full = take(sw, m->mp.kind, &entry) < 0;
 	if (rc < 0 || full) {
 		forget(sw); // stays unanswered
 		return true;
 	}
-	sw->seen_whole = !m->mp.more && of_rules_sort(&sw->seen) == 0;
+	if (m->mp.kind == OF_MP_FLOW)
+		sw->seen_whole = !m->mp.more && of_rules_sort(&sw->seen) == 0;
 	if (!m->mp.more)
-		sw->seen_xid = 0;
+		*xid = 0;
+	return true;
+}
+
+bool of_read_refused(struct of_switch *sw, uint32_t xid)
+{
+	if (sw->seen_groups_xid == 0 || sw->seen_groups_xid != xid)
+		return false;
+	sw->seen_groups_xid = 0;
 	return true;
 }
 
 bool of_net_is_read(const struct of_net *net)
 {
 	for (const struct of_switch *sw = net->switches; sw != NULL; sw = sw->next) {
-		if (sw->seen_xid != 0)
+		if (sw->seen_xid != 0 || sw->seen_groups_xid != 0)
 			return false;
 	}
 	return true;
@@ -69,6 +90,15 @@ const struct of_rules *of_net_tables(const struct of_net *net, uint32_t idx)
 	for (const struct of_switch *sw = net->switches; sw != NULL; sw = sw->next) {
 		if (sw->idx == idx && sw->seen_whole)
 			return &sw->seen;
+	}
+	return NULL;
+}
+
+const struct of_groups *of_net_groups(const struct of_net *net, uint32_t idx)
+{
+	for (const struct of_switch *sw = net->switches; sw != NULL; sw = sw->next) {
+		if (sw->idx == idx && sw->seen_whole)
+			return &sw->seen_groups;
 	}
 	return NULL;
 }

@@ -105,7 +105,7 @@ void of_rules_del(struct of_rules *r, const struct of_rule *name)
 	memmove(&r->rules[i], &r->rules[i + 1], (r->n - i) * sizeof(*r->rules));
 }
 
-static bool same_action(const struct of_action *x, const struct of_action *y)
+bool of_action_same(const struct of_action *x, const struct of_action *y)
 {
 	return x->type == y->type && x->port == y->port && x->queue == y->queue && x->group == y->group &&
 	       x->vlan == y->vlan && memcmp(x->eth, y->eth, 6) == 0 &&
@@ -118,7 +118,7 @@ static bool same_instructions(const struct of_instructions *x, const struct of_i
 	    (x->n_actions > 0 && x->write != y->write))
 		return false;
 	for (int i = 0; i < x->n_actions; i++) {
-		if (!same_action(&x->actions[i], &y->actions[i]))
+		if (!of_action_same(&x->actions[i], &y->actions[i]))
 			return false;
 	}
 	return true;

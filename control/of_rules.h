@@ -25,6 +25,8 @@ struct of_rules {
 	uint32_t n, cap;
 };
 
+bool of_action_same(const struct of_action *x, const struct of_action *y);
+
 void of_rules_init(struct of_rules *r);
 void of_rules_fini(struct of_rules *r);
 int of_rules_add(struct of_rules *r, const struct of_rule *rule); // copied; 0 or -ENOMEM

@@ -18,23 +18,37 @@ static uint64_t dpid_of(const struct of_switch *sw)
 
 // --- reading back what a switch has
 
+bool of_sync_has_groups(const struct of_switch *sw)
+{
+	return of_conn_version(sw->conn) == OF_VERSION_13 &&
+	       (of_conn_features(sw->conn)->capabilities & OF_CAN_GROUPS) != 0;
+}
+
+static void ask(struct of_switch *sw, enum sync_part part, struct of_mp mp)
+{
+	struct of_msg m = {.type = OF_MULTIPART_REQUEST, .mp = mp};
+
+	sw->asked[part] = of_conn_send(sw->conn, &m, NULL);
+}
+
 void of_sync_read_back(struct of_switch *sw)
 {
-	struct of_msg m = {.type = OF_MULTIPART_REQUEST};
-
-	m.mp = (struct of_mp){
-		.kind = OF_MP_FLOW, .table = OF_TABLE_ALL, .out_port = OF_PORT_ANY, .out_group = OF_GROUP_ANY};
 	of_rules_fini(&sw->have);
 	of_meters_fini(&sw->have_meters);
+	of_groups_fini(&sw->have_groups);
+	sw->groups_max = 0;
 	sw->sync = SYNC_READING;
 	sw->read_back_ns = INT64_MAX;
-	sw->reading_entries = true;
-	of_conn_send(sw->conn, &m, NULL);
-	sw->reading_meters = of_conn_version(sw->conn) == OF_VERSION_13;
-	if (!sw->reading_meters)
+	memset(sw->asked, 0, sizeof(sw->asked));
+	ask(sw, SYNC_ENTRIES,
+	    (struct of_mp){
+		    .kind = OF_MP_FLOW, .table = OF_TABLE_ALL, .out_port = OF_PORT_ANY, .out_group = OF_GROUP_ANY});
+	if (of_conn_version(sw->conn) == OF_VERSION_13)
+		ask(sw, SYNC_METERS, (struct of_mp){.kind = OF_MP_METER_CONFIG, .meter = METER_ALL});
+	if (!of_sync_has_groups(sw))
 		return;
-	m.mp = (struct of_mp){.kind = OF_MP_METER_CONFIG, .meter = METER_ALL};
-	sw->meters_xid = of_conn_send(sw->conn, &m, NULL);
+	ask(sw, SYNC_GROUP_FEATURES, (struct of_mp){.kind = OF_MP_GROUP_FEATURES});
+	ask(sw, SYNC_GROUPS, (struct of_mp){.kind = OF_MP_GROUP_DESC});
 }
 
 static int take_entry(struct of_switch *sw, const struct of_flow_stats *flow)
@@ -67,8 +81,34 @@ static int take_meter(struct of_switch *sw, const struct of_meter_config *c)
 	return of_meters_add(&sw->have_meters, &m);
 }
 
-static void all_read(struct of_switch *sw)
+static void take_group_features(struct of_switch *sw, const struct of_group_features *f)
 {
+	if ((f->types & 1U << OF_GROUP_SELECT) && !sw->refuses_groups)
+		sw->groups_max = f->max_groups[OF_GROUP_SELECT];
+}
+
+static int take(struct of_switch *sw, enum sync_part part, const union of_mp_entry *entry)
+{
+	switch (part) {
+	case SYNC_ENTRIES:
+		return take_entry(sw, &entry->flow);
+	case SYNC_METERS:
+		return take_meter(sw, &entry->meter_config);
+	case SYNC_GROUPS:
+		return of_plan_is_group(entry->group.group) ? of_groups_set(&sw->have_groups, &entry->group) : 0;
+	default:
+		take_group_features(sw, &entry->group_features);
+		return 0;
+	}
+}
+
+static void part_read(struct of_switch *sw, enum sync_part part)
+{
+	sw->asked[part] = 0;
+	for (int i = 0; i < SYNC_PARTS; i++) {
+		if (sw->asked[i] != 0)
+			return;
+	}
 	if (of_rules_sort(&sw->have) < 0) {
 		sw->read_back_ns = sw->net->now_ns + OF_SYNC_RETRY_NS;
 		return;
@@ -79,18 +119,31 @@ static void all_read(struct of_switch *sw)
 		sw->hold_ns = INT64_MIN; // new to us
 }
 
+// SYNC_PARTS: of none.
+static enum sync_part part_of(const struct of_switch *sw, uint32_t xid)
+{
+	enum sync_part part = SYNC_PARTS;
+
+	for (int i = 0; i < SYNC_PARTS && sw->sync == SYNC_READING && xid != 0; i++) {
+		if (sw->asked[i] == xid)
+			part = (enum sync_part)i;
+	}
+	return part;
+}
+
 void of_sync_stats(struct of_switch *sw, const struct of_msg *m)
 {
-	bool *reading = m->mp.kind == OF_MP_FLOW ? &sw->reading_entries : &sw->reading_meters;
+	static const uint16_t kinds[] = {OF_MP_FLOW, OF_MP_METER_CONFIG, OF_MP_GROUP_DESC, OF_MP_GROUP_FEATURES};
+	enum sync_part part = part_of(sw, m->xid);
 	union of_mp_entry entry;
 	uint16_t at = 0;
 	struct err err;
 	int rc;
 
-	if (sw->sync != SYNC_READING || !*reading || (m->mp.kind != OF_MP_FLOW && m->mp.kind != OF_MP_METER_CONFIG))
+	if (part == SYNC_PARTS || m->mp.kind != kinds[part])
 		return;
 	while ((rc = of_mp_next(m, &at, &entry, &err)) > 0) {
-		rc = m->mp.kind == OF_MP_FLOW ? take_entry(sw, &entry.flow) : take_meter(sw, &entry.meter_config);
+		rc = take(sw, part, &entry);
 		if (rc < 0) {
 			sw->read_back_ns = sw->net->now_ns + OF_SYNC_RETRY_NS;
 			return;
@@ -98,18 +151,30 @@ void of_sync_stats(struct of_switch *sw, const struct of_msg *m)
 	}
 	if (rc < 0)
 		of_net_note(sw->net, "switch %016" PRIx64 ": an entry cannot be read: %s", dpid_of(sw), err.msg);
-	*reading = m->mp.more;
-	if (!sw->reading_entries && !sw->reading_meters)
-		all_read(sw);
+	if (!m->mp.more)
+		part_read(sw, part);
 }
 
 bool of_sync_refused(struct of_switch *sw, uint32_t xid)
 {
-	if (xid != sw->meters_xid || sw->sync != SYNC_READING || !sw->reading_meters)
+	enum sync_part part = part_of(sw, xid);
+
+	if (part == SYNC_PARTS || part == SYNC_ENTRIES)
 		return false;
-	sw->reading_meters = false;
-	if (!sw->reading_entries)
-		all_read(sw);
+	if (part == SYNC_GROUPS || part == SYNC_GROUP_FEATURES)
+		sw->refuses_groups = true;
+	if (sw->refuses_groups)
+		sw->groups_max = 0;
+	part_read(sw, part);
+	return true;
+}
+
+bool of_sync_group_error(struct of_switch *sw, const struct of_error *e)
+{
+	if (e->type != OF_ERROR_GROUP_MOD || e->code == OF_GROUP_EXISTS || e->code == OF_GROUP_UNKNOWN ||
+	    of_conn_version(sw->conn) != OF_VERSION_13)
+		return false;
+	sw->refuses_groups = true;
 	return true;
 }
 

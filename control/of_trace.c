@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define TABLES_MAX 255
+#define NESTED_MAX 4
 
 // --- matches
 
@@ -169,11 +170,13 @@ static void output(struct of_trace *t, const struct of_packet *p, uint32_t sw, u
 	}
 }
 
-static void act(struct of_trace *t, const struct of_instructions *todo, struct of_packet *p, uint32_t sw,
+static void act_group(struct of_trace *t, uint32_t id, const struct of_packet *p, uint32_t sw, uint32_t in_port);
+
+static void act(struct of_trace *t, const struct of_action *actions, unsigned int n, struct of_packet *p, uint32_t sw,
 		uint32_t in_port)
 {
-	for (int i = 0; i < todo->n_actions; i++) {
-		const struct of_action *a = &todo->actions[i];
+	for (unsigned int i = 0; i < n; i++) {
+		const struct of_action *a = &actions[i];
 
 		switch (a->type) {
 		case OF_ACT_OUTPUT:
@@ -193,12 +196,115 @@ static void act(struct of_trace *t, const struct of_instructions *todo, struct o
 			p->vlan = 0;
 			break;
 		case OF_ACT_GROUP:
-			t->event(t->ctx, OF_TRACE_UNCHECKED, sw, in_port);
+			act_group(t, a->group, p, sw, in_port);
 			break;
 		default: // queues and new tags do not change the way
 			break;
 		}
 	}
+}
+
+// --- groups
+
+static bool is_live(const struct of_trace *t, const struct of_bucket *b, uint32_t sw)
+{
+	const struct topo_port *p = b->watch_port == OF_PORT_ANY ? NULL : topo_port(t->topo, sw, b->watch_port);
+
+	return b->watch_port == OF_PORT_ANY || (p != NULL && p->up);
+}
+
+static bool same_actions(const struct of_bucket *a, const struct of_bucket *b)
+{
+	bool same = a->n_actions == b->n_actions;
+
+	for (unsigned int i = 0; same && i < a->n_actions; i++)
+		same = of_action_same(&a->actions[i], &b->actions[i]);
+	return same;
+}
+
+// The buckets that can be taken, each once: their number.
+static unsigned int live_buckets(const struct of_trace *t, const struct of_group_mod *g, uint32_t sw, uint8_t *live)
+{
+	unsigned int n = 0;
+
+	for (unsigned int i = 0; i < g->n_buckets; i++) {
+		unsigned int k = 0;
+
+		while (k < n && !same_actions(&g->buckets[live[k]], &g->buckets[i]))
+			k++;
+		if (k == n && is_live(t, &g->buckets[i], sw))
+			live[n++] = (uint8_t)i;
+	}
+	return n;
+}
+
+static unsigned int choose(struct of_trace *t, unsigned int n)
+{
+	unsigned int at = t->n_chosen;
+
+	if (n < 2)
+		return 0;
+	if (at == OF_TRACE_CHOICES) {
+		t->skips = true;
+		return 0;
+	}
+	if (at >= t->n_given || t->chosen[at] >= n)
+		t->chosen[at] = 0;
+	t->of[at] = (uint8_t)n;
+	t->n_chosen++;
+	return t->chosen[at];
+}
+
+bool of_trace_again(struct of_trace *t)
+{
+	unsigned int n = t->n_chosen;
+
+	while (n > 0 && t->chosen[n - 1] + 1 == t->of[n - 1])
+		n--;
+	if (n > 0 && ++t->n_ways == OF_TRACE_WAYS) {
+		t->skips = true;
+		n = 0;
+	}
+	t->n_chosen = 0;
+	t->n_given = n;
+	if (n > 0)
+		t->chosen[n - 1]++;
+	else
+		t->n_ways = 0;
+	return n > 0;
+}
+
+static void act_bucket(struct of_trace *t, const struct of_bucket *b, const struct of_packet *p, uint32_t sw,
+		       uint32_t in_port)
+{
+	struct of_packet copy = *p;
+
+	act(t, b->actions, b->n_actions, &copy, sw, in_port);
+}
+
+static void act_group(struct of_trace *t, uint32_t id, const struct of_packet *p, uint32_t sw, uint32_t in_port)
+{
+	const struct of_groups *groups = t->groups == NULL ? NULL : t->groups[sw];
+	const struct of_group *group = groups == NULL ? NULL : of_groups_find(groups, id);
+	uint8_t live[OF_BUCKETS_MAX];
+	unsigned int n;
+
+	if (group == NULL || group->what.type > OF_GROUP_FAST_FAILOVER || t->nested == NESTED_MAX) {
+		t->event(t->ctx, OF_TRACE_UNCHECKED, sw, in_port);
+		return;
+	}
+	n = live_buckets(t, &group->what, sw, live);
+	if (n == 0)
+		t->event(t->ctx, OF_TRACE_DROP, sw, in_port);
+	t->nested++;
+	if (group->what.type == OF_GROUP_FULL) {
+		for (unsigned int i = 0; i < group->what.n_buckets; i++)
+			act_bucket(t, &group->what.buckets[i], p, sw, in_port);
+	} else if (n > 0) { // of fast failover the first that is live
+		n = group->what.type == OF_GROUP_SELECT ? choose(t, n) : 0;
+		act_bucket(t, &group->what.buckets[live[n]], p, sw, in_port);
+	}
+	t->nested--;
 }
 
 // Tables one after the other; of what is written the last one counts, at the end.
@@ -219,7 +325,7 @@ static void run_tables(struct of_trace *t, struct of_packet *p, uint32_t sw, uin
 		if (r->instructions.write)
 			written = &r->instructions;
 		else
-			act(t, &r->instructions, p, sw, port);
+			act(t, r->instructions.actions, r->instructions.n_actions, p, sw, port);
 		if (r->instructions.goto_table == OF_TABLE_ALL && n_out == 0)
 			t->event(t->ctx, OF_TRACE_DROP, sw, port);
 		if (r->instructions.goto_table == OF_TABLE_ALL || r->instructions.goto_table <= table)
@@ -227,7 +333,7 @@ static void run_tables(struct of_trace *t, struct of_packet *p, uint32_t sw, uin
 		table = r->instructions.goto_table;
 	}
 	if (written != NULL)
-		act(t, written, p, sw, port);
+		act(t, written->actions, written->n_actions, p, sw, port);
 }
 
 // The place of a port among all of the network; n_ports: unknown.
@@ -264,6 +370,7 @@ static void come_in(struct of_trace *t, const struct of_packet *p, uint32_t sw, 
 {
 	struct of_packet copy = *p;
 	uint32_t at = place(t, sw, port);
+	unsigned int nested = t->nested;
 
 	if (t->stamp[at] == t->run) {
 		bool same, was = on_path(t, p, sw, port, &same);
@@ -276,10 +383,12 @@ static void come_in(struct of_trace *t, const struct of_packet *p, uint32_t sw, 
 	t->stamp[at] = t->run;
 	t->packets[t->depth] = *p;
 	t->hops[t->depth++] = (struct of_hop){sw, port};
+	t->nested = 0;
 	if (t->tables[sw] == NULL)
 		t->event(t->ctx, OF_TRACE_UNCHECKED, sw, port);
 	else
 		run_tables(t, &copy, sw, port);
+	t->nested = nested;
 	t->depth--;
 }
 

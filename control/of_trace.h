@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "of_rules.h"
+#include "of_groups.h"
 #include "topo.h"
 
 struct of_packet {
@@ -34,9 +34,13 @@ struct of_hop {
 	uint32_t sw, port; // came in here
 };
 
+#define OF_TRACE_CHOICES 32 // select groups that one packet meets
+#define OF_TRACE_WAYS 256   // combinations of their buckets
+
 struct of_trace {
 	const struct topo *topo;
-	const struct of_rules *const *tables; // by switch, sorted; NULL: not known
+	const struct of_rules *const *tables;  // by switch, sorted; NULL: not known
+	const struct of_groups *const *groups; // by switch; NULL: none, as after of_trace_init
 	void (*event)(void *ctx, enum of_trace_event what, uint32_t sw, uint32_t port);
 	void *ctx;
 	// The way of the copy that event is about, valid inside it.
@@ -44,11 +48,15 @@ struct of_trace {
 	uint32_t depth;
 	const struct of_packet *packet; // of EDGE and NOWHERE: as it leaves, valid inside event
 	uint64_t n_compared;            // entries looked at so far
+	bool skips;                     // there were more: not all were taken; the caller's to set back
 	// private
 	uint32_t *first, *stamp; // first port of each switch among all; of each port
 	struct of_hop *hops;
 	struct of_packet *packets; // as they came there
 	uint32_t n_ports, run;
+	uint8_t chosen[OF_TRACE_CHOICES], of[OF_TRACE_CHOICES]; // buckets, of how many, in the order met
+	unsigned int n_chosen, n_given, n_ways;                 // so far; so many of them are given; combinations
+	unsigned int nested;                                    // groups in groups
 };
 
 // topo and tables may not change in between. 0 or -ENOMEM.
@@ -56,3 +64,7 @@ int of_trace_init(struct of_trace *t, const struct topo *topo, const struct of_r
 void of_trace_fini(struct of_trace *t);
 // A packet comes in by a port that is known. A switch sends it as its entries say; what happens is told by event.
 void of_trace_run(struct of_trace *t, const struct of_packet *p, uint32_t sw, uint32_t port);
+// A select group sends a packet by one of its buckets, by a hash that only the switch knows. What was run since this
+// was called last took one for each such group that it met. true: there is a combination that was not taken yet; the
+// same runs, made again, take it. false: that was all; what is run next is another packet.
+bool of_trace_again(struct of_trace *t);

@@ -34,6 +34,12 @@ struct pending { // what some switch lacks
 	uint16_t farthest; // of those that are to go
 };
 
+struct wanted { // by one switch
+	struct of_rules rules;
+	struct of_meters meters;
+	struct of_groups groups;
+};
+
 struct update {
 	struct of_net *net;
 	const struct of_plan_in *in;
@@ -44,7 +50,7 @@ struct update {
 	// of one switch
 	struct of_switch *sw;
 	struct of_rules kept, gone; // to be known as there, or as not there any more
-	uint32_t n_sent;
+	uint32_t n_sent, n_groups;
 	int rc;
 };
 
@@ -267,6 +273,80 @@ static void send_old_meter(void *ctx, enum of_rules_change change, const struct 
 		send_meter(ctx, change, meter);
 }
 
+static void send_group(struct update *u, enum of_rules_change change, const struct of_group_mod *what)
+{
+	struct of_msg m;
+
+	of_group_message(change, what, &m);
+	u->net->stats.group_mods++;
+	u->n_groups++;
+	of_conn_send(u->sw->conn, &m, NULL);
+}
+
+static void send_new_group(void *ctx, enum of_rules_change change, const struct of_group_mod *what)
+{
+	struct update *u = ctx;
+
+	send_group(u, change, what);
+	if (of_groups_set(&u->sw->have_groups, what) < 0)
+		u->sw->read_back_ns = u->net->now_ns;
+}
+
+// All of them at once, whichever step their entries belong to. A barrier, as entries must not overtake them.
+static void send_new_groups(struct update *u, const struct of_groups *want)
+{
+	struct of_msg barrier = {.type = OF_BARRIER_REQUEST};
+
+	of_groups_diff(&u->sw->have_groups, want, send_new_group, u);
+	for (uint32_t i = 0; i < want->n; i++) {
+		struct of_group *g = of_groups_find(&u->sw->have_groups, want->groups[i].what.group);
+
+		if (g != NULL)
+			g->leave_ns = 0;
+	}
+	if (u->n_groups == 0)
+		return;
+	u->net->stats.barriers++;
+	of_conn_send(u->sw->conn, &barrier, NULL);
+}
+
+static bool is_used(const struct of_rules *rules, uint32_t group)
+{
+	for (uint32_t i = 0; i < rules->n; i++) {
+		const struct of_instructions *todo = &rules->rules[i].instructions;
+
+		for (uint8_t k = 0; k < todo->n_actions; k++) {
+			if (todo->actions[k].type == OF_ACT_GROUP && todo->actions[k].group == group)
+				return true;
+		}
+	}
+	return false;
+}
+
+// A switch that takes out a group takes out the entries that name it, and its cache of flows may follow later.
+static void send_old_groups(struct update *u, const struct of_groups *want)
+{
+	struct of_net *net = u->net;
+	struct of_groups *have = &u->sw->have_groups;
+
+	for (uint32_t i = have->n; i-- > 0;) {
+		struct of_group *g = &have->groups[i];
+
+		if (of_groups_find(want, g->what.group) != NULL)
+			continue;
+		if (g->leave_ns == 0)
+			g->leave_ns = net->now_ns + LEAVE_NS;
+		if (is_used(&u->sw->have, g->what.group)) {
+			u->sw->dirty = true;
+		} else if (net->now_ns >= g->leave_ns) {
+			send_group(u, OF_RULE_DELETE, &g->what);
+			of_groups_del(have, g->what.group);
+		} else if (g->leave_ns < net->leave_ns) {
+			net->leave_ns = g->leave_ns;
+		}
+	}
+}
+
 // --- one switch
 
 static void take_queues(struct of_switch *sw, const struct of_plan_stats *stats)
@@ -288,7 +368,14 @@ static void take_queues(struct of_switch *sw, const struct of_plan_stats *stats)
 	sw->net->place_gen++;
 }
 
-static int plan_switch(struct update *u, struct of_rules *want, struct of_meters *meters)
+static void wanted_fini(struct wanted *w)
+{
+	of_rules_fini(&w->rules);
+	of_meters_fini(&w->meters);
+	of_groups_fini(&w->groups);
+}
+
+static int plan_switch(struct update *u, struct wanted *want)
 {
 	struct of_plan_in in = *u->in;
 	struct of_plan_stats stats;
@@ -296,14 +383,15 @@ static int plan_switch(struct update *u, struct of_rules *want, struct of_meters
 
 	in.version = of_conn_version(u->sw->conn);
 	in.n_tables = of_conn_features(u->sw->conn)->n_tables;
-	of_rules_init(want);
-	of_meters_init(meters);
-	rc = of_plan(&in, u->sw->idx, want, meters, &stats);
+	in.groups_max = u->sw->groups_max;
+	of_rules_init(&want->rules);
+	of_meters_init(&want->meters);
+	of_groups_init(&want->groups);
+	rc = of_plan(&in, u->sw->idx, &want->rules, &want->meters, &want->groups, &stats);
 	if (rc < 0) {
 		of_net_note(u->net, "switch %016" PRIx64 ": %s", dpid_of(u->sw),
 			    rc == -E2BIG ? "more ports than one entry can flood to" : "no memory for its entries");
-		of_rules_fini(want);
-		of_meters_fini(meters);
+		wanted_fini(want);
 		return rc;
 	}
 	u->net->stats.rows_unsayable = stats.rows_unsayable;
@@ -335,65 +423,64 @@ static int take_kept(struct update *u, struct of_rules *have)
 static void begin(struct update *u, struct of_switch *sw)
 {
 	u->sw = sw;
-	u->n_sent = 0;
+	u->n_sent = u->n_groups = 0;
 	u->rc = 0;
 }
 
 static void look_at(struct update *u, struct of_switch *sw)
 {
-	struct of_meters meters;
-	struct of_rules want;
+	struct wanted want;
 
 	begin(u, sw);
-	if (plan_switch(u, &want, &meters) < 0)
+	if (plan_switch(u, &want) < 0)
 		return;
-	of_rules_diff(&sw->have, &want, find_pending, u);
-	of_rules_fini(&want);
-	of_meters_fini(&meters);
+	of_rules_diff(&sw->have, &want.rules, find_pending, u);
+	wanted_fini(&want);
 }
 
 static void send_part(struct update *u, struct of_switch *sw)
 {
-	struct of_meters meters;
-	struct of_rules want;
+	struct wanted want;
 
 	begin(u, sw);
-	if (plan_switch(u, &want, &meters) < 0)
+	if (plan_switch(u, &want) < 0)
 		return;
-	of_rules_diff(&sw->have, &want, u->step == STEP_SHRINK ? send_shrunk : send_step, u);
+	send_new_groups(u, &want.groups);
+	of_rules_diff(&sw->have, &want.rules, u->step == STEP_SHRINK ? send_shrunk : send_step, u);
 	if (u->n_sent > 0)
 		send_barrier(sw);
 	if (take_kept(u, &sw->have) < 0)
 		sw->read_back_ns = u->net->now_ns;
-	of_rules_fini(&want);
-	of_meters_fini(&meters);
+	wanted_fini(&want);
 }
 
 static void bring_up_to_date(struct update *u, struct of_switch *sw)
 {
 	struct of_net *net = u->net;
 	uint64_t n_meters = net->stats.meter_mods;
-	struct of_rules want;
-	struct of_meters meters;
+	struct wanted want;
 
 	begin(u, sw);
-	if (plan_switch(u, &want, &meters) < 0)
+	if (plan_switch(u, &want) < 0)
 		return;
 	sw->dirty = false;
-	of_meters_diff(&sw->have_meters, &meters, send_new_meter, sw);
-	of_rules_diff(&sw->have, &want, send_rest, u);
-	of_meters_diff(&sw->have_meters, &meters, send_old_meter, sw);
+	send_new_groups(u, &want.groups);
+	of_meters_diff(&sw->have_meters, &want.meters, send_new_meter, sw);
+	of_rules_diff(&sw->have, &want.rules, send_rest, u);
+	of_meters_diff(&sw->have_meters, &want.meters, send_old_meter, sw);
 	of_rules_fini(&sw->have);
 	of_meters_fini(&sw->have_meters);
-	sw->have = want;
-	sw->have_meters = meters;
+	sw->have = want.rules;
+	sw->have_meters = want.meters;
 	if (take_kept(u, &sw->have) < 0)
 		sw->read_back_ns = net->now_ns;
+	send_old_groups(u, &want.groups);
+	of_groups_fini(&want.groups);
 	n_meters = net->stats.meter_mods - n_meters;
-	if (u->n_sent + n_meters == 0)
+	if (u->n_sent + n_meters + u->n_groups == 0)
 		return;
-	of_net_note(net, "switch %016" PRIx64 ": %u entries and %" PRIu64 " meters are changed", dpid_of(sw), u->n_sent,
-		    n_meters);
+	of_net_note(net, "switch %016" PRIx64 ": %u entries, %" PRIu64 " meters and %u groups are changed", dpid_of(sw),
+		    u->n_sent, n_meters, u->n_groups);
 	send_barrier(sw);
 }
 

@@ -14,12 +14,11 @@
 #define ETH_ARP 0x0806
 #define ETH_IP4 0x0800
 #define ETH_IP6 0x86dd
-#define ETH_TRIED 0x88b5 // for experiments (IEEE 802): neither IP nor ARP
 
 struct endpoint {
 	const struct topo_host *host;
 	u128 ip;
-	uint16_t eth_type; // ETH_TRIED: without an address
+	uint16_t eth_type; // OF_PACKET_TRIED: without an address
 };
 
 enum stage { STAGE_PAIRS, STAGE_ENTRIES, STAGE_BROADCAST, STAGE_DONE };
@@ -202,7 +201,7 @@ static void follow(struct of_verify *v, struct of_hop from, struct of_hop to)
 	}
 }
 
-static void try_pair_packet(struct of_verify *v, const struct endpoint *a, const struct endpoint *b)
+static void try_pair_way(struct of_verify *v, const struct endpoint *a, const struct endpoint *b)
 {
 	const struct verify_run *run = &v->run;
 
@@ -317,11 +316,11 @@ static struct classes find_classes(const struct of_verify *v, const struct endpo
 	cut(&c.dport, 0);
 	cut(&c.vlan, 0);
 	cut(&c.proto, a->eth_type == ETH_IP6 ? 58 : a->eth_type == ETH_IP4 ? 1 : 0);
-	for (size_t i = 0; a->eth_type != ETH_TRIED && i < sizeof(usual); i++)
+	for (size_t i = 0; a->eth_type != OF_PACKET_TRIED && i < sizeof(usual); i++)
 		cut(&c.proto, usual[i]);
 	cut_by_entries(v, &c);
 	cut_by_policy(v, a, b, &c);
-	if (a->eth_type == ETH_TRIED)
+	if (a->eth_type == OF_PACKET_TRIED)
 		c.proto.n = c.sport.n = c.dport.n = 1;
 	return c;
 }
@@ -352,7 +351,7 @@ static void check_pair(struct of_verify *v, const struct endpoint *a, const stru
 	step = total / PACKETS_MAX + 1;
 	step += step > 1 && step % 2 == 0; // odd: not in step with a field's pieces
 	v->result.n_pairs++;
-	v->result.n_sampled += step > 1 || c.proto.full || c.sport.full || c.dport.full || c.vlan.full;
+	v->trace.skips = false;
 	memset(v->told, 0, sizeof(v->told));
 	for (; n < total; n += step) {
 		struct of_packet *p = &v->packet;
@@ -369,53 +368,27 @@ static void check_pair(struct of_verify *v, const struct endpoint *a, const stru
 				continue; // tried already
 			p->icmp_type = p->ip_proto == 58 ? 128 : p->ip_proto == 1 ? 8 : 0;
 		}
-		try_pair_packet(v, a, b);
+		do {
+			try_pair_way(v, a, b);
+		} while (of_trace_again(&v->trace));
 	}
+	v->result.n_sampled +=
+		step > 1 || v->trace.skips || c.proto.full || c.sport.full || c.dport.full || c.vlan.full;
 }
 
 // --- packets made for an entry: they may come from anywhere, so only loops are looked for
-
-static void masked(uint8_t *out, const uint8_t *value, const uint8_t *mask, uint8_t fill, unsigned int n)
-{
-	for (unsigned int i = 0; i < n; i++)
-		out[i] = (uint8_t)((value[i] & mask[i]) | (fill & ~mask[i]));
-}
-
-static void packet_of_entry(const struct of_match *m, struct of_packet *p)
-{
-	static const uint8_t src[6] = {2, 0, 0, 0xfe, 0xfe, 1}, dst[6] = {2, 0, 0, 0xfe, 0xfe, 2};
-
-	memset(p, 0, sizeof(*p));
-	memcpy(p->eth_src, src, 6);
-	memcpy(p->eth_dst, dst, 6);
-	if (m->has & OF_HAS_ETH_SRC)
-		masked(p->eth_src, m->eth_src, m->eth_src_mask, 0, 6);
-	if (m->has & OF_HAS_ETH_DST)
-		masked(p->eth_dst, m->eth_dst, m->eth_dst_mask, 0, 6);
-	p->eth_type = m->has & OF_HAS_ETH_TYPE ? m->eth_type : ETH_TRIED;
-	p->vlan = !(m->has & OF_HAS_VLAN) || m->vlan == OF_VLAN_NONE || m->vlan == OF_VLAN_UPPER ? 0
-		  : m->vlan == OF_VLAN_ANY                                                       ? 1
-												 : m->vlan;
-	p->ip_proto = m->ip_proto;
-	p->ip4_src = m->ip4_src & m->ip4_src_mask;
-	p->ip4_dst = m->ip4_dst & m->ip4_dst_mask;
-	masked(p->ip6_src, m->ip6_src, m->ip6_src_mask, 0, 16);
-	masked(p->ip6_dst, m->ip6_dst, m->ip6_dst_mask, 0, 16);
-	p->l4_src = m->l4_src & m->l4_src_mask;
-	p->l4_dst = m->l4_dst & m->l4_dst_mask;
-	p->icmp_type = m->icmp_type;
-	p->icmp_code = m->icmp_code;
-	p->arp_op = m->arp_op;
-}
 
 static void check_entry(struct of_verify *v, uint32_t sw, const struct of_rule *r)
 {
 	const struct topo_switch *s = &v->in.topo->switches[sw];
 
-	packet_of_entry(&r->match, &v->packet);
+	of_packet_for(&r->match, &v->packet);
 	for (uint32_t i = 0; i < s->n_ports; i++) {
-		if (s->ports[i].up && !((r->match.has & OF_HAS_IN_PORT) && r->match.in_port != s->ports[i].no))
+		if (!s->ports[i].up || ((r->match.has & OF_HAS_IN_PORT) && r->match.in_port != s->ports[i].no))
+			continue;
+		do {
 			follow(v, (struct of_hop){sw, s->ports[i].no}, (struct of_hop){TOPO_NONE, 0});
+		} while (of_trace_again(&v->trace));
 	}
 }
 
@@ -426,13 +399,27 @@ static bool is_edge(const struct topo_port *p)
 	return p->up && !p->inner;
 }
 
-static void check_broadcast(struct of_verify *v, uint32_t sw, const struct topo_port *port)
+static void find_unreached(struct of_verify *v, const struct topo_port *from)
 {
 	const struct topo *t = v->in.topo;
 
+	for (uint32_t i = 0; i < t->n_hosts; i++) {
+		const struct topo_host *h = &t->hosts[i];
+		const struct topo_port *to = topo_port(t, h->sw, h->port);
+		struct of_hop at = {h->sw, h->port};
+
+		if (to == NULL || to == from || v->run.unchecked || !is_edge(to) ||
+		    v->reached[v->trace.first[h->sw] + (uint32_t)(to - t->switches[h->sw].ports)])
+			continue;
+		tell(v, OF_FINDING_BLACK_HOLE, at, v->run.hops, 0);
+	}
+}
+
+static void check_broadcast(struct of_verify *v, uint32_t sw, const struct topo_port *port)
+{
 	if (!is_edge(port) || v->reached != NULL)
 		return;
-	packet_of_entry(&(struct of_match){0}, &v->packet);
+	of_packet_for(&(struct of_match){0}, &v->packet);
 	memset(v->packet.eth_dst, 0xff, 6);
 	v->packet.eth_type = ETH_ARP;
 	v->packet.arp_op = 1;
@@ -440,17 +427,13 @@ static void check_broadcast(struct of_verify *v, uint32_t sw, const struct topo_
 		return;
 	v->reached = calloc(v->trace.n_ports + 1U, 1);
 	memset(v->told, 0, sizeof(v->told));
-	follow(v, (struct of_hop){sw, port->no}, (struct of_hop){TOPO_NONE, 0});
-	for (uint32_t i = 0; v->reached != NULL && i < t->n_hosts; i++) {
-		const struct topo_host *h = &t->hosts[i];
-		const struct topo_port *to = topo_port(t, h->sw, h->port);
-		struct of_hop at = {h->sw, h->port};
-
-		if (to == NULL || to == port || v->run.unchecked || !is_edge(to) ||
-		    v->reached[v->trace.first[h->sw] + (uint32_t)(to - t->switches[h->sw].ports)])
-			continue;
-		tell(v, OF_FINDING_BLACK_HOLE, at, v->run.hops, 0);
-	}
+	do {
+		if (v->reached != NULL)
+			memset(v->reached, 0, v->trace.n_ports);
+		follow(v, (struct of_hop){sw, port->no}, (struct of_hop){TOPO_NONE, 0});
+		if (v->reached != NULL)
+			find_unreached(v, port);
+	} while (of_trace_again(&v->trace));
 	free(v->reached);
 	v->reached = NULL;
 }
@@ -543,7 +526,7 @@ static int find_ends(struct of_verify *v)
 	if (v->ends == NULL)
 		return -1;
 	for (uint32_t i = 0; i < t->n_hosts; i++)
-		v->ends[v->n_ends++] = (struct endpoint){.host = &t->hosts[i], .eth_type = ETH_TRIED};
+		v->ends[v->n_ends++] = (struct endpoint){.host = &t->hosts[i], .eth_type = OF_PACKET_TRIED};
 	for (uint32_t i = 0; i < a->n; i++) {
 		const struct topo_host *h = topo_host(t, a->all[i].mac);
 
@@ -564,6 +547,7 @@ struct of_verify *of_verify_create(const struct of_verify_in *in)
 		of_verify_destroy(v);
 		return NULL;
 	}
+	v->trace.groups = in->groups;
 	v->trace.event = on_event;
 	v->trace.ctx = v;
 	return v;

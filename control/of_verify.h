@@ -15,7 +15,8 @@ struct of_verify_in { // borrowed, not to be changed while the checker lives
 	const struct addrs *addrs;
 	const struct of_rules *const *tables; // by switch, sorted; NULL: not known
 	const struct tree *policy;
-	int64_t wall_ns; // since the epoch: when tables and policy were those
+	int64_t wall_ns;                       // since the epoch: when tables and policy were those
+	const struct of_groups *const *groups; // by switch; NULL: none
 };
 
 enum of_finding_kind {
@@ -39,7 +40,7 @@ struct of_finding {
 
 struct of_verify_result {
 	uint64_t n_packets, n_pairs;
-	uint64_t n_sampled; // pairs with more classes than are tried: not all were
+	uint64_t n_sampled; // pairs with more classes, or equal ways, than are tried: not all were
 	uint64_t n_of[OF_N_FINDINGS];
 	const struct of_finding *findings; // the first ones; at most one of a kind for a pair or a place
 	uint32_t n_findings;
@@ -52,5 +53,8 @@ void of_verify_destroy(struct of_verify *v); // accepts NULL
 bool of_verify_step(struct of_verify *v, uint64_t n_entries);
 void of_verify_result(const struct of_verify *v, struct of_verify_result *out);
 const char *of_finding_name(enum of_finding_kind kind); // "black_hole"
+#define OF_PACKET_TRIED 0x88b5                          // an EtherType for experiments (IEEE 802): neither IP nor ARP
+// A packet that the match covers, whatever its port: what it leaves open is 0, or of nobody.
+void of_packet_for(const struct of_match *m, struct of_packet *p);
 // The packet as fields that `explain` takes. Returns as snprintf.
 size_t of_packet_format(const struct of_packet *p, char *buf, size_t size);

@@ -196,17 +196,30 @@ struct of_port {
 	uint64_t speed_bps, max_speed_bps;             // 0: not known (1.0: from the feature bits)
 };
 
+enum of_capabilities {
+	OF_CAN_GROUPS = 1 << 3, // 1.3: statistics of groups
+};
+
 struct of_features {
 	uint64_t dpid;
-	uint32_t n_buffers, capabilities;
-	uint8_t n_tables, auxiliary; // auxiliary: 1.3
-	uint32_t actions;            // 1.0
-	uint16_t n_ports;            // 1.0: of_port_next reads them
+	uint32_t n_buffers, capabilities; // enum of_capabilities
+	uint8_t n_tables, auxiliary;      // auxiliary: 1.3
+	uint32_t actions;                 // 1.0
+	uint16_t n_ports;                 // 1.0: of_port_next reads them
 };
 
 struct of_port_status {
 	uint8_t reason; // 0 add, 1 delete, 2 modify
 	struct of_port port;
+};
+
+enum of_error_type {
+	OF_ERROR_GROUP_MOD = 6, // 1.3
+};
+
+enum of_group_mod_error { // codes of OF_ERROR_GROUP_MOD
+	OF_GROUP_EXISTS = 0,
+	OF_GROUP_UNKNOWN = 8,
 };
 
 struct of_error {
@@ -215,7 +228,13 @@ struct of_error {
 	uint16_t data_len;
 };
 
-enum of_group_type { OF_GROUP_FULL, OF_GROUP_SELECT, OF_GROUP_INDIRECT, OF_GROUP_FAST_FAILOVER };
+enum of_group_type {
+	OF_GROUP_FULL, // "all"
+	OF_GROUP_SELECT,
+	OF_GROUP_INDIRECT,
+	OF_GROUP_FAST_FAILOVER,
+	OF_GROUP_UNREAD = 0xff, // in a description: it has buckets that these structs cannot hold
+};
 
 struct of_bucket {
 	uint16_t weight;
@@ -259,6 +278,7 @@ enum of_multipart {
 	OF_MP_PORT_STATS = 4,
 	OF_MP_QUEUE = 5,
 	OF_MP_GROUP_DESC = 7,
+	OF_MP_GROUP_FEATURES = 8,
 	OF_MP_METER = 9,
 	OF_MP_METER_CONFIG = 10,
 	OF_MP_METER_FEATURES = 11,
@@ -372,6 +392,12 @@ struct of_meter_features {
 	uint8_t max_bands;
 };
 
+struct of_group_features {
+	uint32_t types; // bits by enum of_group_type
+	uint32_t capabilities;
+	uint32_t max_groups[4], actions[4]; // by type
+};
+
 union of_mp_entry {
 	struct of_desc desc;
 	struct of_flow_stats flow;
@@ -382,6 +408,7 @@ union of_mp_entry {
 	struct of_meter_config meter_config;
 	struct of_meter_features meter_features;
 	struct of_group_mod group; // of GROUP_DESC: command is 0
+	struct of_group_features group_features;
 };
 
 // The entry at *at (0 first), which moves on. 1: out is filled; 0: no more; -EPROTO with err. Kinds without an entry

@@ -93,6 +93,8 @@ struct topo_host *topo_host(const struct topo *t, const uint8_t mac[6]); // NULL
 // Links on the shortest way from each switch to switch `to`, TOPO_FAR: there is none. dist has n_switches entries.
 // -ENOMEM.
 int topo_distances(const struct topo *t, const uint32_t *tree, uint32_t to, uint16_t *dist);
+// A bridge is in the link of this port.
+bool topo_is_shared(const struct topo *t, uint32_t sw, uint32_t port);
 // Whether frames to hosts of switch `to` may leave by this port, of a link. A bridge in a link has learnt hosts from
 // floods, so through it only what goes the way of the tree arrives.
 bool topo_leads(const struct topo *t, const uint32_t *tree, uint32_t sw, uint32_t port, uint32_t to);

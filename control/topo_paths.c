@@ -89,7 +89,7 @@ static void spread_fini(struct spread *s)
 	free(s->queue);
 }
 
-static bool is_shared(const struct topo *t, uint32_t sw, uint32_t port)
+bool topo_is_shared(const struct topo *t, uint32_t sw, uint32_t port)
 {
 	const struct topo_port *p = topo_port(t, sw, port), *q = topo_port(t, p->peer, p->peer_port);
 
@@ -112,7 +112,7 @@ bool topo_leads(const struct topo *t, const uint32_t *tree, uint32_t sw, uint32_
 
 	if (!topo_link(t, sw, port, &peer, &peer_port))
 		return false;
-	if (!is_shared(t, sw, port))
+	if (!topo_is_shared(t, sw, port))
 		return true;
 	if (tree[sw] == port)
 		return !is_above(t, tree, sw, to);
@@ -208,7 +208,7 @@ static void join_shared(struct joined *j)
 		for (uint32_t i = 0; i < j->t->switches[sw].n_ports; i++) {
 			uint32_t port = j->t->switches[sw].ports[i].no, peer, peer_port;
 
-			if (topo_link(j->t, sw, port, &peer, &peer_port) && peer > sw && is_shared(j->t, sw, port))
+			if (topo_link(j->t, sw, port, &peer, &peer_port) && peer > sw && topo_is_shared(j->t, sw, port))
 				join(j, sw, port, peer, peer_port);
 		}
 	}

@@ -178,6 +178,15 @@ static void only_13(const char *dir)
 		m.group_mod.buckets[i].actions[0] = (struct of_action){.type = OF_ACT_OUTPUT, .port = 1 + (uint32_t)i};
 	}
 	write_message(dir, "group_mod", &m, "ADD group_id=17,type=select,bucket=", "Type: OFPGT_SELECT (1)");
+	m.group_mod.buckets[1].watch_port = 2;
+	write_message(dir, "group_mod_watched", &m,
+		      "type=select,bucket=actions=output:1,bucket=watch_port:2,actions=output:2", "Watch port: 2");
+	m.group_mod = (struct of_group_mod){.command = 2, .type = OF_GROUP_SELECT, .group = 17};
+	write_message(dir, "group_del", &m, "DEL group_id=17", "Command: OFPGC_DELETE (2)");
+	m = flow_mod(V13);
+	m.flow_mod.instructions.n_actions = 1;
+	m.flow_mod.instructions.actions[0] = (struct of_action){.type = OF_ACT_GROUP, .group = 17};
+	write_message(dir, "flow_mod_group", &m, "actions=group:17", "Type: OFPAT_GROUP (22)");
 	m = (struct of_msg){.version = V13, .type = OF_ROLE_REQUEST, .role = {.role = 2, .generation = 3}};
 	write_message(dir, "role", &m, "role=primary generation_id=3", "OFPCR_ROLE_MASTER");
 	m = (struct of_msg){.version = V13, .type = OF_MULTIPART_REQUEST, .mp = {.kind = OF_MP_PORT_DESC}};
@@ -188,6 +197,8 @@ static void only_13(const char *dir)
 	write_message(dir, "mp_meter_features", &m, "OFPST_METER_FEATURES request", "OFPMP_METER_FEATURES (11)");
 	m.mp = (struct of_mp){.kind = OF_MP_GROUP_DESC};
 	write_message(dir, "mp_group_desc", &m, "OFPST_GROUP_DESC request", "OFPMP_GROUP_DESC (7)");
+	m.mp = (struct of_mp){.kind = OF_MP_GROUP_FEATURES};
+	write_message(dir, "mp_group_features", &m, "OFPST_GROUP_FEATURES request", "OFPMP_GROUP_FEATURES (8)");
 }
 
 int main(int argc, char **argv)

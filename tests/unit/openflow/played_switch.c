@@ -78,6 +78,21 @@ static void send_ports(struct played *p, struct of_msg *m)
 	}
 }
 
+static void send_group_features(struct played *p, struct of_msg *m)
+{
+	uint8_t body[40];
+	struct of_out out = {.p = body, .left = sizeof(body)};
+
+	of_put(&out, 1U << OF_GROUP_SELECT, 4);
+	of_put(&out, 0, 4);
+	for (int type = 0; type < 4; type++)
+		of_put(&out, type == OF_GROUP_SELECT ? p->groups_max : 0, 4);
+	of_pad(&out, 4 * 4);
+	m->mp.body = body;
+	m->mp.body_len = sizeof(body);
+	played_send(p, m);
+}
+
 static void keep_probe(struct played *p, const struct of_packet_out *out)
 {
 	struct played_probe *at = &p->probes[p->n_probes % PLAYED_PROBES];
@@ -105,6 +120,7 @@ static void on_message(struct played *p, const struct of_msg *m)
 	case OF_FEATURES_REQUEST:
 		a.type = OF_FEATURES_REPLY;
 		a.features = (struct of_features){.dpid = p->dpid, .n_tables = 254};
+		a.features.capabilities = p->groups_max > 0 ? OF_CAN_GROUPS : 0;
 		if (p->version == OF_VERSION_10)
 			send_ports(p, &a);
 		else
@@ -117,6 +133,8 @@ static void on_message(struct played *p, const struct of_msg *m)
 			break;
 		if (m->mp.kind == OF_MP_PORT_DESC)
 			send_ports(p, &a);
+		else if (m->mp.kind == OF_MP_GROUP_FEATURES)
+			send_group_features(p, &a);
 		else
 			played_send(p, &a);
 		break;
@@ -134,6 +152,11 @@ static void on_message(struct played *p, const struct of_msg *m)
 	case OF_METER_MOD:
 		if (p->meter_mod != NULL)
 			p->meter_mod(p->ctx, &m->meter_mod);
+		break;
+	case OF_GROUP_MOD:
+		p->n_group_mods++;
+		if (p->group_mod != NULL)
+			p->group_mod(p->ctx, &m->group_mod);
 		break;
 	case OF_PACKET_OUT:
 		keep_probe(p, &m->packet_out);

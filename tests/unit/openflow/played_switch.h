@@ -18,6 +18,8 @@ struct played {
 	void (*flow_mod)(void *ctx, const struct of_flow_mod *mod);   // may be NULL
 	void (*meter_mod)(void *ctx, const struct of_meter_mod *mod); // likewise
 	bool (*multipart)(void *ctx, const struct of_msg *request);   // true: it has answered; may be NULL
+	uint32_t groups_max;                                          // select groups; 0: it has none
+	void (*group_mod)(void *ctx, const struct of_group_mod *mod); // may be NULL
 	void *ctx;
 	// what came
 	struct played_probe {
@@ -25,7 +27,7 @@ struct played {
 		uint8_t frame[160];
 		size_t len;
 	} probes[PLAYED_PROBES]; // the latest ones
-	uint64_t n_probes, n_packet_outs, n_flow_mods, n_barriers;
+	uint64_t n_probes, n_packet_outs, n_flow_mods, n_group_mods, n_barriers;
 	uint32_t last_xid; // of the last barrier
 	uint8_t *in;
 	size_t n_in, cap_in;

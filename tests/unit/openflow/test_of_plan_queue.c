@@ -84,12 +84,15 @@ static void plan(struct network *n, struct of_plan_stats *stats)
 				      .queues = true,
 				      .version = OF_VERSION_10,
 				      .n_tables = 1};
+	struct of_groups groups;
 	struct of_meters meters;
 	struct of_rules rules;
 
 	of_rules_init(&rules);
 	of_meters_init(&meters);
-	assert_int_equal(of_plan(&in, 0, &rules, &meters, stats), 0);
+	of_groups_init(&groups);
+	assert_int_equal(of_plan(&in, 0, &rules, &meters, &groups, stats), 0);
+	assert_int_equal(groups.n, 0);
 	of_rules_fini(&rules);
 	of_meters_fini(&meters);
 }

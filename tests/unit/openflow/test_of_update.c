@@ -26,6 +26,7 @@ struct peer {
 	struct of_switch *sw;
 	struct net *net;
 	struct of_rules rules;
+	struct of_groups groups;
 	uint8_t *in, *out; // to the switch, to the controller
 	size_t n_in, cap_in, n_out, cap_out;
 };
@@ -39,13 +40,14 @@ struct net {
 	bool known[N];
 	int64_t now_ns;
 	uint64_t n_probes[N];
-	bool denies;   // host 0 may not send to host 1
-	bool lossless; // what is known now must arrive
-	unsigned int n_checks;
+	bool denies;                     // host 0 may not send to host 1
+	bool lossless;                   // what is known now must arrive
+	unsigned int n_checks, n_spread; // packets; those with several ways
+	uint64_t n_groups;
 	// of the packet that is followed
 	const char *what;
 	uint32_t to_sw, to_port;
-	unsigned int n_arrived, n_loops, n_twice;
+	unsigned int n_arrived, n_loops, n_twice, n_unknown;
 };
 
 static void put(uint8_t **to, size_t *n, size_t *cap, const uint8_t *bytes, size_t len)
@@ -88,6 +90,7 @@ static void on_event(void *ctx, enum of_trace_event what, uint32_t sw, uint32_t 
 	n->n_arrived += what == OF_TRACE_EDGE && sw == n->to_sw && port == n->to_port;
 	n->n_loops += what == OF_TRACE_LOOP;
 	n->n_twice += what == OF_TRACE_TWICE;
+	n->n_unknown += what == OF_TRACE_UNCHECKED;
 }
 
 static struct of_packet packet(uint32_t from, uint32_t to, bool broadcast)
@@ -108,16 +111,18 @@ static struct of_packet packet(uint32_t from, uint32_t to, bool broadcast)
 	return p;
 }
 
-static void follow(struct net *n, struct of_trace *t, uint32_t from, uint32_t to, bool broadcast)
+static void follow_one_way(struct net *n, struct of_trace *t, uint32_t from, uint32_t to, bool broadcast)
 {
 	struct of_packet p = packet(from, to, broadcast);
 	bool denied = n->denies && !broadcast && from == 0 && to == 1;
 
 	n->to_sw = n->at[to];
 	n->to_port = n->port[to];
-	n->n_arrived = n->n_loops = n->n_twice = 0;
+	n->n_arrived = n->n_loops = n->n_twice = n->n_unknown = 0;
 	of_trace_run(t, &p, n->at[from], n->port[from]);
 	n->n_checks++;
+	if (n->n_unknown > 0)
+		fail_msg("%s: an entry names a group that is not there", n->what);
 	if (n->n_loops > 0 || (broadcast && n->n_twice > 0))
 		fail_msg("%s: what host %u sends to %u%s circles (%u, %u twice)", n->what, from, to,
 			 broadcast ? " and all" : "", n->n_loops, n->n_twice);
@@ -128,14 +133,31 @@ static void follow(struct net *n, struct of_trace *t, uint32_t from, uint32_t to
 			 broadcast ? " (to all)" : "");
 }
 
+// By each bucket of all groups on the way.
+static void follow(struct net *n, struct of_trace *t, uint32_t from, uint32_t to, bool broadcast)
+{
+	unsigned int n_ways = 0;
+
+	do {
+		follow_one_way(n, t, from, to, broadcast);
+		n_ways++;
+	} while (of_trace_again(t));
+	n->n_spread += n_ways > 1;
+	assert_false(t->skips);
+}
+
 static void check(struct net *n)
 {
 	const struct of_rules *tables[N];
-	struct of_trace t = {.topo = &n->real, .tables = tables, .event = on_event, .ctx = n};
+	const struct of_groups *groups[N];
+	struct of_trace t;
 
-	for (int i = 0; i < N; i++)
+	for (int i = 0; i < N; i++) {
 		tables[i] = &n->peers[i].rules;
+		groups[i] = &n->peers[i].groups;
+	}
 	assert_int_equal(of_trace_init(&t, &n->real, tables), 0);
+	t.groups = groups;
 	t.event = on_event;
 	t.ctx = n;
 	for (uint32_t from = 0; from < N; from++) {
@@ -166,6 +188,19 @@ static void take(void *ctx, const struct of_flow_mod *mod)
 	if (mod->command == OF_FLOW_ADD)
 		assert_int_equal(of_rules_add(&p->rules, &r), 0);
 	assert_int_equal(of_rules_sort(&p->rules), 0);
+	check(p->net);
+}
+
+static void take_group(void *ctx, const struct of_group_mod *mod)
+{
+	struct peer *p = ctx;
+
+	p->net->n_groups++;
+	assert_true((of_groups_find(&p->groups, mod->group) == NULL) == (mod->command == 0));
+	if (mod->command == 2)
+		of_groups_del(&p->groups, mod->group);
+	else
+		assert_int_equal(of_groups_set(&p->groups, mod), 0);
 	check(p->net);
 }
 
@@ -253,6 +288,24 @@ static void wire(struct net *n, uint32_t a, uint32_t b)
 	}
 }
 
+// A random network; or with many equal ways: leaves and spines, a ring.
+static void wire_all(struct net *n, uint32_t shape)
+{
+	uint32_t n_spines = 2 + rnd(2);
+
+	for (uint32_t i = 1; i < N && shape == 0; i++) {
+		wire(n, i, rnd(i));
+		if (rnd(2) == 0)
+			wire(n, i, rnd(i));
+	}
+	for (uint32_t leaf = n_spines; leaf < N && shape == 1; leaf++) {
+		for (uint32_t i = 0; i < n_spines; i++)
+			wire(n, leaf, i);
+	}
+	for (uint32_t i = 0; i < N && shape == 2; i++)
+		wire(n, i, (i + 1) % N);
+}
+
 static void say(struct net *n, uint32_t host)
 {
 	uint8_t mac = (uint8_t)(host + 1);
@@ -285,7 +338,7 @@ static void deny(struct net *n)
 	tree_fini(&tree);
 }
 
-static void net_up(struct net *n, bool mixed)
+static void net_up(struct net *n, bool mixed, bool with_groups)
 {
 	const struct of_net_ops ops = {.send = to_peer, .close = close_peer, .ctx = n};
 	struct of_net_conf conf = {.hosts_max = 64};
@@ -302,17 +355,15 @@ static void net_up(struct net *n, bool mixed)
 			topo_port_set(&n->real, i, port, true, 0, 0);
 		n->at[i] = i;
 	}
-	for (uint32_t i = 1; i < N; i++) {
-		wire(n, i, rnd(i));
-		if (rnd(2) == 0)
-			wire(n, i, rnd(i));
-	}
+	wire_all(n, with_groups ? rnd(3) : 0);
 	for (uint32_t i = 0; i < N; i++) {
 		struct peer *p = &n->peers[i];
 
 		played_init(&p->played, mixed && rnd(2) == 0 ? OF_VERSION_10 : OF_VERSION_13, i + 1, TOWARDS(N) - 1);
 		p->played.send = to_controller;
 		p->played.flow_mod = take;
+		p->played.groups_max = with_groups && rnd(4) > 0 ? 1 + rnd(50) : 0;
+		p->played.group_mod = take_group;
 		p->played.ctx = p;
 		p->net = n;
 		p->sw = of_net_attach(n->of, p, n->now_ns);
@@ -342,6 +393,7 @@ static void net_down(struct net *n)
 		of_net_detach(n->of, p->sw, n->now_ns);
 		played_fini(&p->played);
 		of_rules_fini(&p->rules);
+		of_groups_fini(&p->groups);
 		free(p->in);
 		free(p->out);
 	}
@@ -427,16 +479,16 @@ static unsigned int rounds(unsigned int usual)
 	return text == NULL ? usual : (unsigned int)strtoul(text, NULL, 10);
 }
 
-static void updates(bool mixed, unsigned int n_rounds)
+static void updates(bool mixed, bool with_groups, unsigned int n_rounds)
 {
 	const char *text = getenv("PANE_SEED");
 	static struct net n;
-	unsigned int n_checks = 0;
+	unsigned int n_checks = 0, n_spread = 0;
 
 	rnd_state = text == NULL ? 5 : strtoull(text, NULL, 10);
 	print_message("PANE_SEED=%llu\n", (unsigned long long)rnd_state);
 	for (unsigned int i = 0; i < n_rounds; i++) {
-		net_up(&n, mixed);
+		net_up(&n, mixed, with_groups);
 		if (rnd(2) == 0) {
 			n.lossless = false;
 			deny(&n);
@@ -455,21 +507,30 @@ static void updates(bool mixed, unsigned int n_rounds)
 				lose_and_find_a_link(&n);
 		}
 		n_checks += n.n_checks;
+		n_spread += n.n_spread;
+		assert_true(with_groups || n.n_groups == 0);
 		net_down(&n);
 	}
-	print_message("%u packets\n", n_checks);
+	print_message("%u packets, %u with several ways\n", n_checks, n_spread);
 	assert_true(n_checks > 1000 * n_rounds);
+	assert_true((n_spread > 20 * n_rounds) == with_groups);
 }
 
 static void no_packet_circles_is_lost_or_passes_a_denial_in_an_update(void **state)
 {
-	updates(false, rounds(12));
+	updates(false, false, rounds(8));
+	(void)state;
+}
+
+static void nor_where_groups_spread_flows(void **state)
+{
+	updates(false, true, rounds(10));
 	(void)state;
 }
 
 static void nor_with_switches_of_one_table_among_them(void **state)
 {
-	updates(true, rounds(20));
+	updates(true, true, rounds(20));
 	(void)state;
 }
 
@@ -477,6 +538,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(no_packet_circles_is_lost_or_passes_a_denial_in_an_update),
+		cmocka_unit_test(nor_where_groups_spread_flows),
 		cmocka_unit_test(nor_with_switches_of_one_table_among_them),
 	};
 

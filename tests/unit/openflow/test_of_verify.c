@@ -26,6 +26,9 @@ struct net {
 	struct of_policy planned;
 	struct of_rules rules[N];
 	const struct of_rules *tables[N];
+	struct of_groups groups[N];
+	const struct of_groups *group_sets[N];
+	uint32_t groups_max;
 	uint8_t version, n_tables;
 };
 
@@ -121,6 +124,7 @@ static void plan(struct net *net)
 		.policy_ns = WALL,
 		.version = net->version,
 		.n_tables = net->n_tables,
+		.groups_max = net->groups_max,
 	};
 	struct of_plan_stats stats;
 
@@ -134,8 +138,10 @@ static void plan(struct net *net)
 
 		of_meters_init(&meters);
 		of_rules_init(&net->rules[i]);
+		of_groups_init(&net->groups[i]);
 		net->tables[i] = &net->rules[i];
-		assert_int_equal(of_plan(&in, i, &net->rules[i], &meters, &stats), 0);
+		net->group_sets[i] = &net->groups[i];
+		assert_int_equal(of_plan(&in, i, &net->rules[i], &meters, &net->groups[i], &stats), 0);
 		of_meters_fini(&meters);
 		assert_int_equal(stats.rows_unsayable, 0);
 	}
@@ -150,6 +156,7 @@ static void random_net(struct net *net, unsigned int n_atoms)
 	memset(net, 0, sizeof(*net));
 	net->version = rnd(2) == 0 ? OF_VERSION_10 : OF_VERSION_13;
 	net->n_tables = rnd(3) == 0 ? 1 : 254;
+	net->groups_max = rnd(4) == 0 ? rnd(2) : UINT32_MAX;
 	random_topology(net);
 	tree_init(&net->policy);
 	of_policy_init(&net->planned);
@@ -165,8 +172,10 @@ static void random_net(struct net *net, unsigned int n_atoms)
 
 static void net_fini(struct net *net)
 {
-	for (uint32_t i = 0; i < N; i++)
+	for (uint32_t i = 0; i < N; i++) {
 		of_rules_fini(&net->rules[i]);
+		of_groups_fini(&net->groups[i]);
+	}
 	of_policy_fini(&net->planned);
 	tree_fini(&net->policy);
 	topo_fini(&net->topo);
@@ -175,7 +184,7 @@ static void net_fini(struct net *net)
 
 static struct of_verify *verify(struct net *net, struct of_verify_result *result)
 {
-	struct of_verify_in in = {&net->topo, &net->addrs, net->tables, &net->policy, WALL};
+	struct of_verify_in in = {&net->topo, &net->addrs, net->tables, &net->policy, WALL, net->group_sets};
 	struct of_verify *v = of_verify_create(&in);
 
 	assert_non_null(v);
@@ -234,6 +243,7 @@ static bool is_wrong(struct net *net, unsigned int n)
 
 	assert_int_equal(of_trace_init(&t, &net->topo, net->tables), 0);
 	t.event = note;
+	t.groups = net->group_sets;
 	while (n-- > 0 && !wrong) {
 		uint32_t a = rnd(N), b = rnd(N);
 		struct of_packet p = {.eth_type = 0x0800, .ip4_src = 0x0a000001 + a, .ip4_dst = 0x0a000001 + b};
@@ -252,8 +262,11 @@ static bool is_wrong(struct net *net, unsigned int n)
 			m.f[MATCH_DST_PORT] = p.l4_dst = (uint16_t)(60 + rnd(240));
 		}
 		t.ctx = &s;
-		of_trace_run(&t, &p, a, 1);
-		wrong = s.loop || (eval_packet(&net->policy, &m).access == ACCESS_DENY ? s.left : !s.arrived);
+		do {
+			s.left = s.arrived = false;
+			of_trace_run(&t, &p, a, 1);
+			wrong |= s.loop || (eval_packet(&net->policy, &m).access == ACCESS_DENY ? s.left : !s.arrived);
+		} while (of_trace_again(&t));
 	}
 	of_trace_fini(&t);
 	return wrong;
@@ -264,7 +277,15 @@ static void damage(struct net *net)
 	struct of_rules *rules = &net->rules[rnd(N)];
 	struct of_rule *r = &rules->rules[rnd(rules->n)];
 	struct of_instructions *todo = &r->instructions;
+	struct of_groups *groups = &net->groups[rnd(N)];
 
+	if (groups->n > 0 && rnd(3) == 0) {
+		struct of_bucket *b = &groups->groups[rnd(groups->n)].what.buckets[rnd(10)];
+
+		b->actions[0].port = rnd(3) == 0 ? 999 : 10 + rnd(N);
+		b->watch_port = OF_PORT_ANY;
+		return;
+	}
 	switch (rnd(3)) {
 	case 0:
 		todo->n_actions = 0;
@@ -433,8 +454,10 @@ static void hosts_are_spread_over_equal_ways_and_move_only_when_theirs_is_gone(v
 				assert_true(port != 12 && (before[i] == 12 || port == before[i]));
 			before[i] = port;
 		}
-		for (uint32_t i = 0; i < N; i++)
+		for (uint32_t i = 0; i < N; i++) {
 			of_rules_fini(&net.rules[i]);
+			assert_int_equal(net.groups[i].n, 0);
+		}
 		topo_port_set(&net.topo, 2, 10, false, 0, 0);
 	}
 	assert_true(n_by[1] > 20 && n_by[2] > 20 && n_by[4] > 20);

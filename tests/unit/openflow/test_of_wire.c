@@ -11,6 +11,8 @@
 
 #include <cmocka.h>
 
+#include "control/of_groups.h"
+#include "control/of_priv.h"
 #include "of_random.h"
 
 static const uint8_t payload[] = {2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 0x88, 0xb5, 1, 2, 3};
@@ -70,12 +72,12 @@ static void random_group(struct of_group_mod *g)
 
 static void random_multipart(struct of_msg *m)
 {
-	static const uint16_t kinds[] = {OF_MP_DESC,         OF_MP_FLOW,           OF_MP_AGGREGATE,
-					 OF_MP_TABLE,        OF_MP_PORT_STATS,     OF_MP_QUEUE,
-					 OF_MP_METER_CONFIG, OF_MP_METER_FEATURES, OF_MP_PORT_DESC};
+	static const uint16_t kinds[] = {OF_MP_DESC,       OF_MP_FLOW,       OF_MP_AGGREGATE,     OF_MP_TABLE,
+					 OF_MP_PORT_STATS, OF_MP_QUEUE,      OF_MP_METER_CONFIG,  OF_MP_METER_FEATURES,
+					 OF_MP_PORT_DESC,  OF_MP_GROUP_DESC, OF_MP_GROUP_FEATURES};
 	struct of_mp *mp = &m->mp;
 
-	mp->kind = kinds[rnd(m->version == OF_VERSION_10 ? 6 : 9)];
+	mp->kind = kinds[rnd(m->version == OF_VERSION_10 ? 6 : 11)];
 	if (m->type == OF_MULTIPART_REPLY) {
 		mp->body = payload;
 		mp->body_len = (uint16_t)rnd(sizeof(payload));
@@ -339,6 +341,84 @@ static void reserved_ports_of_10_have_their_names(void **state)
 	assert_int_equal(back.packet_out.actions[0].port, OF_PORT_CONTROLLER);
 }
 
+// --- groups
+
+static void put_description(struct of_out *out, const struct of_group_mod *g)
+{
+	size_t at = out->n;
+
+	of_put(out, 0, 2);
+	of_put(out, g->type, 1);
+	of_pad(out, 1);
+	of_put(out, g->group, 4);
+	assert_int_equal(of_put_buckets(out, g, NULL), 0);
+	of_patch16(out, at, out->n - at);
+}
+
+static void descriptions_of_groups_are_read_one_by_one(void **state)
+{
+	static uint8_t body[OF_MSG_MAX];
+	struct of_msg m = {.version = OF_VERSION_13, .type = OF_MULTIPART_REPLY, .mp = {.kind = OF_MP_GROUP_DESC}};
+
+	seed();
+	for (unsigned int i = 0; i < rounds() / 20; i++) {
+		struct of_out out = {.p = body, .left = sizeof(body)};
+		struct of_group_mod groups[3];
+		union of_mp_entry entry;
+		unsigned int broken = rnd(6);
+		uint16_t at = 0;
+
+		memset(groups, 0, sizeof(groups));
+		for (unsigned int k = 0; k < 3; k++) {
+			size_t start = out.n;
+
+			random_group(&groups[k]);
+			put_description(&out, &groups[k]);
+			if (k == broken && out.n > start + 8) // a bucket that says that it has no length
+				body[start + 8] = body[start + 9] = 0;
+		}
+		m.mp.body = body;
+		m.mp.body_len = (uint16_t)out.n;
+		for (unsigned int k = 0; k < 3; k++) {
+			bool unread = k == broken && groups[k].n_buckets > 0;
+
+			assert_int_equal(of_mp_next(&m, &at, &entry, NULL), 1);
+			assert_int_equal(entry.group.group, groups[k].group);
+			assert_int_equal(entry.group.type, unread ? OF_GROUP_UNREAD : groups[k].type);
+			assert_true(unread || of_group_same(&entry.group, &groups[k]));
+		}
+		assert_int_equal(of_mp_next(&m, &at, &entry, NULL), 0);
+		at = 0;
+		m.mp.body_len--; // the last entry is cut off
+		assert_int_equal(of_mp_next(&m, &at, &entry, NULL), 1);
+		assert_int_equal(of_mp_next(&m, &at, &entry, NULL), 1);
+		assert_int_equal(of_mp_next(&m, &at, &entry, NULL), -EPROTO);
+	}
+	(void)state;
+}
+
+// As Open vSwitch 3.1 answers.
+static void features_of_groups_are_read(void **state)
+{
+	static const uint8_t body[40] = {0,   0, 0,   0x0f, 0,   0, 0,   7,   255, 255, 255, 0,    255,  255,
+					 255, 1, 255, 255,  255, 0, 255, 255, 255, 0,   6,   0x7f, 0x98, 1};
+	struct of_msg m = {.version = OF_VERSION_13, .type = OF_MULTIPART_REPLY, .mp = {.kind = OF_MP_GROUP_FEATURES}};
+	union of_mp_entry entry;
+	uint16_t at = 0;
+
+	m.mp.body = body;
+	m.mp.body_len = sizeof(body);
+	assert_int_equal(of_mp_next(&m, &at, &entry, NULL), 1);
+	assert_int_equal(entry.group_features.types, 15);
+	assert_int_equal(entry.group_features.max_groups[OF_GROUP_SELECT], 0xffffff01U);
+	assert_int_equal(entry.group_features.actions[0], 0x067f9801);
+	assert_int_equal(of_mp_next(&m, &at, &entry, NULL), 0);
+	at = 0;
+	m.mp.body_len = 39;
+	assert_int_equal(of_mp_next(&m, &at, &entry, NULL), -EPROTO);
+	(void)state;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -350,6 +430,8 @@ int main(void)
 		cmocka_unit_test(a_frame_tells_its_length_once_the_header_is_there),
 		cmocka_unit_test(hello_of_any_version_is_read),
 		cmocka_unit_test(reserved_ports_of_10_have_their_names),
+		cmocka_unit_test(descriptions_of_groups_are_read_one_by_one),
+		cmocka_unit_test(features_of_groups_are_read),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

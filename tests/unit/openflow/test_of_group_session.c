@@ -1,0 +1,310 @@
+// SPDX-License-Identifier: Apache-2.0
+// Groups of equal ways in a session: before the entries that name them and after, read back, refused.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "control/of_net.h"
+#include "control/of_plan.h"
+#include "control/of_priv.h"
+#include "played_switch.h"
+
+#define SECOND 1000000000LL
+
+// Two switches with two links between them, by ports 3 and 4; the second one has a host and no groups.
+struct session {
+	struct of_net *of;
+	struct played played[2];
+	struct of_switch *sw[2];
+	uint64_t n_probes[2];
+	int64_t now_ns;
+	struct of_groups groups; // that switch 1 was told
+	struct of_rules ways;    // of its entries those with one action
+	unsigned int n_added, n_deleted;
+	bool refuses;
+	const uint8_t *desc; // of groups, for who asks
+	uint16_t desc_len;
+	uint8_t out[2][1 << 16];
+	size_t n_out[2];
+};
+
+static void from_played(void *ctx, int i, const uint8_t *bytes, size_t len)
+{
+	struct session *s = ctx;
+
+	assert_true(s->n_out[i] + len <= sizeof(s->out[i]));
+	memcpy(s->out[i] + s->n_out[i], bytes, len);
+	s->n_out[i] += len;
+}
+
+static void from_first(void *ctx, const uint8_t *bytes, size_t len)
+{
+	from_played(ctx, 0, bytes, len);
+}
+
+static void from_second(void *ctx, const uint8_t *bytes, size_t len)
+{
+	from_played(ctx, 1, bytes, len);
+}
+
+static void to_played(void *session, const uint8_t *bytes, size_t len)
+{
+	assert_true(played_input(session, bytes, len));
+}
+
+static void close_played(void *session)
+{
+	fail_msg("a session ends");
+	(void)session;
+}
+
+static void on_group_mod(void *ctx, const struct of_group_mod *mod)
+{
+	struct session *s = ctx;
+
+	if (s->refuses) {
+		struct of_msg m = {.type = OF_ERROR, .error = {.type = OF_ERROR_GROUP_MOD, .code = 3}};
+
+		played_send(&s->played[0], &m); // out of groups
+	} else if (mod->command == 2) {
+		s->n_deleted++;
+		of_groups_del(&s->groups, mod->group);
+	} else {
+		s->n_added++;
+		assert_int_equal(of_groups_set(&s->groups, mod), 0);
+	}
+}
+
+static bool describe_groups(void *ctx, const struct of_msg *request)
+{
+	struct session *s = ctx;
+	struct of_msg m = {.type = OF_MULTIPART_REPLY, .xid = request->xid, .mp = {.kind = OF_MP_GROUP_DESC}};
+
+	if (request->mp.kind != OF_MP_GROUP_DESC)
+		return false;
+	m.mp.body = s->desc;
+	m.mp.body_len = s->desc_len;
+	played_send(&s->played[0], &m);
+	return true;
+}
+
+static void on_flow_mod(void *ctx, const struct of_flow_mod *mod)
+{
+	struct session *s = ctx;
+	struct of_rule r;
+
+	memset(&r, 0, sizeof(r));
+	r.match = mod->match;
+	r.priority = mod->priority;
+	r.table = mod->table;
+	r.instructions = mod->instructions;
+	for (int i = 0; i < mod->instructions.n_actions && mod->command == OF_FLOW_ADD; i++) {
+		const struct of_action *a = &mod->instructions.actions[i];
+
+		assert_true(a->type != OF_ACT_GROUP || of_groups_find(&s->groups, a->group) != NULL || s->refuses);
+	}
+	of_rules_del(&s->ways, &r);
+	if (mod->command == OF_FLOW_ADD && mod->match.has == OF_HAS_ETH_DST)
+		assert_int_equal(of_rules_add(&s->ways, &r), 0);
+	assert_int_equal(of_rules_sort(&s->ways), 0);
+}
+
+static void settle(struct session *s)
+{
+	static uint8_t bytes[1 << 16];
+	struct err err;
+
+	while (s->n_out[0] + s->n_out[1] > 0) {
+		for (int i = 0; i < 2; i++) {
+			size_t len = s->n_out[i];
+
+			memcpy(bytes, s->out[i], len);
+			s->n_out[i] = 0;
+			assert_int_equal(of_net_input(s->of, s->sw[i], bytes, len, s->now_ns, &err), 0);
+		}
+	}
+}
+
+static void carry_probes(struct session *s)
+{
+	for (int i = 0; i < 2; i++) {
+		if (s->played[i].n_probes == s->n_probes[i])
+			continue;
+		s->n_probes[i] = s->played[i].n_probes;
+		for (uint32_t port = 3; port < 5; port++) {
+			const struct played_probe *probe = played_probe(&s->played[i], port);
+
+			if (probe != NULL)
+				played_packet_in(&s->played[1 - i], port, probe->frame, probe->len);
+		}
+	}
+	settle(s);
+}
+
+static void turns(struct session *s, int64_t for_ns)
+{
+	for (int64_t end = s->now_ns + for_ns; s->now_ns < end; s->now_ns += SECOND / 10) {
+		of_net_turn(s->of, s->now_ns, s->now_ns);
+		settle(s);
+		carry_probes(s);
+	}
+}
+
+static void session_up(struct session *s, const uint8_t *group_desc, uint16_t len)
+{
+	const struct of_net_ops ops = {.send = to_played, .close = close_played};
+	const struct of_net_conf conf = {.hosts_max = 64};
+	static const uint8_t arp[60] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 9, 8,  6, 0, 1,
+					8,    0,    6,    4,    0,    1,    2, 0, 0, 0, 0, 9, 10, 0, 0, 9};
+
+	s->now_ns = SECOND;
+	s->of = of_net_create(&ops, &conf);
+	assert_non_null(s->of);
+	for (int i = 0; i < 2; i++) {
+		played_init(&s->played[i], OF_VERSION_13, (uint64_t)i + 1, 4);
+		s->played[i].ctx = s;
+		s->played[i].send = i == 0 ? from_first : from_second;
+		s->played[i].groups_max = i == 0 ? 10 : 0;
+		s->sw[i] = of_net_attach(s->of, &s->played[i], s->now_ns);
+	}
+	s->played[0].group_mod = on_group_mod;
+	s->played[0].flow_mod = on_flow_mod;
+	s->played[0].multipart = describe_groups;
+	s->desc = group_desc;
+	s->desc_len = len;
+	for (int i = 0; i < 2; i++)
+		played_hello(&s->played[i]);
+	settle(s);
+	turns(s, 5 * SECOND);
+	played_packet_in(&s->played[1], 1, arp, sizeof(arp));
+	settle(s);
+	turns(s, SECOND);
+}
+
+static void session_down(struct session *s)
+{
+	for (int i = 0; i < 2; i++) {
+		of_net_detach(s->of, s->sw[i], s->now_ns);
+		played_fini(&s->played[i]);
+	}
+	of_net_destroy(s->of);
+	of_groups_fini(&s->groups);
+	of_rules_fini(&s->ways);
+	free(s);
+}
+
+static const struct of_action *way(const struct session *s)
+{
+	assert_int_equal(s->ways.n, 1);
+	assert_int_equal(s->ways.rules[0].instructions.n_actions, 1);
+	return &s->ways.rules[0].instructions.actions[0];
+}
+
+static void a_group_comes_before_who_names_it_and_goes_after(void **state)
+{
+	struct session *s = calloc(1, sizeof(*s));
+	uint32_t group;
+
+	session_up(s, NULL, 0);
+	assert_int_equal(way(s)->type, OF_ACT_GROUP);
+	group = way(s)->group;
+	assert_non_null(of_groups_find(&s->groups, group));
+	played_port_status(&s->played[0], 2, 3, OF_PORT_LINK_DOWN);
+	settle(s);
+	of_net_turn(s->of, s->now_ns, s->now_ns);
+	settle(s);
+	assert_int_equal(way(s)->type, OF_ACT_OUTPUT);
+	assert_int_equal(way(s)->port, 4);
+	turns(s, SECOND / 2);
+	assert_non_null(of_groups_find(&s->groups, group)); // frames may still be on their way to it
+	turns(s, 2 * SECOND);
+	assert_null(of_groups_find(&s->groups, group));
+	assert_int_equal(s->n_deleted, 1);
+	played_port_status(&s->played[0], 2, 3, 0);
+	turns(s, 10 * SECOND);
+	assert_int_equal(way(s)->group, group);
+	assert_non_null(of_groups_find(&s->groups, group));
+	session_down(s);
+	(void)state;
+}
+
+static uint16_t describe(const struct of_group_mod *g, uint8_t *at, size_t size)
+{
+	struct of_out out = {.p = at, .left = size};
+
+	of_put(&out, 0, 2);
+	of_put(&out, g->type, 1);
+	of_pad(&out, 1);
+	of_put(&out, g->group, 4);
+	assert_int_equal(of_put_buckets(&out, g, NULL), 0);
+	of_patch16(&out, 0, out.n);
+	return (uint16_t)out.n;
+}
+
+static void what_a_switch_has_is_not_sent_again_and_what_is_not_wanted_goes(void **state)
+{
+	static uint8_t desc[4000];
+	struct session *s = calloc(1, sizeof(*s));
+	struct of_group_mod had, stale, foreign;
+	uint16_t len;
+
+	session_up(s, NULL, 0);
+	assert_int_equal(s->n_added, 1);
+	had = stale = foreign = of_groups_find(&s->groups, way(s)->group)->what;
+	session_down(s);
+	stale.group ^= 1;
+	foreign.group = 7;
+	len = describe(&stale, desc, sizeof(desc));
+	len = (uint16_t)(len + describe(&foreign, desc + len, sizeof(desc) - len));
+	len = (uint16_t)(len + describe(&had, desc + len, sizeof(desc) - len));
+	s = calloc(1, sizeof(*s));
+	of_groups_set(&s->groups, &stale);
+	of_groups_set(&s->groups, &foreign);
+	of_groups_set(&s->groups, &had);
+	session_up(s, desc, len);
+	turns(s, 3 * SECOND);
+	assert_int_equal(way(s)->group, had.group);
+	assert_int_equal(s->n_added, 0);
+	assert_int_equal(s->n_deleted, 1);
+	assert_null(of_groups_find(&s->groups, stale.group));
+	assert_non_null(of_groups_find(&s->groups, foreign.group));
+	session_down(s);
+	had.buckets[0].weight = 5; // by somebody's hand
+	len = describe(&had, desc, sizeof(desc));
+	s = calloc(1, sizeof(*s));
+	session_up(s, desc, len);
+	assert_int_equal(s->n_added, 1);
+	assert_int_equal(of_groups_find(&s->groups, had.group)->what.buckets[0].weight, 1);
+	session_down(s);
+	(void)state;
+}
+
+static void a_switch_that_refuses_groups_gets_single_ways(void **state)
+{
+	struct session *s = calloc(1, sizeof(*s));
+
+	s->refuses = true;
+	session_up(s, NULL, 0);
+	assert_int_equal(way(s)->type, OF_ACT_OUTPUT);
+	assert_true(way(s)->port == 3 || way(s)->port == 4);
+	turns(s, 20 * SECOND);
+	assert_int_equal(s->played[0].n_group_mods, 1);
+	session_down(s);
+	(void)state;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_group_comes_before_who_names_it_and_goes_after),
+		cmocka_unit_test(what_a_switch_has_is_not_sent_again_and_what_is_not_wanted_goes),
+		cmocka_unit_test(a_switch_that_refuses_groups_gets_single_ways),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
