@@ -100,15 +100,7 @@ static void add_counter(struct combined *e, uint32_t counter)
 static void forget_classes(struct combined *e)
 {
 	for (int i = 0; i < COMBINE_PORTS; i++)
-		e->rest->class_at[i].port = UINT32_MAX;
-}
-
-void combine_forget_classes(struct combine *c)
-{
-	for (uint32_t i = 0; i < ENTRIES; i++)
-		forget_classes(&c->entry[i]);
-	forget_classes(&c->nothing);
-	forget_classes(&c->large);
+		e->rest->class_at[i].key = COMBINE_NO_KEY;
 }
 
 static void work_out(const struct combine *c, const struct met *met, struct combined *e)

@@ -18,6 +18,7 @@
 
 #define COMBINE_ROWS_MAX 24 // that an answer which is kept may come from; packets that meet more are worked out anew
 #define COMBINE_PORTS 4     // whose class is kept
+#define COMBINE_NO_KEY 0
 
 struct row_count {
 	_Atomic uint64_t packets, bytes;
@@ -27,7 +28,7 @@ struct row_count {
 
 struct combined_rest { // what is needed only for packets that are scheduled, or met first
 	struct {
-		uint32_t port, class;
+		uint32_t key, class;        // of a port; COMBINE_NO_KEY: none is kept
 	} class_at[COMBINE_PORTS];          // the caller's
 	struct sched_set set;               // sealed
 	uint32_t row[COMBINE_ROWS_MAX];     // from the COMBINE_ROWS_NEAR'th on
@@ -66,8 +67,6 @@ static inline void combine_count(struct combined *answer, uint32_t n_packets, ui
 	answer->packets += n_packets;
 	answer->bytes += n_bytes;
 }
-// The classes kept with the answers mean nothing any more.
-void combine_forget_classes(struct combine *c);
 // Brings some of what was counted into the counters; COMBINE_FLUSHES calls bring all.
 #define COMBINE_FLUSHES 64
 void combine_flush(struct combine *c);

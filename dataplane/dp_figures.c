@@ -90,6 +90,7 @@ void dp_figures_get(const struct dp *dp, uint64_t value[FIGURE_N])
 		[WORKER_RX] = FIGURE_rx_ns,   [WORKER_PARSE] = FIGURE_parse_ns, [WORKER_CLASSIFY] = FIGURE_classify_ns,
 		[WORKER_ACT] = FIGURE_act_ns, [WORKER_TX] = FIGURE_tx_ns,
 	};
+	struct workers_holds holds;
 	struct worker_phases phases;
 	double ns_per_tick = 1e9 / (double)rte_get_tsc_hz();
 
@@ -101,6 +102,10 @@ void dp_figures_get(const struct dp *dp, uint64_t value[FIGURE_N])
 	value[FIGURE_timed_packets] = phases.packets;
 	for (int i = 0; i < WORKER_PHASES; i++)
 		value[of_phase[i]] = (uint64_t)((double)phases.ticks[i] * ns_per_tick);
+	workers_holds_get(dp->workers, &holds);
+	value[FIGURE_holds] = holds.n;
+	value[FIGURE_held_us] = holds.ns / 1000;
+	value[FIGURE_held_longest_us] = holds.longest_ns / 1000;
 	for (int i = FIRST_NOTED; i < FIGURE_N; i++)
 		value[i] = atomic_load_explicit(&dp->noted[i], memory_order_relaxed);
 }
@@ -171,7 +176,7 @@ static const struct {
 } commands[] = {
 	{"/pane/ports", "Names of the switch's ports", list_ports},
 	{"/pane/port", "A port's state and counters. Parameter: its name", show_port},
-	{"/pane/worker", "Addresses, buffers, and where the worker's time goes", show_worker},
+	{"/pane/worker", "Addresses, buffers, where the worker's time goes, how long workers were held", show_worker},
 	{"/pane/policy", "The policy's rows, layers and merges, what had to wait or failed, memory", show_policy},
 };
 

@@ -21,6 +21,7 @@
 #define LOW_LIMIT_FRAMES 4  // more would be seconds of delay at 100 kb/s, and buffers that others need
 #define RETRY_NS INT64_C(1000000000)
 #define CHANGES 64
+#define WAITS 256 // limits that forget a port at once
 
 // --- one port
 
@@ -325,6 +326,19 @@ static int sched_up(struct dp *dp, struct dp_port *port, struct err *err)
 	return 0;
 }
 
+// While the workers are held nothing is looked for.
+static void sched_down(struct dp *dp, struct sched *s)
+{
+	uint32_t limit[WAITS], n;
+
+	while ((n = sched_take_waits(s, limit, WAITS)) > 0) {
+		workers_hold(dp->workers);
+		sched_limits_forget(dp->limits, limit, n);
+		workers_release(dp->workers);
+	}
+	sched_destroy(s);
+}
+
 static void remove_port(struct dp *dp, uint16_t i)
 {
 	struct dp_port *port = &dp->port[i];
@@ -335,7 +349,7 @@ static void remove_port(struct dp *dp, uint16_t i)
 	workers_port_forget(dp->workers, i);
 	sched_leave(port->sched);
 	workers_release(dp->workers);
-	sched_destroy(port->sched);
+	sched_down(dp, port->sched);
 	dp_telemetry_hold(true);
 	forget_port(port);
 	dp_telemetry_hold(false);

@@ -64,7 +64,6 @@ void sched_join(struct sched *s)
 
 void sched_leave(struct sched *s)
 {
-	sched_wake_all(s); // the limits count those who wait
 	for (struct sched **at = &s->limits->queues; *at != NULL; at = &(*at)->next_queue) {
 		if (*at == s) {
 			*at = s->next_queue;
@@ -157,9 +156,13 @@ static void set_clock(struct sched *s, uint64_t now)
 
 void sched_destroy(struct sched *s)
 {
+	uint32_t limit[64], n;
+
 	if (s == NULL)
 		return;
 	sched_leave(s);
+	while ((n = sched_take_waits(s, limit, RTE_DIM(limit))) > 0)
+		sched_limits_forget(s->limits, limit, n);
 	for (uint32_t i = 0; i < s->n_fresh; i++) {
 		if (s->packet[i].len_bytes != 0)
 			rte_pktmbuf_free(sched_mbuf(&s->packet[i]));

@@ -100,15 +100,18 @@ struct sched_told {
 struct sched_limits *sched_limits_create(uint64_t tsc_hz, uint32_t mtu_bytes, int socket_id, struct err *err);
 void sched_limits_destroy(struct sched_limits *limits);
 struct sched *sched_create(const struct sched_conf *conf, struct sched_limits *limits, struct err *err);
-void sched_destroy(struct sched *s); // frees queued packets
+void sched_destroy(struct sched *s); // frees queued packets; leaves the others, if it has not yet (between turns)
 
 // A queue that comes while the limits' worker runs is made apart (any thread): no change reaches it, but those it is
 // told to catch up with, all meters and nodes there are. Between turns of the worker it joins the others. One that is
-// to go leaves them between turns; then any thread may destroy it.
+// to go leaves them between turns; then no change reaches it, and any thread may take the limits that count it as
+// waiting (max at a time; how many there were), have them forget it between turns, and destroy it when there are none.
 struct sched *sched_create_apart(const struct sched_conf *conf, struct sched_limits *limits, struct err *err);
 void sched_catch_up(struct sched *s, const struct sched_change *changes, uint32_t n);
 void sched_join(struct sched *s);
 void sched_leave(struct sched *s);
+uint32_t sched_take_waits(struct sched *s, uint32_t *limit, uint32_t max);
+void sched_limits_forget(struct sched_limits *limits, const uint32_t *limit, uint32_t n);
 
 // Applies changes, in order, to the limits and to every queue that was created with them. No allocation; O(1) for each
 // change. Nodes and meters are those of sched_log.h; slots are below SCHED_METERS_MAX and SCHED_NODES_MAX.

@@ -318,6 +318,23 @@ void sched_wake(struct sched *s, uint64_t now)
 	}
 }
 
+uint32_t sched_take_waits(struct sched *s, uint32_t *limit, uint32_t max)
+{
+	uint32_t n = 0;
+
+	for (; s->n_gates_taken < SCHED_METERS_MAX && n < max; s->n_gates_taken++) {
+		if (s->gate[s->n_gates_taken].waiting != SCHED_NONE)
+			limit[n++] = s->n_gates_taken;
+	}
+	return n;
+}
+
+void sched_limits_forget(struct sched_limits *limits, const uint32_t *limit, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		limits->limit[limit[i]].n_waiting--;
+}
+
 void sched_wake_all(struct sched *s)
 {
 	for (uint32_t limit = 0; limit < SCHED_METERS_MAX; limit++) {

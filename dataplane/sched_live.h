@@ -222,7 +222,8 @@ struct sched {
 	uint32_t n_direct, first_direct;                  // packets that nothing holds back: they leave next, in order
 	uint16_t number;                                  // of the queue, from 1
 	uint32_t herd_number;
-	unsigned int shift; // of a calendar of weight 1
+	uint32_t n_gates_taken; // by sched_take_waits, after it left
+	unsigned int shift;     // of a calendar of weight 1
 	struct sched_turn turn;
 	struct calendar_items class_items, kid_items;
 	struct wheel ready, future, opening;

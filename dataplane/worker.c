@@ -5,7 +5,6 @@
 #include "worker_priv.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -293,10 +292,12 @@ static void rest(const struct worker *w, uint64_t now_tsc)
 // Until workers_release. Nobody waits for its quiescence meanwhile.
 static void park(struct worker *w)
 {
+	uint64_t since_tsc = rte_rdtsc();
+
 	rte_rcu_qsbr_thread_offline(w->slot->rcu, w->id);
 	atomic_store(&w->parked, true);
 	while (atomic_load(&w->all->hold))
-		sched_yield();
+		worker_wait(w, since_tsc);
 	atomic_store(&w->parked, false);
 	rte_rcu_qsbr_thread_online(w->slot->rcu, w->id);
 }

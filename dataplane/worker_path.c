@@ -84,8 +84,9 @@ static uint32_t class_at(struct worker_port *p, struct combined *answer, uint64_
 	struct combined_rest *rest = answer->rest;
 	uint32_t i = p->port_id % COMBINE_PORTS;
 
-	if (unlikely(rest->class_at[i].port != p->port_id || !sched_class_is_live(p->sched, rest->class_at[i].class))) {
-		rest->class_at[i].port = p->port_id;
+	if (unlikely(rest->class_at[i].key != p->class_key ||
+		     !sched_class_is_live(p->sched, rest->class_at[i].class))) {
+		rest->class_at[i].key = p->class_key;
 		rest->class_at[i].class = sched_class(p->sched, &rest->set, now_tsc);
 	}
 	return rest->class_at[i].class;

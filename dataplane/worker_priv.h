@@ -30,6 +30,8 @@ struct worker_handed {
 struct worker_port { // a port as one worker has it
 	struct counters counters;
 	uint32_t link_seen;
+	uint32_t
+		class_key; // no other port has had it: what answers keep of those that went is not taken for this one's
 	uint16_t port_id, tx_queue;
 	uint16_t n_direct;
 	bool attached, up;
@@ -100,7 +102,10 @@ struct workers {
 	_Atomic uint32_t link[WORKER_PORTS_MAX]; // writer: workers_port_set_up. Bit 0: up; above: changes so far
 	_Atomic bool stop;                       // writer: workers_stop
 	_Atomic bool hold;                       // writer: workers_hold
+	_Atomic uint64_t n_holds, held_ticks, held_ticks_longest; // writer: main thread
 	// main thread's
+	uint32_t n_attached; // so far
+	uint64_t held_since_tsc;
 	struct workers_port conf[WORKER_PORTS_MAX]; // of attached ports
 	bool attached[WORKER_PORTS_MAX];
 	struct {
@@ -121,6 +126,9 @@ static inline void worker_phase_end(struct worker *w, enum worker_phase phase)
 	w->timing.end_tsc = now_tsc;
 }
 
+// workers.c. One step of waiting for another thread, since since_tsc: at first it turns, then it sleeps, so that the
+// other one may have this core.
+void worker_wait(const struct worker *w, uint64_t since_tsc);
 // worker.c. Memory aside, a worker is what workers_create makes of conf.
 struct worker *worker_create(struct workers *all, uint16_t id, const struct workers_conf *conf, struct err *err);
 void worker_destroy(struct worker *w); // accepts NULL

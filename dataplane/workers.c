@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <errno.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <rte_ethdev.h>
+#include <rte_pause.h>
 #include <rte_random.h>
 
 #include "worker_priv.h"
 
 #define FDB_ENTRIES 65536
 #define TX_QUEUE_NONE UINT16_MAX
+#define SPIN_PARTS 20000 // of a second: who is waited for so long has no core
+#define WAIT_NS 20000
 
 static uint16_t at_least_one(uint16_t n)
 {
@@ -94,21 +97,49 @@ void workers_stop(struct workers *all)
 
 // --- ports
 
+void worker_wait(const struct worker *w, uint64_t since_tsc)
+{
+	const struct timespec a_little = {.tv_nsec = WAIT_NS};
+
+	if (rte_rdtsc() - since_tsc < w->tsc_hz / SPIN_PARTS)
+		rte_pause();
+	else
+		nanosleep(&a_little, NULL);
+}
+
 void workers_hold(struct workers *all)
 {
+	all->held_since_tsc = rte_rdtsc();
 	atomic_store(&all->hold, true);
 	for (uint16_t i = 0; i < all->n; i++) {
-		while (atomic_load(&all->worker[i]->running) && !atomic_load(&all->worker[i]->parked))
-			sched_yield();
+		const struct worker *w = all->worker[i];
+
+		while (atomic_load(&w->running) && !atomic_load(&w->parked))
+			worker_wait(w, all->held_since_tsc);
 	}
+}
+
+static void note_hold(struct workers *all, uint64_t ticks)
+{
+	uint64_t n = atomic_load_explicit(&all->n_holds, memory_order_relaxed);
+	uint64_t sum = atomic_load_explicit(&all->held_ticks, memory_order_relaxed);
+
+	atomic_store_explicit(&all->n_holds, n + 1, memory_order_relaxed);
+	atomic_store_explicit(&all->held_ticks, sum + ticks, memory_order_relaxed);
+	if (ticks > atomic_load_explicit(&all->held_ticks_longest, memory_order_relaxed))
+		atomic_store_explicit(&all->held_ticks_longest, ticks, memory_order_relaxed);
 }
 
 void workers_release(struct workers *all)
 {
+	uint64_t now_tsc;
+
 	atomic_store(&all->hold, false);
+	now_tsc = rte_rdtsc();
+	note_hold(all, now_tsc - all->held_since_tsc);
 	for (uint16_t i = 0; i < all->n; i++) {
 		while (atomic_load(&all->worker[i]->parked))
-			sched_yield();
+			worker_wait(all->worker[i], now_tsc);
 	}
 }
 
@@ -143,12 +174,14 @@ static void attach(struct workers *all, uint16_t port, const struct workers_port
 {
 	all->conf[port] = *conf;
 	all->attached[port] = true;
+	all->n_attached++;
 	atomic_store(&all->link[port], (((atomic_load(&all->link[port]) >> 1) + 1) << 1) | 1);
 	for (uint16_t i = 0; i < all->n; i++) {
 		struct worker *w = all->worker[i];
 		struct worker_port *p = &w->port[port];
 		bool owns = i == WORKER_OWNER, has_queue = owns || at_least_one(conf->n_tx_queues) >= all->n;
 
+		p->class_key = all->n_attached;
 		p->port_id = conf->port_id;
 		p->max_frame_bytes = conf->max_frame_bytes;
 		p->sched = owns ? conf->sched : NULL;
@@ -158,7 +191,6 @@ static void attach(struct workers *all, uint16_t port, const struct workers_port
 		p->link_seen = atomic_load(&all->link[port]);
 		p->attached = true;
 		p->up = true;
-		combine_forget_classes(w->combine);
 	}
 	fdb_flush_port(all->fdb, port);
 	lay_out_queues(all);
@@ -262,12 +294,20 @@ void workers_port_forget(struct workers *all, uint16_t port)
 	if (p->sched != NULL)
 		counters_add(&p->counters, COUNTER_tx_down, sched_backlog_packets(p->sched));
 	p->sched = NULL;
-	for (uint16_t i = 0; i < all->n; i++)
-		combine_forget_classes(all->worker[i]->combine);
 	lay_out_queues(all);
 	if (held)
 		workers_release(all);
 	sum_counters(all, port, all->base[port]);
+}
+
+void workers_holds_get(const struct workers *all, struct workers_holds *out)
+{
+	double ns_per_tick = 1e9 / (double)all->worker[WORKER_OWNER]->tsc_hz;
+
+	out->n = atomic_load_explicit(&all->n_holds, memory_order_relaxed);
+	out->ns = (uint64_t)((double)atomic_load_explicit(&all->held_ticks, memory_order_relaxed) * ns_per_tick);
+	out->longest_ns =
+		(uint64_t)((double)atomic_load_explicit(&all->held_ticks_longest, memory_order_relaxed) * ns_per_tick);
 }
 
 void workers_phases_get(const struct workers *all, struct worker_phases *out)

@@ -63,10 +63,14 @@ uint16_t workers_n(const struct workers *all);
 struct worker *workers_at(struct workers *all, uint16_t i);
 void workers_stop(struct workers *all); // any thread, also a signal handler
 
-// Between these two no worker that runs is in a turn: some microseconds. What follows holds them itself if the caller
-// does not.
+// Between these two no worker that runs is in a turn. What follows holds them itself if the caller does not. Frames
+// wait meanwhile: as little as can be is done then.
 void workers_hold(struct workers *all);
 void workers_release(struct workers *all);
+struct workers_holds {
+	uint64_t n, ns, longest_ns; // from asking the workers until they were let go
+};
+void workers_holds_get(const struct workers *all, struct workers_holds *out); // any thread
 // The port is there from the next turn on, and up. It may have been there before, its scheduler, too. All that takes
 // long comes before: the device is started. port < WORKER_PORTS_MAX.
 void workers_port_attach(struct workers *all, uint16_t port, const struct workers_port *conf);

@@ -9,8 +9,12 @@ for i in 1 2 3; do
 	host_add h$i $i
 done
 WORKERS=${WORKERS:-2} config_write "$RUN_DIR/config.yaml" "$KIND" "" h1 h2 h3
+sed -i '1i metrics_listen: 127.0.0.1:9464' "$RUN_DIR/config.yaml"
 start_or_fail "$RUN_DIR/config.yaml"
 
+figure() { # NAME: of the dataplane, as Prometheus gets it
+	exec 3<>/dev/tcp/127.0.0.1/9464 && printf 'GET /metrics HTTP/1.0\r\n\r\n' >&3 && awk -v name="pane_dataplane_$1" '$1 == name {print $2}' <&3
+}
 replies() { # HOST TARGET: all of 3 come back
 	at "$1" ping -n -q -c 3 -i 0.05 -W 1 "$2" | grep ' 3 received'
 }
@@ -133,4 +137,6 @@ check "after a link has flapped its host is reached" wait_for 5 replies h4 h1
 stream_stop
 check "meanwhile others lost nothing" nothing_lost
 check "the dataplane never restarted" [ "$(grep -c 'dataplane is up' "$RUN_DIR/log")" = 1 ]
-finish
+sleep 1.5 # figures come once a second
+check "how long workers were held is told" [ "$(figure holds_total)" -gt 12 ]
+finish "$((checks - failed)) of $checks; workers were held $(figure holds_total) times, $(figure held_us_total) us in all, $(figure held_longest_us) us at most"

@@ -281,6 +281,68 @@ static void a_scheduler_that_comes_later_knows_what_others_know(void **state)
 	net_close(&net);
 }
 
+static struct frame of_host(uint32_t host)
+{
+	struct frame f = udp(0, 3, 900);
+
+	f.data[29] = (uint8_t)host; // of the source address; nobody looks at the checksum
+	return f;
+}
+
+static void replace_sched(uint16_t port)
+{
+	struct sched_conf conf = {.tsc_hz = NET_HZ, .mtu_bytes = NET_MAX_FRAME, .socket_id = SOCKET_ID_ANY};
+	struct workers_port wp;
+	struct err err;
+
+	workers_port_detach(net.all, port);
+	workers_hold(net.all);
+	workers_port_forget(net.all, port);
+	sched_leave(net.sched[port]);
+	workers_release(net.all);
+	sched_destroy(net.sched[port]);
+	net.sched[port] = sched_create_apart(&conf, net.limits, &err);
+	net_check(net.sched[port] != NULL, err.msg);
+	sched_slots_each(net.slots, catch_up, net.sched[port]);
+	sched_join(net.sched[port]);
+	wp = port_conf(port, 0);
+	workers_port_attach(net.all, port, &wp);
+	speak(port);
+}
+
+// A class that an answer is kept with is not taken for one of the queue that comes after.
+static void classes_of_a_port_that_went_are_not_taken_for_those_of_the_next(void **state)
+{
+	struct box of[2] = {box_any(), box_any()};
+	struct part_row rows[2];
+	struct net_meter meters[2] = {{7, 1000000000, true}, {8, 80000, true}};
+	struct frame fast = of_host(7), slow = of_host(8);
+
+	for (int i = 0; i < 2; i++) {
+		of[i].kinds = MATCH_KINDS_V4;
+		of[i].src = match_ip4_prefix(IP(7 + i), 32);
+		rows[i] = net_meter_row(&of[i], 7 + (uint64_t)i, PART_LIMIT);
+	}
+	open_net(1, 0);
+	net_publish(&net, rows, 2, meters, 2);
+	net_inject(&net, 0, &fast); // the first class, and the answer kept with it
+	turns(2);
+	net_inject(&net, 0, &slow);
+	turns(2);
+	replace_sched(3);
+	drain_all();
+	for (int i = 0; i < 20; i++) // the first class, which is shut soon
+		net_inject(&net, 0, &slow);
+	turns(2);
+	drain_all();
+	for (int i = 0; i < 20; i++)
+		net_inject(&net, 0, &fast);
+	turns(20);
+	assert_int_equal(rte_ring_count(net.tx[3]), 20);
+	drain_all();
+	net_close(&net);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -290,6 +352,7 @@ int main(void)
 		cmocka_unit_test(no_buffers_for_a_flood_are_counted_and_got_over),
 		cmocka_unit_test(no_buffers_to_receive_into_are_waited_for),
 		cmocka_unit_test(a_scheduler_that_comes_later_knows_what_others_know),
+		cmocka_unit_test(classes_of_a_port_that_went_are_not_taken_for_those_of_the_next),
 	};
 
 	test_eal_init();
