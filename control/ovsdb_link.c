@@ -16,7 +16,8 @@
 #include "of_net.h"
 
 #define LINKS_MAX 64
-#define RETRY_S 1
+#define RETRY_S 1 // after a failure, twice as long after each further one
+#define RETRY_MOST_S 16
 
 struct link {
 	struct event_base *base;
@@ -26,7 +27,8 @@ struct link {
 	struct bufferevent *bev; // NULL: waits to try again
 	struct event *retry;
 	struct ovsdb *db;
-	bool told; // that it cannot be reached
+	bool there, told; // it has answered; that it cannot be reached
+	int retry_s;
 };
 
 struct ovsdb_links {
@@ -94,15 +96,27 @@ static void db_note(void *ctx, const char *text)
 
 static void give_up(struct link *l, const char *why)
 {
-	const struct timeval later = {.tv_sec = RETRY_S};
+	const struct timeval later = {.tv_sec = l->retry_s};
 
 	if (!l->told)
 		log_warning("openflow: database %s: %s; tries again", l->name, why);
 	l->told = true;
-	bufferevent_free(l->bev);
+	if (l->bev != NULL)
+		bufferevent_free(l->bev);
 	l->bev = NULL;
+	l->there = false;
 	ovsdb_gone(l->db);
 	event_add(l->retry, &later);
+	l->retry_s = 2 * l->retry_s < RETRY_MOST_S ? 2 * l->retry_s : RETRY_MOST_S;
+}
+
+// Who only takes connections is not there.
+static void answers(struct link *l)
+{
+	log_info("openflow: database %s is there", l->name);
+	l->there = true;
+	l->told = false;
+	l->retry_s = RETRY_S;
 }
 
 static void on_read(struct bufferevent *bev, void *ctx)
@@ -116,6 +130,8 @@ static void on_read(struct bufferevent *bev, void *ctx)
 	evbuffer_drain(in, len);
 	if (rc < 0)
 		give_up(l, err.msg);
+	else if (!l->there)
+		answers(l);
 }
 
 static void on_event(struct bufferevent *bev, short what, void *ctx)
@@ -123,8 +139,6 @@ static void on_event(struct bufferevent *bev, short what, void *ctx)
 	struct link *l = ctx;
 
 	if (what & BEV_EVENT_CONNECTED) {
-		log_info("openflow: database %s is there", l->name);
-		l->told = false;
 		ovsdb_connected(l->db);
 	} else if (what & (BEV_EVENT_EOF | BEV_EVENT_ERROR)) {
 		give_up(l, what & BEV_EVENT_EOF ? "is gone" : "cannot be reached");
@@ -137,8 +151,10 @@ static void try_to_connect(evutil_socket_t fd, short what, void *ctx)
 	struct link *l = ctx;
 
 	l->bev = bufferevent_socket_new(l->base, -1, BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS);
-	if (l->bev == NULL)
+	if (l->bev == NULL) {
+		give_up(l, "out of memory");
 		return;
+	}
 	bufferevent_setcb(l->bev, on_read, NULL, on_event, l);
 	bufferevent_enable(l->bev, EV_READ | EV_WRITE);
 	if (bufferevent_socket_connect(l->bev, (struct sockaddr *)&l->addr, l->addr_len) < 0)
@@ -163,6 +179,7 @@ static int add_link(void *ctx, const char *text)
 	snprintf(l->name, sizeof(l->name), "%.*s", (int)sizeof(l->name) - 1, text);
 	parse(text, &l->addr, &l->addr_len);
 	l->base = a->base;
+	l->retry_s = RETRY_S;
 	l->db = ovsdb_create(&ops);
 	l->retry = evtimer_new(a->base, try_to_connect, l);
 	a->links->n++; // destroyed with the others
