@@ -29,6 +29,7 @@
 #define SESSIONS_MAX 1024
 #define HOSTS_MAX 65536
 #define OUTPUT_MAX_BYTES (16 << 20) // of a switch that does not read
+#define DEAF_NS 100000000LL         // after nobody could be accepted
 
 struct session {
 	struct of_server *server;
@@ -46,6 +47,7 @@ struct of_server {
 	struct of_net *net;
 	struct nib *nib;
 	struct of_audit *audit;
+	int64_t deaf_ns; // nobody is accepted until then: no files were left; 0: they are
 	TAILQ_HEAD(, session) sessions;
 	unsigned int n_sessions;
 	uint64_t policy_gen;
@@ -219,6 +221,24 @@ static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struc
 	(void)len;
 }
 
+static void set_deaf(struct of_server *s, int64_t until_ns)
+{
+	s->deaf_ns = until_ns;
+	for (int i = 0; i < 2; i++) {
+		if (s->listeners[i] != NULL && until_ns != 0)
+			evconnlistener_disable(s->listeners[i]);
+		else if (s->listeners[i] != NULL)
+			evconnlistener_enable(s->listeners[i]);
+	}
+}
+
+static void on_accept_error(struct evconnlistener *listener, void *ctx)
+{
+	log_warning("openflow: cannot accept a switch: %s", evutil_socket_error_to_string(EVUTIL_SOCKET_ERROR()));
+	set_deaf(ctx, loop_uptime_ns() + DEAF_NS);
+	(void)listener;
+}
+
 static int listen_on(struct of_server *s, struct event_base *base, const char *text, bool with_tls, struct err *err)
 {
 	const char *key = with_tls ? "openflow_tls.listen" : "openflow_listen";
@@ -235,6 +255,7 @@ static int listen_on(struct of_server *s, struct event_base *base, const char *t
 		evconnlistener_new_bind(base, on_accept, s, flags, -1, (struct sockaddr *)&addr, (int)len);
 	if (s->listeners[with_tls] == NULL)
 		return err_set(err, errno, "%s: cannot listen on %s: %s", key, text, strerror(errno));
+	evconnlistener_set_error_cb(s->listeners[with_tls], on_accept_error);
 	return 0;
 }
 
@@ -396,7 +417,11 @@ int64_t of_server_turn(struct of_server *s, const struct engine *engine, int64_t
 		if (at->closing)
 			session_end(at);
 	}
+	if (s->deaf_ns != 0 && uptime_ns >= s->deaf_ns)
+		set_deaf(s, 0);
 	next_ns = of_net_next_ns(s->net);
+	if (s->deaf_ns != 0 && s->deaf_ns < next_ns)
+		next_ns = s->deaf_ns;
 	if (next_ns != INT64_MAX)
 		next_ns = now_ns + (next_ns > uptime_ns ? next_ns - uptime_ns : 0);
 	return audit_ns < next_ns ? audit_ns : next_ns;
