@@ -210,6 +210,7 @@ static void turn(struct loop *l)
 		l->ports_ns = mono_ns + PORTS_NS;
 	}
 	dp_tell_turn(l->dp->tell, mono_ns);
+	workers_wake(l->dp->workers);
 }
 
 void dp_loop(struct dp *dp, const volatile bool *stop)

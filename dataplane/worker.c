@@ -16,12 +16,9 @@
 
 #include "class_ask.h"
 
-#define FDB_SWEEP_TICKS 512 // the whole table is swept in so many ticks
-#define IDLE_TURNS 200      // empty turns before the first sleep
-#define SLEEP_NS 50000
+#define FDB_SWEEP_TICKS 512    // the whole table is swept in so many ticks
 #define TIMED_TURN_PARTS 20000 // of a second: a turn that is timed takes at most so much
 #define CHANGES 64             // of policy, taken from the log at once
-#define WAKE_NS 20000          // a sleep may take so much longer than asked for; also the shortest worth taking
 
 static int rings_up(struct worker *w, uint16_t n_workers)
 {
@@ -102,11 +99,14 @@ struct worker *worker_create(struct workers *all, uint16_t id, const struct work
 	w->log = conf->log;
 	w->ask = conf->ask;
 	w->slot = conf->slot;
-	ret = memory_up(w, conf, err);
+	ret = worker_wait_up(w, err);
+	if (ret == 0)
+		ret = memory_up(w, conf, err);
 	if (ret == 0 && rte_rcu_qsbr_thread_register(w->slot->rcu, id) != 0)
 		ret = err_set(err, EINVAL, "worker: no place %u in the RCU variable", id);
 	if (ret < 0) {
 		memory_down(w);
+		worker_wait_down(w);
 		free(w);
 		w = NULL;
 	}
@@ -119,6 +119,7 @@ void worker_destroy(struct worker *w)
 		return;
 	rte_rcu_qsbr_thread_unregister(w->slot->rcu, w->id);
 	memory_down(w);
+	worker_wait_down(w);
 	free(w);
 }
 
@@ -263,32 +264,6 @@ unsigned int worker_turn(struct worker *w, uint64_t now_tsc)
 	return n;
 }
 
-// Nanoseconds until a scheduler wants to send, a millisecond at most.
-static uint64_t quiet_ns(const struct worker *w, uint64_t now_tsc)
-{
-	uint64_t least = w->tsc_hz / MS_PER_S;
-
-	for (uint16_t i = 0; i < w->n_ports; i++) {
-		if (w->port[i].sched != NULL)
-			least = RTE_MIN(least, sched_next_tsc(w->port[i].sched, now_tsc));
-	}
-	return least * NS_PER_S / w->tsc_hz;
-}
-
-// Away from the snapshot while asleep, so that nobody waits for this worker.
-static void rest(const struct worker *w, uint64_t now_tsc)
-{
-	struct timespec ts = {0};
-	uint64_t ns = quiet_ns(w, now_tsc);
-
-	if (ns < 2 * WAKE_NS)
-		return;
-	ts.tv_nsec = (long)RTE_MIN(ns - WAKE_NS, (uint64_t)SLEEP_NS);
-	rte_rcu_qsbr_thread_offline(w->slot->rcu, w->id);
-	nanosleep(&ts, NULL);
-	rte_rcu_qsbr_thread_online(w->slot->rcu, w->id);
-}
-
 // Until workers_release. Nobody waits for its quiescence meanwhile.
 static void park(struct worker *w)
 {
@@ -305,7 +280,7 @@ static void park(struct worker *w)
 int worker_main(void *worker)
 {
 	struct worker *w = worker;
-	unsigned int empty_turns = 0;
+	unsigned int idle = 0;
 
 	prctl(PR_SET_TIMERSLACK, 1); // the default of 50 us would double every sleep
 	rte_rcu_qsbr_thread_online(w->slot->rcu, w->id);
@@ -319,12 +294,7 @@ int worker_main(void *worker)
 			continue;
 		}
 		now_tsc = rte_rdtsc();
-		if (worker_turn(w, now_tsc) > 0)
-			empty_turns = 0;
-		else if (empty_turns < IDLE_TURNS)
-			empty_turns++;
-		else if (!w->poll_always)
-			rest(w, now_tsc);
+		idle = worker_turn(w, now_tsc) > 0 ? 0 : worker_idle(w, now_tsc, idle);
 	}
 	rte_rcu_qsbr_thread_offline(w->slot->rcu, w->id);
 	atomic_store(&w->running, false);

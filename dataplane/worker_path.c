@@ -148,6 +148,7 @@ void worker_hand_over(struct worker *w)
 	for (; unlikely(n < w->n_staged); n++)
 		drop(&w->port[w->staged[n].port], COUNTER_owner_full, w->staged[n].m);
 	w->n_staged = 0;
+	worker_wake(w->all->worker[WORKER_OWNER]);
 }
 
 static void send_handed(struct worker *w, const struct worker_handed *h, uint64_t now_tsc)
@@ -330,6 +331,7 @@ static uint16_t give(struct worker *w, struct worker_port *in, struct rte_mbuf *
 		if (n_to[k] == 0)
 			continue;
 		sent = hand_ring_put(w->from_me[k], to[k], n_to[k]);
+		worker_wake(w->all->worker[k]);
 		counters_add(&in->counters, COUNTER_worker_full, n_to[k] - sent);
 		rte_pktmbuf_free_bulk(to[k] + sent, n_to[k] - sent);
 	}

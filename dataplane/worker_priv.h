@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Inside of workers; only worker*.c include it.
 #pragma once
+#include <poll.h>
 #include <stdatomic.h>
 
 #include <rte_cycles.h>
@@ -86,6 +87,11 @@ struct worker {
 	struct hand_ring *captured;   // of struct workers_captured; NULL: nothing ever was
 	_Atomic uint32_t n_missed;    // that found it full
 	_Atomic bool running, parked; // writer: worker
+	_Atomic bool waits;           // worker_wake must wake it; writer: worker
+	struct {                      // changed while workers are held
+		uint16_t n;           // 0: some port has nothing to wait for
+		struct pollfd fd[1 + WORKER_PORTS_MAX * WORKERS_MAX]; // an eventfd, and its queues'
+	} wait;
 };
 
 struct capture { // changed while workers are held
@@ -132,6 +138,15 @@ void worker_wait(const struct worker *w, uint64_t since_tsc);
 // worker.c. Memory aside, a worker is what workers_create makes of conf.
 struct worker *worker_create(struct workers *all, uint16_t id, const struct workers_conf *conf, struct err *err);
 void worker_destroy(struct worker *w); // accepts NULL
+
+// worker_wait.c
+int worker_wait_up(struct worker *w, struct err *err);
+void worker_wait_down(struct worker *w);
+void worker_wait_lay_out(struct worker *w); // its queues have changed
+// A turn was empty, after so many (at most some hundred count) that were: may sleep. What to say next time.
+unsigned int worker_idle(struct worker *w, uint64_t now_tsc, unsigned int idle);
+// Any thread: there is something for it, since before the call.
+void worker_wake(struct worker *w);
 
 // worker_path.c. A burst of the queue, from the device to the schedulers and the outputs of this turn; how many.
 unsigned int worker_receive(struct worker *w, struct worker_queue from, const struct snapshot *s, uint64_t now_tsc);

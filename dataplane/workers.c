@@ -92,7 +92,14 @@ struct worker *workers_at(struct workers *all, uint16_t i)
 
 void workers_stop(struct workers *all)
 {
-	atomic_store_explicit(&all->stop, true, memory_order_relaxed);
+	atomic_store(&all->stop, true);
+	workers_wake(all);
+}
+
+void workers_wake(struct workers *all)
+{
+	for (uint16_t i = 0; i < all->n; i++)
+		worker_wake(all->worker[i]);
 }
 
 // --- ports
@@ -111,6 +118,7 @@ void workers_hold(struct workers *all)
 {
 	all->held_since_tsc = rte_rdtsc();
 	atomic_store(&all->hold, true);
+	workers_wake(all);
 	for (uint16_t i = 0; i < all->n; i++) {
 		const struct worker *w = all->worker[i];
 
@@ -168,6 +176,8 @@ static void lay_out_queues(struct workers *all)
 				all->worker[i]->n_ports = (uint16_t)(port + 1);
 		}
 	}
+	for (uint16_t i = 0; i < all->n; i++)
+		worker_wait_lay_out(all->worker[i]);
 }
 
 static void attach(struct workers *all, uint16_t port, const struct workers_port *conf)

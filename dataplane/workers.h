@@ -62,6 +62,9 @@ void workers_destroy(struct workers *all); // accepts NULL; packets still in sch
 uint16_t workers_n(const struct workers *all);
 struct worker *workers_at(struct workers *all, uint16_t i);
 void workers_stop(struct workers *all); // any thread, also a signal handler
+// Any thread. Whoever has published, logged or asked something says so: idle workers wait for frames otherwise, for
+// some milliseconds.
+void workers_wake(struct workers *all);
 
 // Between these two no worker that runs is in a turn. What follows holds them itself if the caller does not. Frames
 // wait meanwhile: as little as can be is done then.

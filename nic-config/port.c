@@ -32,9 +32,9 @@
 #include "af_packet_defrag.h"
 #include "flow_spread.h"
 #include "port_queues.h"
+#include "socket_set.h"
 #include "xdp_filter.h"
 #include "xsk_fill.h"
-#include "xsk_leak.h"
 
 #define ARGS_MAX 512
 #define RING_SLOTS 1024 // of a ring: port's rings
@@ -341,15 +341,15 @@ static int create_ring(const struct port_conf *conf, const char *arg, uint16_t *
 	return 0;
 }
 
-static struct xsk_leak sockets[RTE_MAX_ETHPORTS]; // of af_xdp ports
+static struct socket_set sockets[RTE_MAX_ETHPORTS]; // of af_xdp and af_packet ports
 
 static int open_with(const struct kind *kind, const struct port_conf *conf, const char *arg, const char *more,
 		     uint16_t *port_id, char why[PORT_ERR_MAX])
 {
-	struct xsk_leak leak;
+	struct socket_set made;
 	int rc;
 
-	xsk_leak_before(&leak);
+	socket_set_before(&made, strcmp(kind->prefix, "af_packet") == 0 ? AF_PACKET : AF_XDP);
 	if (kind->driver != NULL)
 		rc = create_vdev(kind, conf, arg, more, port_id, why);
 	else if (strcmp(kind->prefix, "ring") == 0)
@@ -360,8 +360,8 @@ static int open_with(const struct kind *kind, const struct port_conf *conf, cons
 		return rc;
 	xsk_fill_before(conf->pool);
 	rc = port_configure(conf, *port_id, why);
-	xsk_leak_made_since(&leak);
-	sockets[*port_id] = leak;
+	socket_set_made_since(&made);
+	sockets[*port_id] = made;
 	xsk_fill_made(*port_id);
 	if (rc < 0)
 		port_close(*port_id);
@@ -469,7 +469,7 @@ void port_close(uint16_t port_id)
 	// some drivers do not close on removal, others do; closing twice is harmless
 	rte_eth_dev_close(port_id);
 	rte_dev_remove(info.device);
-	xsk_leak_close(&sockets[port_id]);
+	socket_set_close(&sockets[port_id]);
 	xsk_fill_free(port_id);
 }
 
@@ -540,6 +540,17 @@ bool port_is_gone(uint16_t port_id)
 	if (info.if_index != 0)
 		return if_indextoname(info.if_index, name) == NULL;
 	return rte_eth_dev_is_removed(port_id) == 1;
+}
+
+int port_wait_fd(uint16_t port_id, uint16_t queue)
+{
+	const struct socket_set *set = &sockets[port_id];
+	struct rte_eth_dev_info info;
+
+	// one for each queue, else it is not known whose they are
+	if (rte_eth_dev_info_get(port_id, &info) < 0 || set->n != info.nb_rx_queues || queue >= set->n)
+		return -1;
+	return set->fd[queue];
 }
 
 bool port_device_is_there(const char *device)

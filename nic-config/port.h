@@ -62,5 +62,8 @@ int port_caps_get(uint16_t port_id, struct port_caps *out);
 bool port_is_up(uint16_t port_id); // no wait
 // The device of an open port has vanished: it will not come back by itself.
 bool port_is_gone(uint16_t port_id);
+// A descriptor, the port's, that poll() finds readable while frames wait in the receive queue; -1: there is none (only
+// af_xdp and af_packet ports have them).
+int port_wait_fd(uint16_t port_id, uint16_t queue);
 // Whether it makes sense to open it: the kernel interface exists, if it is one that must.
 bool port_device_is_there(const char *device);
