@@ -13,10 +13,12 @@ enum figure {
 	FIGURE_N,
 };
 
-// Takes down what only the link thread knows: rows, layers, merges, memory. Thread: link, once a second.
+// Takes down what only the link thread knows: rows, layers, merges, memory, what ports dropped by themselves. Thread:
+// link, once a second.
 void dp_figures_note(struct dp *dp);
 // Thread: any, while the worker exists. What dp_figures_note takes down, as it was then.
 void dp_figures_get(const struct dp *dp, uint64_t value[FIGURE_N]);
+uint64_t dp_dev_denied(const struct dp *dp, uint16_t port); // likewise
 extern const char *const dp_figure_name[FIGURE_N];
 
 // /pane/ports, /pane/port,NAME, /pane/worker and /pane/policy answer about this dataplane until dp_telemetry_down. They

@@ -77,6 +77,7 @@ static int open_device(struct dp *dp, struct dp_port *port, struct err *err)
 				 .mtu = (uint16_t)dp->conf->mtu,
 				 .pool = dp->pool};
 	char why[PORT_ERR_MAX];
+	struct port_caps caps;
 	int ret = port_open(&conf, &port->port_id, why);
 
 	port->opened = ret == 0;
@@ -86,22 +87,22 @@ static int open_device(struct dp *dp, struct dp_port *port, struct err *err)
 		ret = port_start(port->port_id, why);
 	if (ret < 0)
 		return err_set(err, -ret, "port %s (%s): %s", port->name, port->device, why);
-	ret = port_caps_get(port->port_id, &port->caps);
+	ret = port_caps_get(port->port_id, &caps);
 	if (ret < 0)
 		return err_set(err, -ret, "port %s (%s): what it is cannot be read: %s", port->name, port->device,
 			       strerror(-ret));
-	port->caps.max_frame_bytes = (uint16_t)RTE_MIN(port->caps.max_frame_bytes, frame_bytes(dp));
+	caps.max_frame_bytes = (uint16_t)RTE_MIN(caps.max_frame_bytes, frame_bytes(dp));
+	dp_telemetry_hold(true);
+	port->caps = caps;
+	dp_telemetry_hold(false);
 	return 0;
 }
 
 // Nobody uses it any more.
 static void close_device(struct dp_port *port)
 {
-	if (!port->opened)
-		return;
-	dp_telemetry_hold(true);
-	port_close(port->port_id);
-	dp_telemetry_hold(false);
+	if (port->opened)
+		port_close(port->port_id);
 	port->opened = false;
 }
 
@@ -237,10 +238,12 @@ static void lose_device(struct dp *dp, uint16_t i)
 {
 	struct dp_port *port = &dp->port[i];
 
+	dp_telemetry_hold(true);
 	workers_port_detach(dp->workers, i);
 	dp_filter_port_del(dp_policy_filter(dp->policy), i);
 	close_device(port);
 	port->up = false;
+	dp_telemetry_hold(false);
 	port->retry_ns = 0;
 }
 
@@ -264,8 +267,10 @@ static void try_device(struct dp *dp, uint16_t i, int64_t mono_ns)
 	port->failed = false;
 	filter_up(dp, i);
 	conf = dp_port_for_workers(port);
+	dp_telemetry_hold(true);
 	workers_port_attach(dp->workers, i, &conf);
 	port->up = true;
+	dp_telemetry_hold(false);
 	port->told = false;
 }
 
@@ -285,7 +290,9 @@ void dp_ports_turn(struct dp *dp, int64_t mono_ns)
 			try_device(dp, i, mono_ns);
 		up = port->opened && port_is_up(port->port_id);
 		if (up != port->up || !port->told) {
+			dp_telemetry_hold(true);
 			port->up = up;
+			dp_telemetry_hold(false);
 			port->told = true;
 			workers_port_set_up(dp->workers, i, up);
 			log_state(port);
@@ -345,10 +352,12 @@ static void remove_port(struct dp *dp, uint16_t i)
 
 	dp_notice("port %s: %s, removed", port->name, port->device);
 	lose_device(dp, i);
+	dp_telemetry_hold(true);
 	workers_hold(dp->workers);
 	workers_port_forget(dp->workers, i);
 	sched_leave(port->sched);
 	workers_release(dp->workers);
+	dp_telemetry_hold(false);
 	sched_down(dp, port->sched);
 	dp_telemetry_hold(true);
 	forget_port(port);

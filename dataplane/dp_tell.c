@@ -80,12 +80,7 @@ static void tell_ports(struct dp_tell *t)
 		if (!dp_has_port(t->conf.dp, i))
 			continue;
 		workers_counters_get(t->conf.workers, i, msg.counters.value);
-		if (t->conf.filter != NULL) {
-			struct xdp_count dropped;
-
-			dp_filter_dropped(t->conf.filter, i, &dropped);
-			msg.counters.value[COUNTER_dev_denied] = dropped.packets;
-		}
+		msg.counters.value[COUNTER_dev_denied] = dp_dev_denied(t->conf.dp, i);
 		link_tell(t->conf.link, &msg);
 	}
 }

@@ -86,7 +86,8 @@ void workers_port_forget(struct workers *all, uint16_t port);
 // Any thread. The workers forget the addresses behind a port that goes down, and drop (counted) what is meant for it.
 // One caller at a time.
 void workers_port_set_up(struct workers *all, uint16_t port, bool up);
-// value[COUNTER_N] of one port since it has this number, the driver's own losses included.
+// value[COUNTER_N] of one port since it has this number, the driver's own losses included. Another thread than the one
+// that attaches and detaches sees to it that this does not happen meanwhile.
 void workers_counters_get(const struct workers *all, uint16_t port, uint64_t *value);
 // Any thread. Since start.
 void workers_phases_get(const struct workers *all, struct worker_phases *out);

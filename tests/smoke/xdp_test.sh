@@ -40,6 +40,16 @@ check "hosts find each other" wait_for 10 replies h1 h2
 panectl 'deny(srcHost=h1, dstHost=h2) on rootShare to +1h.' >/dev/null || check "a deny is accepted" false
 check "what is denied does not pass" not replies h1 h2
 check "it is dropped in the driver" at_least 40 moved p-h1 dev_denied denied_pings
+told_by_telemetry() { # as `panectl` has it, once it stands still
+	perl -MSocket -e '
+		my ($path) = glob "/var/run/dpdk/*/dpdk_telemetry.v2";
+		socket my $s, AF_UNIX, SOCK_SEQPACKET, 0 and connect $s, pack_sockaddr_un($path) or die "$path: $!";
+		recv $s, my $hello, 4096, 0;
+		send $s, "/pane/port,p-h1", 0;
+		recv $s, my $said, 65536, 0;
+		print $said' | jq -e --argjson n "$(counter p-h1 dev_denied)" '."/pane/port".dev_denied == $n and $n > 0'
+}
+check "DPDK telemetry tells it, too" told_by_telemetry
 check "and the worker sees none of it" at_most 5 moved p-h1 denied denied_pings
 check "others pass" wait_for 5 replies h1 h3
 check "the other way round passes the driver" at_most 0 moved p-h2 dev_denied at h2 ping -n -q -c 5 -i 0.01 -W 1 h3
