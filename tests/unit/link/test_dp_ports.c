@@ -1,0 +1,338 @@
+// SPDX-License-Identifier: Apache-2.0
+// What is done, told and logged when links change, devices vanish and come back, and devices refuse something. Devices
+// are null: ports; what they say of themselves is the test's. Time is an argument.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <errno.h>
+
+#include "dataplane/dp_log.h"
+#include "dataplane/dp_ports.h"
+#include "dataplane/dp_priv.h"
+#include "nic-config/drop_filter.h"
+#include "nic-config/port_shaper.h"
+
+#define S INT64_C(1000000000)
+#define LOG_BYTES 8192
+#define MANY 33
+
+static struct dp dp;
+static struct err err;
+static char logged[LOG_BYTES];
+static struct proto_port told[WORKER_PORTS_MAX];
+static volatile bool reload_asked;
+static struct dp_port_conf later[MANY];
+static uint32_t n_later;
+static int64_t now_ns = S;
+
+static struct { // of port 0, "a"
+	bool down, gone, not_there;
+	int open_rc, shaper_rc, filter_rc;
+	uint32_t n_opened;
+} dev;
+
+// --- these take the places of nic-config's, of the link's and of the log's
+
+int __real_port_open(const struct port_conf *conf, uint16_t *port_id, char why[PORT_ERR_MAX]);
+int __wrap_port_open(const struct port_conf *conf, uint16_t *port_id, char why[PORT_ERR_MAX]);
+bool __real_port_is_up(uint16_t port_id);
+bool __wrap_port_is_up(uint16_t port_id);
+bool __wrap_port_is_gone(uint16_t port_id);
+bool __wrap_port_device_is_there(const char *device);
+int __wrap_port_shaper_set(uint16_t port_id, uint64_t rate_bps, uint32_t frame_bytes, char why[WHY_BYTES]);
+int __wrap_drop_filter_open(const char *device, uint16_t port_id, struct drop_filter **out, char why[WHY_BYTES]);
+void __wrap_link_port(struct link *link, const struct proto_port *port);
+void __wrap_dp_log(enum dp_log_level level, const char *fmt, ...);
+
+int __wrap_port_open(const struct port_conf *conf, uint16_t *port_id, char why[PORT_ERR_MAX])
+{
+	if (strcmp(conf->name, "a") != 0)
+		return __real_port_open(conf, port_id, why);
+	dev.n_opened++;
+	if (dev.open_rc < 0) {
+		snprintf(why, PORT_ERR_MAX, "it is stuck");
+		return dev.open_rc;
+	}
+	return __real_port_open(conf, port_id, why);
+}
+
+static bool is_a(uint16_t port_id)
+{
+	return dp.port[0].opened && dp.port[0].port_id == port_id;
+}
+
+bool __wrap_port_is_up(uint16_t port_id)
+{
+	return !is_a(port_id) || !dev.down;
+}
+
+bool __wrap_port_is_gone(uint16_t port_id)
+{
+	return is_a(port_id) && dev.gone;
+}
+
+bool __wrap_port_device_is_there(const char *device)
+{
+	return !dev.not_there;
+}
+
+int __wrap_port_shaper_set(uint16_t port_id, uint64_t rate_bps, uint32_t frame_bytes, char why[WHY_BYTES])
+{
+	snprintf(why, WHY_BYTES, "no shaper is that slow");
+	return dev.shaper_rc;
+}
+
+int __wrap_drop_filter_open(const char *device, uint16_t port_id, struct drop_filter **out, char why[WHY_BYTES])
+{
+	snprintf(why, WHY_BYTES, "rte_flow took no rule");
+	return dev.filter_rc;
+}
+
+void __wrap_link_port(struct link *link, const struct proto_port *port)
+{
+	told[port->port] = *port;
+}
+
+void __wrap_dp_log(enum dp_log_level level, const char *fmt, ...)
+{
+	size_t n = strlen(logged);
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(logged + n, LOG_BYTES - n, fmt, ap);
+	va_end(ap);
+	n = strlen(logged);
+	snprintf(logged + n, LOG_BYTES - n, "\n");
+}
+
+// --- what happened
+
+static void turn_after(int64_t ns)
+{
+	now_ns += ns;
+	dp_ports_turn(&dp, now_ns);
+}
+
+// That and nothing else was logged since.
+static void expect_log(const char *text)
+{
+	assert_string_equal(logged, text);
+	logged[0] = '\0';
+}
+
+static void expect_in_log(const char *text)
+{
+	if (strstr(logged, text) == NULL)
+		fail_msg("expected \"%s\" in the log:\n%s", text, logged);
+	logged[0] = '\0';
+}
+
+static int give_ports(void *ctx, const struct dp_port_conf **ports, uint32_t *n, struct err *e)
+{
+	*ports = later;
+	*n = n_later;
+	return 0;
+}
+
+static void reload(uint32_t n)
+{
+	n_later = n;
+	reload_asked = true;
+	dp_ports_reload(&dp, now_ns);
+	assert_false(reload_asked);
+}
+
+static int start(void **state)
+{
+	static char prefix[32];
+	static const struct dp_port_conf ports[] = {{"a", "null:", 5000000}, {"b", "null:", 0}};
+	static struct dp_conf conf = {.ports = ports,
+				      .n_ports = 2,
+				      .mac_ageing_s = 300,
+				      .memory_mb = 192,
+				      .mtu = 1500,
+				      .simd_max_bits = 512,
+				      .reload = give_ports,
+				      .reload_asked = &reload_asked,
+				      .file_prefix = prefix};
+
+	memcpy(later, ports, sizeof(ports));
+	dev.filter_rc = dev.shaper_rc = -ENOTSUP;
+	snprintf(prefix, sizeof(prefix), "paneports%d", (int)getpid());
+	if (dp_up(&dp, &conf, &err) < 0)
+		fail_msg("%s", err.msg);
+	dp.link = (struct link *)&dp; // only link_port is called, which is ours
+	logged[0] = '\0';
+	turn_after(0);
+	expect_log("port a: null:, up, 5.000 Mb/s\nport b: null:, up, no configured rate\n");
+	return 0;
+}
+
+static int finish(void **state)
+{
+	dp.link = NULL;
+	dp_down(&dp);
+	return 0;
+}
+
+static void a_link_that_changes_is_told_and_logged_once(void **state)
+{
+	for (int i = 0; i < 2; i++) {
+		dev.down = true;
+		turn_after(S / 10);
+		expect_log("port a: null:, down, 5.000 Mb/s\n");
+		assert_int_equal(told[0].up, 0);
+		assert_int_equal(told[1].up, 1);
+		turn_after(S / 10);
+		expect_log("");
+		dev.down = false;
+		turn_after(S / 10);
+		expect_log("port a: null:, up, 5.000 Mb/s\n");
+		assert_int_equal(told[0].up, 1);
+		assert_string_equal(told[0].name, "a");
+		turn_after(S / 10);
+		expect_log("");
+	}
+}
+
+static void vanish(void)
+{
+	dev.gone = dev.not_there = true;
+	turn_after(S / 10);
+	expect_log("port a: null: is gone; it is opened again when it is back\n");
+	assert_int_equal(told[0].up, 0);
+	assert_string_equal(told[0].name, "a"); // it stays a port
+	assert_false(dp.port[0].opened);
+	assert_non_null(dp.port[0].sched);
+	dev.gone = false;
+}
+
+static void a_device_that_vanishes_is_waited_for(void **state)
+{
+	uint32_t n = dev.n_opened;
+
+	vanish();
+	for (int i = 0; i < 30; i++)
+		turn_after(S / 10);
+	assert_int_equal(dev.n_opened, n); // not tried
+	expect_log("");
+	dev.not_there = false;
+	turn_after(S / 10);
+	expect_log("port a: null:, up, 5.000 Mb/s\n");
+	assert_int_equal(dev.n_opened, n + 1);
+	assert_int_equal(told[0].up, 1);
+	assert_true(dp.port[0].opened);
+}
+
+static void a_device_that_does_not_open_is_tried_each_second_and_that_is_said_once(void **state)
+{
+	uint32_t n = dev.n_opened;
+
+	vanish();
+	dev.not_there = false;
+	dev.open_rc = -EIO;
+	turn_after(S / 10);
+	expect_log("port a (null:): it is stuck: tried again each second\n");
+	for (int i = 0; i < 35; i++)
+		turn_after(S / 10);
+	expect_log("");
+	assert_in_range(dev.n_opened - n, 4, 5);
+	dev.open_rc = 0;
+	turn_after(S);
+	expect_log("port a: null:, up, 5.000 Mb/s\n");
+}
+
+static void what_a_device_refuses_is_done_without_and_said(void **state)
+{
+	vanish();
+	dev.not_there = false;
+	dev.shaper_rc = -ERANGE;
+	dev.filter_rc = -EBUSY;
+	turn_after(S);
+	expect_log("port a: its rate is kept by the scheduler alone, not by the device: no shaper is that slow\n"
+		   "port a: what is denied is dropped by the worker alone: rte_flow took no rule\n"
+		   "port a: null:, up, 5.000 Mb/s\n");
+	assert_int_equal(told[0].up, 1);
+	vanish();
+	dev.not_there = false;
+	dev.filter_rc = -ENOTSUP; // that is as usual
+	turn_after(S);
+	expect_log("port a: null:, up, 5.000 Mb/s\n"); // the rate was said
+	dev.shaper_rc = -ENOTSUP;
+}
+
+static void ports_that_are_taken_out_are_told_and_their_numbers_rest(void **state)
+{
+	uint16_t first = 0;
+
+	for (int i = 0; i < 3; i++) {
+		uint16_t number = 0;
+
+		later[2] = (struct dp_port_conf){"c", "null:", 0};
+		reload(3);
+		expect_log("port c: null:, added\nport c: null:, up, no configured rate\n");
+		while (number < WORKER_PORTS_MAX && strcmp(told[number].name, "c") != 0)
+			number++;
+		assert_in_range(number, 2, WORKER_PORTS_MAX - 1);
+		assert_int_not_equal(number, first);
+		first = number;
+		reload(2);
+		expect_log("port c: null:, removed\n");
+		assert_string_equal(told[number].name, "");
+		assert_int_equal(told[number].up, 0);
+	}
+}
+
+static void a_configuration_that_is_wrong_changes_nothing(void **state)
+{
+	later[2] = (struct dp_port_conf){"c", "floppy:a", 0};
+	reload(3);
+	expect_in_log("ports stay as they are: port c: ");
+	reload(0);
+	expect_log("ports stay as they are: no ports\n");
+	assert_true(dp_has_port(&dp, 0) && dp_has_port(&dp, 1));
+	assert_true(dp.port[0].opened && dp.port[1].opened);
+}
+
+// Those that there is room for come, the others are named; all go again.
+static void more_ports_than_there_are_buffers_for_are_refused_by_name(void **state)
+{
+	static char name[MANY][8];
+	uint32_t n = 0;
+
+	for (uint32_t i = 2; i < MANY; i++) {
+		snprintf(name[i], sizeof(name[i]), "x%u", i);
+		later[i] = (struct dp_port_conf){name[i], "null:", 0};
+	}
+	reload(MANY);
+	expect_in_log("is not added: memory_mb: 192 has no buffers for one more port; a restart divides them anew");
+	for (uint16_t i = 0; i < WORKER_PORTS_MAX; i++)
+		n += dp_has_port(&dp, i);
+	assert_int_equal(n, dp.n_parts);
+	reload(2);
+	expect_in_log("removed");
+	n = 0;
+	for (uint16_t i = 0; i < WORKER_PORTS_MAX; i++)
+		n += dp_has_port(&dp, i);
+	assert_int_equal(n, 2);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_link_that_changes_is_told_and_logged_once),
+		cmocka_unit_test(a_device_that_vanishes_is_waited_for),
+		cmocka_unit_test(a_device_that_does_not_open_is_tried_each_second_and_that_is_said_once),
+		cmocka_unit_test(what_a_device_refuses_is_done_without_and_said),
+		cmocka_unit_test(ports_that_are_taken_out_are_told_and_their_numbers_rest),
+		cmocka_unit_test(a_configuration_that_is_wrong_changes_nothing),
+		cmocka_unit_test(more_ports_than_there_are_buffers_for_are_refused_by_name),
+	};
+
+	return cmocka_run_group_tests_name("dp_ports", tests, start, finish);
+}
