@@ -194,8 +194,6 @@ static int set_driver(const char *sys, const struct action *a, const char *befor
 {
 	int rc;
 
-	if (strcmp(a->value, "-") != 0 && !host_has_driver(sys, a->value))
-		return why_fail(why, ENOENT, "driver %s: not loaded (modprobe %s)", a->value, a->value);
 	rc = unbind(sys, a->object, before);
 	if (rc < 0)
 		return why_fail(why, -rc, "%s: %s does not let go of it: %s", a->object, before, strerror(-rc));
@@ -224,7 +222,7 @@ static int set_rss(const struct action *a)
 
 static int set_interface(const struct action *a, char why[ACTION_WHY_BYTES])
 {
-	uint32_t number = (uint32_t)strtoul(a->value, NULL, 10), now, max = 0;
+	uint32_t number = (uint32_t)strtoul(a->value, NULL, 10);
 	int rc;
 
 	if (a->verb == VERB_UP)
@@ -235,15 +233,30 @@ static int set_interface(const struct action *a, char why[ACTION_WHY_BYTES])
 		rc = set_rss(a);
 	else
 		rc = eth_set_queues(a->object, number);
-	if (rc < 0 && a->verb == VERB_QUEUES && eth_queues(a->object, &now, &max) == 0 && number > max)
-		return why_fail(why, -rc, "queues %s: %u wanted, at most %u there", a->object, number, max);
 	return rc < 0 ? why_fail(why, -rc, "%s %s %s: %s", verbs[a->verb].name, a->object, a->value, strerror(-rc)) : 0;
+}
+
+int action_can(const char *sys, const struct action *a, char why[ACTION_WHY_BYTES])
+{
+	uint32_t wanted = (uint32_t)strtoul(a->value, NULL, 10), has, max = 0;
+	char now[ACTION_VALUE_BYTES];
+	int rc = action_now(sys, a, now, why);
+
+	if (rc < 0 || strcmp(now, a->value) == 0)
+		return rc;
+	if (a->verb == VERB_DRIVER && strcmp(a->value, "-") != 0 && !host_has_driver(sys, a->value))
+		return why_fail(why, ENOENT, "driver %s: not loaded (modprobe %s)", a->value, a->value);
+	if (a->verb == VERB_QUEUES && eth_queues(a->object, &has, &max) == 0 && wanted > max)
+		return why_fail(why, EINVAL, "queues %s: %u wanted, at most %u there", a->object, wanted, max);
+	return 0;
 }
 
 int action_do(const char *sys, const struct action *a, struct action *undo, char why[ACTION_WHY_BYTES])
 {
-	int rc = action_now(sys, a, undo->value, why);
+	int rc = action_can(sys, a, why);
 
+	if (rc == 0)
+		rc = action_now(sys, a, undo->value, why);
 	if (rc < 0)
 		return rc;
 	undo->verb = a->verb;

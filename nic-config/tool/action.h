@@ -31,6 +31,9 @@ int action_parse(const char *line, struct action *out, char why[ACTION_WHY_BYTES
 void action_print(const struct action *a, FILE *to); // the same form, with a newline
 // What the object's value is now. -errno with the reason in why.
 int action_now(const char *sys, const struct action *a, char out[ACTION_VALUE_BYTES], char why[ACTION_WHY_BYTES]);
+// What can be known before anything is changed: the object is there, so is the driver, so many queues are. 0, or -errno
+// with the reason in why.
+int action_can(const char *sys, const struct action *a, char why[ACTION_WHY_BYTES]);
 // 0: done, and *undo is what takes it back; 1: it was so already, nothing to undo; -errno with the reason in why: the
 // object is as before. VERB_HUGE may get fewer pages than asked for: then -ENOMEM, and those are given back.
 int action_do(const char *sys, const struct action *a, struct action *undo, char why[ACTION_WHY_BYTES]);

@@ -13,9 +13,12 @@
 #include <rte_mbuf.h>
 #include <rte_tm.h>
 
+#include "host.h"
 #include "nic-config/port.h"
+#include "nic-config/port_queues.h"
 
 #define MBUFS 4095
+#define AF_PACKET_QUEUES_MAX 16
 
 static int eal_start(void)
 {
@@ -53,18 +56,34 @@ static uint32_t tm_levels(uint16_t port)
 	return rte_tm_capabilities_get(port, &caps, &error) == 0 ? caps.n_levels_max : 0;
 }
 
+// These drivers have as many as they were asked for when they were opened, here one.
+static uint16_t most_queues(const char *device, uint16_t said)
+{
+	char interface[NAME_MAX_BYTES];
+
+	if (strncmp(device, "af_packet:", 10) == 0)
+		return AF_PACKET_QUEUES_MAX;
+	if (strncmp(device, "af_xdp:", 7) != 0)
+		return said;
+	snprintf(interface, sizeof(interface), "%.*s", (int)strcspn(device + 7, ","), device + 7);
+	return port_interface_queues(interface);
+}
+
 static void print_port(const char *device, uint16_t port, FILE *to)
 {
+	uint16_t n_rx, n_tx;
 	struct rte_eth_dev_info info = {0};
 	struct port_caps caps;
 	char queues[32], speed[32] = "-";
 
 	if (rte_eth_dev_info_get(port, &info) < 0 || port_caps_get(port, &caps) < 0)
 		return;
-	snprintf(queues, sizeof(queues), "%u+%u", info.max_rx_queues, info.max_tx_queues);
+	n_rx = most_queues(device, info.max_rx_queues);
+	n_tx = most_queues(device, info.max_tx_queues);
+	snprintf(queues, sizeof(queues), "%u+%u", n_rx, n_tx);
 	if (caps.link_bps != 0)
 		snprintf(speed, sizeof(speed), "%lu", caps.link_bps / 1000000);
-	fprintf(to, "%-26s %-14s %9s %8u %8s %-5s %-9s %-9s %-5s\n", device, caps.driver, queues, info.max_mtu, speed,
+	fprintf(to, "%-26s %-14s %9s %8u %8s %-5s %-9s %-9s %s\n", device, caps.driver, queues, info.max_mtu, speed,
 		info.flow_type_rss_offloads != 0 ? "yes" : "no",
 		(info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_CHECKSUM) != 0 ? "yes" : "no", can_drop(port) ? "yes" : "no",
 		tm_levels(port) != 0 ? "yes" : "no");
@@ -82,7 +101,7 @@ int caps_print(char **devices, int n, FILE *to)
 	pool = rte_pktmbuf_pool_create("caps", MBUFS, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE, 0);
 	if (pool == NULL)
 		return -ENOMEM;
-	fprintf(to, "%-26s %-14s %9s %8s %8s %-5s %-9s %-9s %-5s\n", "DEVICE", "DRIVER", "QUEUES", "MAX MTU", "Mb/s",
+	fprintf(to, "%-26s %-14s %9s %8s %8s %-5s %-9s %-9s %s\n", "DEVICE", "DRIVER", "QUEUES", "MAX MTU", "Mb/s",
 		"RSS", "CHECKSUM", "FLOW DROP", "TM");
 	for (int i = 0; i < n; i++) {
 		struct port_conf conf = {.device = devices[i], .n_queues = 1, .mtu = 1500, .pool = pool};

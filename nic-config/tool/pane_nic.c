@@ -91,8 +91,27 @@ static int run_action(const struct options *o, const struct action *a, bool note
 	return 0;
 }
 
+// Whatever is known to fail does before anything is changed. An interface may come with a driver: behind one,
+// interfaces are not asked.
+static int vet_plan(const struct options *o, const struct plan *plan)
+{
+	char why[ACTION_WHY_BYTES];
+
+	for (int i = 0; i < plan->n; i++) {
+		if (action_can(o->sys, &plan->action[i], why) < 0) {
+			fprintf(stderr, "pane-nic: %s; nothing was changed\n", why);
+			return -EINVAL;
+		}
+		if (plan->action[i].verb == VERB_DRIVER)
+			return 0;
+	}
+	return 0;
+}
+
 static int run_plan(const struct options *o, const struct plan *plan)
 {
+	if (vet_plan(o, plan) < 0)
+		return -EINVAL;
 	for (int i = 0; i < plan->n; i++) {
 		int rc = run_action(o, &plan->action[i], true);
 
@@ -238,6 +257,24 @@ static void read_options(int argc, char **argv, struct options *o)
 	}
 }
 
+// What is wrong with the command line.
+static int misused(const char *command, int n, char **args)
+{
+	if (strcmp(command, "") == 0)
+		fputs(usage, stderr);
+	else if (strcmp(command, "show") == 0 || strcmp(command, "undo") == 0)
+		fprintf(stderr, "pane-nic: %s: unexpected \"%s\"; try pane-nic --help\n", command, args[0]);
+	else if (strcmp(command, "prepare") == 0)
+		fprintf(stderr, "pane-nic: prepare: expected a DEVICE, e.g. af_xdp:eth1, or --huge-mb\n");
+	else if (strcmp(command, "caps") == 0)
+		fprintf(stderr, "pane-nic: caps: expected a DEVICE, e.g. af_xdp:eth1\n");
+	else if (strcmp(command, "do") == 0)
+		fprintf(stderr, "pane-nic: do: expected a change, e.g. 'mtu eth1 3000'\n");
+	else
+		fprintf(stderr, "pane-nic: \"%s\": expected show, prepare, do, undo or caps\n", command);
+	return 2;
+}
+
 int main(int argc, char **argv)
 {
 	struct options o = {.sys = "/sys", .undo_file = UNDO_FILE};
@@ -259,9 +296,7 @@ int main(int argc, char **argv)
 		rc = undo_all(&o);
 	else if (strcmp(command, "caps") == 0 && n > 0)
 		rc = caps_print(argv + optind, n, stdout);
-	else {
-		fputs(usage, stderr);
-		return 2;
-	}
+	else
+		return misused(command, n, argv + optind);
 	return rc < 0;
 }

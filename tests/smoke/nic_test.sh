@@ -49,6 +49,9 @@ check "as it was before" is "$before" "$nic" show --json
 check "nothing is left to undo" says 'nothing to undo' "$nic" undo --state "$state"
 check "too many queues are refused, with how many there are" refused 1 'queues nq0: 9 wanted, at most 4' \
 	"$nic" do --state "$state" 'queues nq0 9'
+check "so they are before anything is done" refused 1 'queues nq0: 9 wanted, at most 4 there; nothing was changed' \
+	"$nic" do --state "$state" 'mtu nq0 2000' 'queues nq0 9'
+check "and in a dry run" refused 1 'queues nq0: 9 wanted, at most 4' "$nic" prepare -n --queues 9 af_xdp:nq0
 check "nothing was changed by that" is "$before" "$nic" show --json
 rm -f "$state"
 
@@ -57,6 +60,9 @@ check "an unknown device is named" refused 1 'wifi:x.*expected af_xdp:' "$nic" p
 check "an unknown verb is named" refused 1 'fly.*expected huge, driver' "$nic" do 'fly nq0 1'
 check "a bad value is named" refused 1 'expected mtu, an INTERFACE, 68 to 65535 BYTES' "$nic" do 'mtu nq0 12'
 check "a bad number is named" refused 2 '--mtu 0: expected a number' "$nic" prepare --mtu 0 af_xdp:nq0
+check "an unknown command is named" refused 2 '"fly": expected show, prepare' "$nic" fly
+check "an argument too many is named" refused 2 'show: unexpected "nq0"' "$nic" show nq0
+check "what is missing is said" refused 2 'prepare: expected a DEVICE' "$nic" prepare
 check "no command is a usage error" refused 2 'usage:' "$nic"
 echo 'mtu nq0 many' >"$state"
 check "a damaged undo list is refused whole" refused 1 'nic.undo: "mtu nq0 many": expected mtu.*nothing was changed' "$nic" undo --state "$state"
