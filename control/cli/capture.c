@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "pcapng.h"
 #include "show.h"
@@ -121,6 +123,27 @@ static int write_file(const char *path, const json_t *frames, struct err *err)
 	return ret < 0 ? err_set(err, -ret, "%s: cannot be written: %s", path, strerror(-ret)) : 0;
 }
 
+// Before frames are waited for. No file is made yet: whoever is refused leaves none.
+static int check_file(const char *path, struct err *err)
+{
+	char *folder = strdup(path), *slash = folder == NULL ? NULL : strrchr(folder, '/');
+	struct stat st;
+	int rc = 0;
+
+	if (slash != NULL)
+		slash[slash == folder] = '\0';
+	if (folder == NULL)
+		rc = -ENOMEM;
+	else if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+		rc = -EISDIR;
+	else if (access(path, F_OK) == 0)
+		rc = access(path, W_OK) < 0 ? -errno : 0;
+	else if (access(slash == NULL ? "." : folder, W_OK | X_OK) < 0)
+		rc = -errno;
+	free(folder);
+	return rc < 0 ? err_set(err, -rc, "%s: %s", path, strerror(-rc)) : 0;
+}
+
 static int finish(const struct options *o, const char *path, const json_t *answer, const char *line)
 {
 	const json_t *frames = json_object_get(answer, "frames");
@@ -141,6 +164,16 @@ static int finish(const struct options *o, const char *path, const json_t *answe
 	return STATUS_ACCEPTED;
 }
 
+// Whoever sits before it is told what it waits for.
+static json_t *ask(const struct asked *a, struct client *client, const char *statement, const char **line,
+		   struct err *err)
+{
+	if (isatty(STDERR_FILENO))
+		fprintf(stderr, "at most %s frames, %s s; ^C: no file\n", a->count != NULL ? a->count : "1000",
+			a->seconds != NULL ? a->seconds : "10");
+	return panectl_ask(client, statement, line, err);
+}
+
 int capture_run(const struct options *o, char **args, int n_args)
 {
 	struct asked asked = {.share = "rootShare"};
@@ -153,13 +186,17 @@ int capture_run(const struct options *o, char **args, int n_args)
 
 	if (status != STATUS_ACCEPTED)
 		return status;
+	if (check_file(asked.file, &err) < 0) {
+		fprintf(stderr, "panectl: %s\n", err.msg);
+		return STATUS_USAGE;
+	}
 	statement = statement_of(&asked);
 	if (statement == NULL)
 		err_set(&err, ENOMEM, "out of memory");
 	else
 		client = client_open(&o->at, o->user, &err);
 	if (client != NULL)
-		answer = panectl_ask(client, statement, &line, &err);
+		answer = ask(&asked, client, statement, &line, &err);
 	status = answer == NULL ? panectl_failed(&err) : finish(o, asked.file, answer, line);
 	free(statement);
 	json_decref(answer);

@@ -514,6 +514,12 @@ static int parse_options(int argc, char **argv, struct options *o)
 	return check_options(o);
 }
 
+// panectl COMMAND --help.
+static bool asks_for_help(int n_args, char **args)
+{
+	return n_args > 0 && (strcmp(args[0], "--help") == 0 || strcmp(args[0], "-h") == 0);
+}
+
 int main(int argc, char **argv)
 {
 	struct options o;
@@ -523,8 +529,12 @@ int main(int argc, char **argv)
 	if (status >= 0)
 		return status;
 	for (size_t i = 0; optind < argc && i < N_COMMANDS; i++) {
-		if (strcmp(argv[optind], commands[i].name) == 0)
+		if (strcmp(argv[optind], commands[i].name) != 0)
+			continue;
+		if (!asks_for_help(argc - optind - 1, argv + optind + 1))
 			return commands[i].run(&o, argv + optind + 1, argc - optind - 1);
+		printf("panectl %s\n    %s\n", commands[i].syntax, commands[i].help);
+		return STATUS_ACCEPTED;
 	}
 	return statements_run(&o, argv + optind, argc - optind);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "rates.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 // Why frames are lost, as dataplane/counters.def names it.
@@ -76,14 +77,19 @@ json_t *rates_of(const json_t *before, const json_t *after, double seconds)
 }
 
 // 1234567 -> 1.23M
-static void print_scaled(FILE *out, double value)
+// Digits stand below each other, whatever the prefix; nothing follows the last one.
+static void print_scaled(FILE *out, double value, bool is_last)
 {
 	static const char *const prefix[] = {"", "k", "M", "G", "T"};
 	int i = 0;
 
 	for (; value >= 999.5 && i < 4; i++)
 		value /= 1000;
-	fprintf(out, "%9.*f%-1s", value < 10 && i > 0 ? 2 : value < 100 && i > 0 ? 1 : 0, value, prefix[i]);
+	fprintf(out, "%9.*f%*s",
+		value < 10 && i > 0    ? 2
+		: value < 100 && i > 0 ? 1
+				       : 0,
+		value, is_last ? 0 : -1, prefix[i]);
 }
 
 void rates_show(const json_t *rates, FILE *out)
@@ -97,15 +103,21 @@ void rates_show(const json_t *rates, FILE *out)
 		"out bit/s", "lost pkt/s");
 	json_array_foreach(rates, i, port)
 	{
+		const json_t *drops = json_object_get(port, "drops");
+		size_t n = sizeof(columns) / sizeof(columns[0]);
+		bool first = true;
+
 		fprintf(out, "%-16s %-5s ", json_string_value(json_object_get(port, "port")),
 			json_is_true(json_object_get(port, "up")) ? "up" : "down");
-		for (size_t c = 0; c < sizeof(columns) / sizeof(columns[0]); c++) {
-			print_scaled(out, json_number_value(json_object_get(port, columns[c])));
-			fputc(' ', out);
+		for (size_t c = 0; c < n; c++) {
+			fputs(c > 0 ? " " : "", out);
+			print_scaled(out, json_number_value(json_object_get(port, columns[c])),
+				     c + 1 == n && json_object_size(drops) == 0);
 		}
-		json_object_foreach((json_t *)json_object_get(port, "drops"), reason, rate)
+		json_object_foreach((json_t *)drops, reason, rate)
 		{
-			fprintf(out, " %s", reason);
+			fprintf(out, "%s%s", first ? "  " : " ", reason);
+			first = false;
 		}
 		fputc('\n', out);
 	}

@@ -52,6 +52,11 @@ check "with what came, though it is denied" grep -q '^5 frames, 0 missed (time)'
 capture_start '*' "$RUN_DIR/c.pcapng" --seconds 2
 under_way() { panectl capture '*' "$RUN_DIR/d.pcapng" --seconds 1 | grep -F 'another capture is under way'; }
 check "another one meanwhile is refused" under_way
+cannot_be_written() { # FILE WHY: said at once
+	[ "$(panectl capture '*' "$1" --seconds 9 2>&1)" = "panectl: $1: $2" ]
+}
+check "a folder that is not there is named before anything is waited for" cannot_be_written "$RUN_DIR/none/x.pcapng" "No such file or directory"
+check "so is a file that is a folder" cannot_be_written "$RUN_DIR" "Is a directory"
 check "and has written nothing" [ ! -e "$RUN_DIR/d.pcapng" ]
 capture_end
 capture_start '*' "$RUN_DIR/c.pcapng" --seconds 20

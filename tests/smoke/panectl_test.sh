@@ -85,6 +85,8 @@ rounds_are() { # N COMMAND...
 	[ "$("$@" | tee /dev/stderr | grep -c '^\[{"port":"p1"')" = "$n" ]
 }
 check "stats: a line for each port" prints '^p1 +up .* 0 ' panectl stats --seconds 0.1
+check "stats end no line in blanks" not prints ' $' panectl stats --seconds 0.1
+check "a command tells its own help" prints '^panectl capture .*FILE' panectl capture --help
 check "stats in JSON" prints '"port":"p1","up":true,"rx_pps":0.0' panectl stats --seconds 0.1 --json
 check "top ends after its rounds" rounds_are 2 panectl top --seconds 0.1 --rounds 2 --json
 check "stats for no time" status_is 2 panectl stats --seconds 0
