@@ -36,6 +36,7 @@ struct bench_opts {
 	uint32_t flows, hosts, frame_bytes, deny_every, memory_mb;
 	uint64_t seed;
 	bool check; // compare what was denied with a linear scan of the rules
+	bool huge;  // memory of huge pages
 };
 
 // A command script: `speaker : statement.` a line; what stands before `// BEGIN` is set-up and not timed.

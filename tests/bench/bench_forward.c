@@ -312,6 +312,7 @@ static json_t *run(const struct forward *f, struct err *err)
 			       .n_ports = f->n_ports,
 			       .mac_ageing_s = 300,
 			       .memory_mb = o->memory_mb,
+			       .huge_pages = o->huge,
 			       .held_buffers = f->n_held,
 			       .mtu = 1500,
 			       .simd_max_bits = 512,

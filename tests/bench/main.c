@@ -73,6 +73,7 @@ static const char options_help[] =
 	"  --seconds S        of one run, in processor time of the worker [1]\n"
 	"  --cores M,W        CPUs of the main thread and of the worker [chosen]\n"
 	"  --memory MB        [1024]\n"
+	"  --huge             of huge pages\n"
 	"  --check            stop, and compare what was denied with a linear scan of the rules\n";
 
 static int usage(FILE *out, int status)
@@ -128,6 +129,7 @@ enum {
 	OPT_JOURNAL,
 	OPT_SECONDS,
 	OPT_CHECK,
+	OPT_HUGE,
 	OPT_NO_FLAT,
 	OPT_DUMP,
 	OPT_BESIDE
@@ -154,6 +156,7 @@ static const struct option longs[] = {
 	{"journal", required_argument, NULL, OPT_JOURNAL},
 	{"seconds", required_argument, NULL, OPT_SECONDS},
 	{"check", no_argument, NULL, OPT_CHECK},
+	{"huge", no_argument, NULL, OPT_HUGE},
 	{"no-flat", no_argument, NULL, OPT_NO_FLAT},
 	{"dump", no_argument, NULL, OPT_DUMP},
 	{"beside", no_argument, NULL, OPT_BESIDE},
@@ -228,6 +231,8 @@ static int parse_opts(int argc, char **argv, struct bench_opts *opts)
 			opts->dump = true;
 		} else if (c == OPT_CHECK) {
 			opts->check = true;
+		} else if (c == OPT_HUGE) {
+			opts->huge = true;
 		} else if (c == OPT_BESIDE) {
 			opts->beside = true;
 		} else if (c >= OPT_FIRST) {
