@@ -81,6 +81,8 @@ static_assert(sizeof(struct pkt_key_ip6) == 56 && sizeof(struct pkt) == 80, "key
 // Fills out; only verdict and len_bytes are valid when the verdict is not PKT_OK. Up to two VLAN tags are looked
 // through.
 enum pkt_verdict pkt_parse(const struct rte_mbuf *m, uint32_t max_frame_bytes, struct pkt *out);
+// The same for n <= PKT_BURST frames, faster; returns how many have PKT_OK.
+unsigned int pkt_parse_burst(struct rte_mbuf *const *m, unsigned int n, uint32_t max_frame_bytes, struct pkt *out);
 // The same for bytes: avail of them at data, of a frame of len_bytes.
 enum pkt_verdict pkt_parse_bytes(const uint8_t *data, uint32_t avail, uint32_t len_bytes, uint32_t max_frame_bytes,
 				 struct pkt *out);

@@ -115,7 +115,7 @@ static void check_row(const struct sight *s, const struct pkt *pkt, uint32_t wan
 // The frame in two segments, cut anywhere.
 static void check_segments(const uint8_t *data, size_t size, size_t cut, const struct pkt *whole)
 {
-	struct rte_mbuf a, b;
+	struct rte_mbuf a, b, *m = &a;
 	uint8_t *first = malloc(cut + 1), *second = malloc(size - cut + 1);
 	struct pkt p;
 
@@ -132,9 +132,9 @@ static void check_segments(const uint8_t *data, size_t size, size_t cut, const s
 	b.buf_addr = second;
 	b.data_len = (uint16_t)(size - cut);
 	b.nb_segs = 1;
-	if (pkt_parse(&a, MAX_FRAME, &p) != whole->verdict)
+	if ((pkt_parse_burst(&m, 1, MAX_FRAME, &p) == 1) != (whole->verdict == PKT_OK) || p.verdict != whole->verdict)
 		abort();
-	if (p.verdict == PKT_OK && (p.family != whole->family || memcmp(p.key, whole->key, sizeof(p.key)) != 0))
+	if (p.verdict == PKT_OK && memcmp(&p, whole, sizeof(p)) != 0)
 		abort();
 	free(first);
 	free(second);
