@@ -8,18 +8,7 @@
 #include "hft/parts.h"
 #include "layers.h"
 
-#define ENTRIES 2048 // power of two
 #define WAYS 2
-
-struct combine {
-	const struct names_node *nodes;
-	const struct layers *layers;
-	struct row_count *counts;
-	uint32_t next_flush;
-	struct combined nothing, large; // of packets that meet no row, or too many
-	struct combined entry[ENTRIES];
-	struct combined_rest rest[ENTRIES], rest_of_nothing, rest_of_large;
-};
 
 // Rows in the order of their categories, without the gaps.
 struct met {
@@ -40,7 +29,7 @@ struct combine *combine_create(const struct names_node *nodes, const struct laye
 	c->nodes = nodes;
 	c->layers = layers;
 	c->counts = counts;
-	for (uint32_t i = 0; i < ENTRIES; i++)
+	for (uint32_t i = 0; i < COMBINE_ENTRIES; i++)
 		c->entry[i].rest = &c->rest[i];
 	c->nothing.rest = &c->rest_of_nothing;
 	c->large.rest = &c->rest_of_large;
@@ -151,9 +140,17 @@ static uint32_t add_hash(uint32_t hash, uint32_t row)
 	return hash ^ hash >> 15;
 }
 
-static uint32_t set_of(uint32_t hash)
+// The places that an answer may have: those of packets that meet one row lie by row, others in either place of a set.
+struct places {
+	struct combined *first;
+	uint32_t n;
+};
+
+static struct places places_of(const struct combine *c, uint32_t n_rows, uint32_t row, uint32_t hash)
 {
-	return (hash & (ENTRIES / WAYS - 1)) * WAYS;
+	uint32_t at = n_rows == 1 ? row % COMBINE_ENTRIES : hash % (COMBINE_ENTRIES / WAYS) * WAYS;
+
+	return (struct places){(struct combined *)(uintptr_t)&c->entry[at], n_rows == 1 ? 1 : WAYS};
 }
 
 static void collect(const uint32_t *rows, uint32_t n_categories, struct met *met)
@@ -197,15 +194,15 @@ static void keep_rows(struct combined *e, const struct met *met)
 }
 
 // The entry to take: one of another epoch, else the one that counted least.
-static struct combined *victim(struct combined *set, uint64_t epoch)
+static struct combined *victim(struct places p, uint64_t epoch)
 {
-	struct combined *least = set;
+	struct combined *least = p.first;
 
-	for (uint32_t i = 0; i < WAYS; i++) {
-		if (set[i].epoch != epoch)
-			return &set[i];
-		if (set[i].packets < least->packets)
-			least = &set[i];
+	for (uint32_t i = 0; i < p.n; i++) {
+		if (p.first[i].epoch != epoch)
+			return &p.first[i];
+		if (p.first[i].packets < least->packets)
+			least = &p.first[i];
 	}
 	return least;
 }
@@ -219,20 +216,21 @@ static struct combined *large(struct combine *c, const struct met *met)
 
 struct combined *combine_get(struct combine *c, uint64_t epoch, const uint32_t *rows, uint32_t n_categories)
 {
-	struct combined *set, *e;
+	struct combined *e;
+	struct places p;
 	struct met met;
 
 	collect(rows, n_categories, &met);
 	if (met.n == 0)
 		return &c->nothing;
-	set = &c->entry[set_of(met.hash)];
-	for (uint32_t i = 0; i < WAYS; i++) {
-		if (is_it(&set[i], epoch, &met))
-			return &set[i];
+	p = places_of(c, met.n, met.row[0], met.hash);
+	for (uint32_t i = 0; i < p.n; i++) {
+		if (is_it(&p.first[i], epoch, &met))
+			return &p.first[i];
 	}
 	if (met.n > COMBINE_ROWS_MAX)
 		return large(c, &met);
-	e = victim(set, epoch);
+	e = victim(p, epoch);
 	flush(c, e);
 	e->epoch = epoch;
 	keep_rows(e, &met);
@@ -242,19 +240,24 @@ struct combined *combine_get(struct combine *c, uint64_t epoch, const uint32_t *
 
 void combine_prefetch(const struct combine *c, const uint32_t *rows, uint32_t n_categories)
 {
-	uint32_t hash = 0;
+	uint32_t hash = 0, n = 0, row = 0;
+	struct places p;
 
 	for (uint32_t i = 0; i < n_categories; i++) {
-		if (rows[i] != CLS_NO_ROW)
-			hash = add_hash(hash, rows[i]);
+		if (rows[i] == CLS_NO_ROW)
+			continue;
+		row = rows[i];
+		hash = add_hash(hash, row);
+		n++;
 	}
-	for (uint32_t i = 0; i < WAYS; i++)
-		__builtin_prefetch(&c->entry[set_of(hash) + i]);
+	p = places_of(c, n, row, hash);
+	for (uint32_t i = 0; i < p.n; i++)
+		__builtin_prefetch(p.first + i);
 }
 
 void combine_flush(struct combine *c)
 {
-	uint32_t n = ENTRIES / COMBINE_FLUSHES;
+	uint32_t n = COMBINE_ENTRIES / COMBINE_FLUSHES;
 
 	for (uint32_t i = 0; i < n; i++) {
 		struct combined *e = &c->entry[c->next_flush + i];
@@ -262,6 +265,6 @@ void combine_flush(struct combine *c)
 		if (e->packets > 0)
 			flush(c, e);
 	}
-	c->next_flush = (c->next_flush + n) % ENTRIES;
+	c->next_flush = (c->next_flush + n) % COMBINE_ENTRIES;
 	flush(c, &c->large);
 }

@@ -48,8 +48,19 @@ struct combined {
 
 static_assert(sizeof(struct combined) == 64, "an answer is a cache line");
 
-struct combine;
 struct layers;
+
+#define COMBINE_ENTRIES 8192 // answers that are kept, a power of two
+
+struct combine { // open to combine_of_one only
+	const struct names_node *nodes;
+	const struct layers *layers;
+	struct row_count *counts;
+	uint32_t next_flush;
+	struct combined nothing, large; // of packets that meet no row, or too many
+	struct combined entry[COMBINE_ENTRIES];
+	struct combined_rest rest[COMBINE_ENTRIES], rest_of_nothing, rest_of_large;
+};
 
 // nodes: names_nodes; layers: whose rows they are; counts: by counter slot, NULL: nothing is counted; all borrowed.
 // NULL with err: -ENOMEM.
@@ -62,6 +73,19 @@ void combine_destroy(struct combine *c); // accepts NULL
 struct combined *combine_get(struct combine *c, uint64_t epoch, const uint32_t *rows, uint32_t n_categories);
 // The same arguments are about to be asked for.
 void combine_prefetch(const struct combine *c, const uint32_t *rows, uint32_t n_categories);
+// What combine_get would say for packets that meet this row and no other, if it is kept; else NULL.
+static inline struct combined *combine_of_one(struct combine *c, uint64_t epoch, uint32_t row)
+{
+	struct combined *e = &c->entry[row % COMBINE_ENTRIES];
+
+	return e->epoch == epoch && e->n_rows == 1 && e->row[0] == row ? e : NULL;
+}
+
+static inline void combine_prefetch_one(const struct combine *c, uint32_t row)
+{
+	__builtin_prefetch(&c->entry[row % COMBINE_ENTRIES]);
+}
+
 static inline void combine_count(struct combined *answer, uint32_t n_packets, uint64_t n_bytes)
 {
 	answer->packets += n_packets;

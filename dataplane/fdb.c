@@ -38,7 +38,7 @@ struct fdb {
 	uint64_t seed;
 	uint32_t mask, n_max, ageing_ticks, cursor;
 	rte_spinlock_t lock;
-	_Atomic uint32_t n;
+	_Atomic uint32_t n, changes;
 	_Atomic uint16_t epoch[FDB_PORTS_MAX];
 	alignas(64) struct entry slot[];
 };
@@ -193,6 +193,8 @@ static enum fdb_learned learn_locked(struct fdb *fdb, uint64_t key, uint64_t has
 	write_entry(e, key, pack(new));
 	if (was == 0)
 		atomic_store_explicit(&fdb->n, n + 1, memory_order_relaxed);
+	if (was != 0 && old.port != port)
+		atomic_fetch_add_explicit(&fdb->changes, 1, memory_order_release);
 	if (was == 0 || is_stale(fdb, &old, now))
 		return FDB_NEW;
 	return old.port == port ? FDB_KNOWN : FDB_MOVED;
@@ -226,6 +228,17 @@ uint16_t fdb_find(const struct fdb *fdb, uint16_t vlan, uint64_t mac, uint32_t n
 void fdb_flush_port(struct fdb *fdb, uint16_t port)
 {
 	atomic_fetch_add_explicit(&fdb->epoch[port], 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&fdb->changes, 1, memory_order_release);
+}
+
+uint32_t fdb_changes(const struct fdb *fdb)
+{
+	return atomic_load_explicit(&fdb->changes, memory_order_acquire);
+}
+
+uint32_t fdb_ageing_ticks(const struct fdb *fdb)
+{
+	return fdb->ageing_ticks;
 }
 
 static void copy_entry(struct entry *to, const struct entry *from)
@@ -256,8 +269,11 @@ static void remove_slot(struct fdb *fdb, uint32_t i)
 
 void fdb_age(struct fdb *fdb, uint32_t n_slots, uint32_t now)
 {
+	uint32_t n_before;
+
 	if (rte_spinlock_trylock(&fdb->lock) == 0)
 		return; // the next time will do
+	n_before = fdb_n_entries(fdb);
 	for (; n_slots > 0; n_slots--) {
 		struct entry *e = &fdb->slot[fdb->cursor];
 		struct info info = unpack(atomic_load_explicit(&e->info, memory_order_relaxed));
@@ -267,6 +283,8 @@ void fdb_age(struct fdb *fdb, uint32_t n_slots, uint32_t now)
 		else
 			fdb->cursor = (fdb->cursor + 1) & fdb->mask;
 	}
+	if (fdb_n_entries(fdb) != n_before)
+		atomic_fetch_add_explicit(&fdb->changes, 1, memory_order_release);
 	rte_spinlock_unlock(&fdb->lock);
 }
 

@@ -35,8 +35,11 @@ enum fdb_learned fdb_learn(struct fdb *fdb, uint16_t vlan, uint64_t mac, uint16_
 uint16_t fdb_find(const struct fdb *fdb, uint16_t vlan, uint64_t mac, uint32_t now);
 // Forgets all addresses behind the port, at once.
 void fdb_flush_port(struct fdb *fdb, uint16_t port);
+// Another number whenever what fdb_find has said may be otherwise, but for age.
+uint32_t fdb_changes(const struct fdb *fdb);
 // Removes expired and flushed entries among the next n_slots places of the table.
 void fdb_age(struct fdb *fdb, uint32_t n_slots, uint32_t now);
+uint32_t fdb_ageing_ticks(const struct fdb *fdb);
 uint32_t fdb_n_slots(const struct fdb *fdb);
 // Entries held, those expired but not yet removed included.
 uint32_t fdb_n_entries(const struct fdb *fdb);

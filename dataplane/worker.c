@@ -42,6 +42,10 @@ static int memory_up(struct worker *w, const struct workers_conf *conf, struct e
 	w->reader = layers_reader_create(conf->layers);
 	if (w->counts == NULL || w->reader == NULL || rings_up(w, conf->n_workers) < 0)
 		return err_set(err, ENOMEM, "worker: no memory for lookups and counters");
+	w->near = aligned_alloc(_Alignof(struct fdb_near), sizeof(*w->near));
+	if (w->near == NULL)
+		return err_set(err, ENOMEM, "worker: no memory for addresses");
+	fdb_near_init(w->near, w->fdb);
 	w->combine = combine_create(conf->nodes, conf->layers, w->counts, err);
 	return w->combine == NULL ? -err->code : 0;
 }
@@ -74,6 +78,7 @@ static void memory_down(struct worker *w)
 	combine_destroy(w->combine);
 	layers_reader_destroy(w->reader);
 	free(w->counts);
+	free(w->near);
 	sights_destroy(w->sights);
 }
 
@@ -251,9 +256,10 @@ unsigned int worker_turn(struct worker *w, uint64_t now_tsc)
 	timing_begin(w, now_tsc);
 	follow_clock(w, now_tsc);
 	for (uint16_t i = 0; i < w->n_ports; i++) {
-		follow_link(w, &w->port[i]);
-		if (w->port[i].sched != NULL)
-			w->port[i].bypass = sched_may_bypass(w->port[i].sched, SCHED_BEST_EFFORT);
+		struct worker_port *p = &w->port[i];
+
+		follow_link(w, p);
+		worker_port_bypass(p, p->sched != NULL ? sched_may_bypass(p->sched, SCHED_BEST_EFFORT) : p->bypass);
 	}
 	if (likely(s != NULL))
 		n += receive_all(w, s, now_tsc);

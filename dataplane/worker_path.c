@@ -8,7 +8,6 @@
 
 #include "worker_priv.h"
 
-#define PREFETCH_AHEAD 3
 #define TX_RETRIES 3 // for packets that no scheduler can take back
 #define TX_BURSTS 8  // of scheduled packets in one turn of a port: receiving may not starve
 
@@ -95,7 +94,7 @@ static uint32_t class_at(struct worker_port *p, struct combined *answer, uint64_
 static void send_direct(struct worker_port *p, struct rte_mbuf *m)
 {
 	p->direct[p->n_direct++] = m;
-	if (p->n_direct == PKT_BURST)
+	if (unlikely(p->n_direct == WORKER_DIRECT_MAX))
 		worker_flush_direct(p);
 }
 
@@ -108,7 +107,7 @@ static void send_class(struct worker_port *p, struct rte_mbuf *m, uint32_t class
 	} else if (unlikely(!sched_enqueue(p->sched, m, class, hash, now_tsc))) {
 		drop(p, COUNTER_queue_full, m);
 	} else {
-		p->bypass = sched_may_bypass(p->sched, SCHED_BEST_EFFORT);
+		worker_port_bypass(p, sched_may_bypass(p->sched, SCHED_BEST_EFFORT));
 	}
 }
 
@@ -221,17 +220,25 @@ static void learn(struct worker *w, struct worker_port *in, const struct pkt *pk
 		[FDB_MOVED] = COUNTER_moved,
 		[FDB_FULL] = COUNTER_not_learned,
 	};
-	enum fdb_learned how = fdb_learn(w->fdb, pkt->vlan, pkt->src_mac, (uint16_t)(in - w->port), w->tick);
+	enum fdb_learned how = fdb_near_learn(w->near, pkt->vlan, pkt->src_mac, (uint16_t)(in - w->port));
 
-	if (likely(how == FDB_KNOWN))
+	if (how == FDB_KNOWN)
 		return;
 	counters_add(&in->counters, counter[how], 1);
 	sights_note(w->sights, pkt, (uint16_t)(in - w->port), w->tick);
 }
 
-// False: denied, and still to be freed.
-static bool forward(struct worker *w, struct worker_port *in, struct rte_mbuf *m, const struct pkt *pkt,
-		    struct combined *answer, uint64_t now_tsc)
+// What a burst turns into, phase by phase.
+struct burst {
+	struct worker_port *in;
+	const struct snapshot *s;
+	struct rte_mbuf **m;
+	uint16_t n;
+	struct pkt pkt[PKT_BURST];
+	uint32_t met[PKT_BURST * CLS_CATEGORIES_MAX];
+};
+
+static void drop_unfit(struct worker_port *in, struct rte_mbuf *m, uint8_t verdict)
 {
 	static const enum counter_id unfit[] = {
 		[PKT_RUNT] = COUNTER_runt,
@@ -240,68 +247,123 @@ static bool forward(struct worker *w, struct worker_port *in, struct rte_mbuf *m
 		[PKT_FRAGMENT] = COUNTER_fragment,
 		[PKT_LINK_LOCAL] = COUNTER_link_local,
 	};
-	uint16_t dst = FDB_PORT_NONE;
 
-	if (unlikely(pkt->verdict != PKT_OK)) {
-		drop(in, unfit[pkt->verdict], m);
-		return true;
+	drop(in, unfit[verdict], m);
+}
+
+static void parse(struct worker *w, struct burst *b)
+{
+	pkt_parse_burst(b->m, b->n, b->in->max_frame_bytes, b->pkt);
+	for (uint16_t i = 0; unlikely(w->drop_fragments) && i < b->n; i++) {
+		if (b->pkt[i].verdict == PKT_OK)
+			pkt_refuse_fragment(b->m[i], &b->pkt[i]);
 	}
-	learn(w, in, pkt); // a denied frame still says where its sender is
-	combine_count(answer, 1, rte_pktmbuf_pkt_len(m));
-	if (answer->drop)
-		return false;
-	if ((pkt->dst_mac >> 40 & 1) == 0)
-		dst = fdb_find(w->fdb, pkt->vlan, pkt->dst_mac, w->tick);
-	if (dst == FDB_PORT_NONE)
-		flood(w, in, m, pkt, answer, now_tsc);
-	else if (&w->port[dst] == in)
-		drop(in, COUNTER_same_port, m);
+	for (uint16_t i = 0; fdb_near_is_full(w->near) && i < b->n; i++) {
+		if (b->pkt[i].verdict != PKT_OK)
+			continue;
+		fdb_prefetch(w->fdb, b->pkt[i].vlan, b->pkt[i].src_mac);
+		fdb_prefetch(w->fdb, b->pkt[i].vlan, b->pkt[i].dst_mac);
+	}
+}
+
+static void prefetch_answer(const struct combine *c, const uint32_t *met, uint32_t n_categories)
+{
+	if (n_categories == 1)
+		combine_prefetch_one(c, met[0]);
 	else
-		output(w, &w->port[dst], m, pkt, answer, now_tsc);
-	return true;
+		combine_prefetch(c, met, n_categories);
+}
+
+static struct combined *answer_of(struct worker *w, const struct layers_view *view, const uint32_t *met)
+{
+	struct combined *answer = NULL;
+
+	if (view->n_categories == 1)
+		answer = combine_of_one(w->combine, view->epoch, met[0]);
+	return likely(answer != NULL) ? answer : combine_get(w->combine, view->epoch, met, view->n_categories);
+}
+
+// To the port where the destination is, or to all.
+static void forward(struct worker *w, const struct burst *b, uint16_t i, struct combined *answer, uint64_t now_tsc)
+{
+	const struct pkt *pkt = &b->pkt[i];
+	uint16_t dst = fdb_near_look(w->near, pkt->vlan, pkt->dst_mac);
+	struct worker_port *out;
+
+	if (unlikely(dst == FDB_PORT_NONE))
+		dst = fdb_near_find(w->near, pkt->vlan, pkt->dst_mac);
+	if (unlikely(dst == FDB_PORT_NONE)) { // of a group nobody is the sender
+		flood(w, b->in, b->m[i], pkt, answer, now_tsc);
+		return;
+	}
+	out = &w->port[dst];
+	if (unlikely(out == b->in))
+		drop(b->in, COUNTER_same_port, b->m[i]);
+	else if (likely(answer->best_effort && pkt->len_bytes <= out->plain_bytes))
+		send_direct(out, b->m[i]);
+	else
+		output(w, out, b->m[i], pkt, answer, now_tsc);
+}
+
+static void act(struct worker *w, const struct burst *b, uint64_t now_tsc)
+{
+	uint16_t in = (uint16_t)(b->in - w->port);
+	struct rte_mbuf *denied[PKT_BURST];
+	uint16_t n_denied = 0;
+
+	fdb_near_begin(w->near, w->tick);
+	for (uint16_t i = 0; i < b->n; i++) {
+		const struct pkt *pkt = &b->pkt[i];
+		struct combined *answer;
+
+		if (unlikely(pkt->verdict != PKT_OK)) {
+			drop_unfit(b->in, b->m[i], pkt->verdict);
+			continue;
+		}
+		if (unlikely(!fdb_near_is_known(w->near, pkt->vlan, pkt->src_mac, in)))
+			learn(w, b->in, pkt); // a denied frame still says where its sender is
+		answer = answer_of(w, &b->s->view, &b->met[i * b->s->view.n_categories]);
+		combine_count(answer, 1, pkt->len_bytes);
+		if (answer->drop)
+			denied[n_denied++] = b->m[i];
+		else
+			forward(w, b, i, answer, now_tsc);
+	}
+	if (n_denied > 0) {
+		counters_add(&b->in->counters, COUNTER_denied, n_denied);
+		rte_pktmbuf_free_bulk(denied, n_denied);
+	}
 }
 
 // A burst of one port, phase by phase.
 static void process(struct worker *w, struct worker_port *in, const struct snapshot *s, struct rte_mbuf **m, uint16_t n,
 		    uint64_t now_tsc)
 {
-	struct pkt pkt[PKT_BURST];
-	struct rte_mbuf *denied[PKT_BURST];
-	uint32_t met[PKT_BURST * CLS_CATEGORIES_MAX], n_categories = s->view.n_categories;
-	uint16_t n_denied = 0;
+	uint32_t n_categories = s->view.n_categories;
+	struct burst b;
 
 	if (n == 0)
 		return;
-	for (uint16_t i = 0; i < n && i < PREFETCH_AHEAD; i++)
-		rte_prefetch0(rte_pktmbuf_mtod(m[i], void *));
-	for (uint16_t i = 0; i < n; i++) {
-		if (i + PREFETCH_AHEAD < n)
-			rte_prefetch0(rte_pktmbuf_mtod(m[i + PREFETCH_AHEAD], void *));
-		if (likely(pkt_parse(m[i], in->max_frame_bytes, &pkt[i]) == PKT_OK)) {
-			fdb_prefetch(w->fdb, pkt[i].vlan, pkt[i].src_mac);
-			fdb_prefetch(w->fdb, pkt[i].vlan, pkt[i].dst_mac);
-			if (unlikely(w->drop_fragments))
-				pkt_refuse_fragment(m[i], &pkt[i]);
-		}
-	}
-	sights_note_burst(w->sights, pkt, n, (uint16_t)(in - w->port), w->tick);
+	b.in = in;
+	b.s = s;
+	b.m = m;
+	b.n = n;
+	parse(w, &b);
+	sights_note_burst(w->sights, b.pkt, n, (uint16_t)(in - w->port), w->tick);
 	if (unlikely(w->all->capture.n_boxes > 0))
-		worker_capture(w, in, m, pkt, n);
+		worker_capture(w, in, m, b.pkt, n);
 	worker_phase_end(w, WORKER_PARSE);
-	layers_run(&s->view, w->reader, pkt, n, met);
+	layers_run(&s->view, w->reader, b.pkt, n, b.met);
 	for (uint16_t i = 0; i < n && n_categories > 0; i++)
-		combine_prefetch(w->combine, &met[i * n_categories], n_categories);
+		prefetch_answer(w->combine, &b.met[i * n_categories], n_categories);
 	worker_phase_end(w, WORKER_CLASSIFY);
-	for (uint16_t i = 0; i < n; i++) {
-		if (!forward(w, in, m[i], &pkt[i],
-			     combine_get(w->combine, s->view.epoch, &met[i * n_categories], n_categories), now_tsc))
-			denied[n_denied++] = m[i];
-	}
-	if (n_denied > 0) {
-		counters_add(&in->counters, COUNTER_denied, n_denied);
-		rte_pktmbuf_free_bulk(denied, n_denied);
-	}
+	act(w, &b, now_tsc);
 	worker_phase_end(w, WORKER_ACT);
+	for (uint16_t i = 0; i < w->n_ports; i++) {
+		if (w->port[i].n_direct >= PKT_BURST)
+			worker_flush_direct(&w->port[i]);
+	}
+	worker_phase_end(w, WORKER_TX);
 	w->timing.n_packets += n;
 }
 

@@ -7,7 +7,7 @@
 #include <rte_cycles.h>
 
 #include "combine.h"
-#include "fdb.h"
+#include "fdb_near.h"
 #include "hand_ring.h"
 #include "hft/match.h"
 #include "layers.h"
@@ -19,6 +19,7 @@
 #include "workers.h"
 
 #define WORKER_OWNER 0 // of all schedulers
+#define WORKER_DIRECT_MAX (2 * PKT_BURST)
 
 // What the owner needs to send a frame for another worker.
 struct worker_handed {
@@ -39,8 +40,9 @@ struct worker_port { // a port as one worker has it
 	bool bypass; // what is best effort may leave at once; the owner asks once a turn, until something is queued
 	bool spread; // frames received may be another worker's
 	uint32_t max_frame_bytes;
-	struct sched *sched;                // the owner's; others: NULL
-	struct rte_mbuf *direct[PKT_BURST]; // of this turn, past the scheduler
+	uint32_t plain_bytes; // a frame of best effort of at most so many may leave at once; 0: none
+	struct sched *sched;  // the owner's; others: NULL
+	struct rte_mbuf *direct[WORKER_DIRECT_MAX]; // of this turn, past the scheduler; a burst goes at once
 };
 
 struct worker_queue {
@@ -62,7 +64,8 @@ struct worker {
 	uint32_t gen;              // adopted
 	uint32_t tick_shift, tick; // tick = now_tsc >> tick_shift, about a millisecond
 	uint64_t tsc_hz;
-	struct fdb *fdb; // everybody's
+	struct fdb *fdb;       // everybody's
+	struct fdb_near *near; // what this worker has asked it
 	struct sights *sights;
 	struct rte_mempool *pool;
 	struct sched_limits *limits; // the owner's
@@ -120,6 +123,12 @@ struct workers {
 	uint64_t base[WORKER_PORTS_MAX][COUNTER_N]; // what ports before had counted
 	uint16_t sight_at, captured_at;             // worker to be asked next
 };
+
+static inline void worker_port_bypass(struct worker_port *p, bool bypass)
+{
+	p->bypass = bypass;
+	p->plain_bytes = p->up && bypass ? p->max_frame_bytes : 0;
+}
 
 static inline void worker_phase_end(struct worker *w, enum worker_phase phase)
 {

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "dataplane/fdb.h"
+#include "dataplane/fdb_near.h"
 
 #define A 0x020000000001ull
 #define B 0x020000000002ull
@@ -183,33 +183,58 @@ struct known {
 	bool valid;
 };
 
-static void random_history_equals_a_plain_list(void **state)
+// As the packet path asks.
+static enum fdb_learned learn_by(struct fdb_near *near, uint16_t vlan, uint64_t mac, uint16_t port)
 {
-	enum { MACS = 300, VLANS = 2, PORTS = 4 };
+	return fdb_near_is_known(near, vlan, mac, port) ? FDB_KNOWN : fdb_near_learn(near, vlan, mac, port);
+}
+
+static uint16_t find_by(struct fdb_near *near, uint16_t vlan, uint64_t mac)
+{
+	uint16_t port = fdb_near_look(near, vlan, mac);
+
+	return port != FDB_PORT_NONE ? port : fdb_near_find(near, vlan, mac);
+}
+
+// Of n_near workers, if any: each asks by way of what it was told lately.
+static void random_history(int n_near)
+{
+	enum { MACS = 300, VLANS = 2, PORTS = 4, NEAR_MAX = 2 };
 	const char *seed_text = getenv("PANE_SEED"), *rounds_text = getenv("PANE_ROUNDS");
 	unsigned int seed = seed_text != NULL ? (unsigned int)atoi(seed_text) : 1;
 	long rounds = rounds_text != NULL ? atol(rounds_text) : 200000;
 	static struct known known[VLANS][MACS];
+	static struct fdb_near near[NEAR_MAX];
 	struct fdb *fdb = make(VLANS * MACS);
 	uint32_t now = UINT32_MAX - 1000;
 
 	print_message("seed %u, %ld rounds\n", seed, rounds);
 	srand(seed);
 	memset(known, 0, sizeof(known));
+	for (int i = 0; i < n_near; i++)
+		fdb_near_init(&near[i], fdb);
 	for (long i = 0; i < rounds; i++) {
 		uint16_t vlan = (uint16_t)(rand() % VLANS), port = (uint16_t)(rand() % PORTS);
 		uint32_t mac = (uint32_t)rand() % MACS;
 		struct known *k = &known[vlan][mac];
 		bool valid = k->valid && now - k->seen < AGEING;
 		int what = rand() % 1000;
+		struct fdb_near *by = n_near > 0 ? &near[rand() % n_near] : NULL;
 
+		if (by != NULL)
+			fdb_near_begin(by, now);
 		if (what < 400) {
-			enum fdb_learned how = fdb_learn(fdb, vlan, A + mac, port, now);
+			enum fdb_learned how = by != NULL ? learn_by(by, vlan, A + mac, port)
+							  : fdb_learn(fdb, vlan, A + mac, port, now);
 
 			assert_int_equal(how, !valid ? FDB_NEW : k->port == port ? FDB_KNOWN : FDB_MOVED);
 			*k = (struct known){now, port, true};
+			if (by != NULL) // in the same burst
+				assert_int_equal(find_by(by, vlan, A + mac), port);
 		} else if (what < 900) {
-			assert_int_equal(fdb_find(fdb, vlan, A + mac, now), valid ? k->port : FDB_PORT_NONE);
+			uint16_t at = by != NULL ? find_by(by, vlan, A + mac) : fdb_find(fdb, vlan, A + mac, now);
+
+			assert_int_equal(at, valid ? k->port : FDB_PORT_NONE);
 		} else if (what < 903) {
 			fdb_flush_port(fdb, port);
 			for (int v = 0; v < VLANS; v++)
@@ -221,6 +246,53 @@ static void random_history_equals_a_plain_list(void **state)
 			fdb_age(fdb, (uint32_t)rand() % 100, now);
 		}
 	}
+	fdb_destroy(fdb);
+}
+
+static void random_history_equals_a_plain_list(void **state)
+{
+	random_history(0);
+}
+
+static void what_workers_were_told_lately_is_what_the_table_says(void **state)
+{
+	random_history(1);
+	random_history(2);
+}
+
+// Addresses age in 1000 periods of 256 ticks: what is told may be so much too old, and no more.
+static void sender_never_expires_and_silent_one_does_within_a_period_of_its_age(void **state)
+{
+	enum { LONG = 256000, PERIOD = 256, TICKS = 3 * LONG };
+	struct err err;
+	struct fdb *fdb = fdb_create(16, LONG, 12345, &err);
+	static struct fdb_near near;
+	uint32_t now, quiet_until = 0;
+
+	fdb_near_init(&near, fdb);
+	fdb_near_begin(&near, 0);
+	assert_int_equal(learn_by(&near, 0, B, 5), FDB_NEW);
+	for (now = 0; now < TICKS; now += 100) {
+		fdb_near_begin(&near, now);
+		assert_int_equal(find_by(&near, 0, A), now == 0 ? FDB_PORT_NONE : 3); // before it sends in this period
+		assert_int_equal(learn_by(&near, 0, A, 3), now == 0 ? FDB_NEW : FDB_KNOWN);
+		if (find_by(&near, 0, B) == 5)
+			quiet_until = now;
+		fdb_age(fdb, 1, now);
+	}
+	assert_true(quiet_until >= LONG - 100 && quiet_until <= LONG + PERIOD);
+	fdb_destroy(fdb);
+}
+
+static void address_that_nobody_has_is_not_found(void **state)
+{
+	struct fdb *fdb = make(16);
+	static struct fdb_near near;
+
+	fdb_near_init(&near, fdb);
+	fdb_near_begin(&near, 0);
+	assert_int_equal(find_by(&near, 0, 0), FDB_PORT_NONE);
+	assert_int_equal(fdb_near_look(&near, 0, A), FDB_PORT_NONE);
 	fdb_destroy(fdb);
 }
 
@@ -236,6 +308,9 @@ int main(void)
 		cmocka_unit_test(senseless_sizes_are_refused),
 		cmocka_unit_test(threads_never_see_an_address_where_it_was_not),
 		cmocka_unit_test(random_history_equals_a_plain_list),
+		cmocka_unit_test(what_workers_were_told_lately_is_what_the_table_says),
+		cmocka_unit_test(sender_never_expires_and_silent_one_does_within_a_period_of_its_age),
+		cmocka_unit_test(address_that_nobody_has_is_not_found),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
