@@ -17,7 +17,7 @@ replies() { # HOST TARGET PING_ARGS...: all of 3 come back
 	at "$h" ping -n -q -c 3 -i 0.05 -W 1 "$@" "$t" | grep ' 3 received'
 }
 
-check "hosts find each other" replies h1 h2
+check "hosts find each other" wait_for 5 replies h1 h2
 check "a third one, too" replies h3 h1
 check "the smallest frames pass" replies h1 h2 -s 0
 check "frames of MTU size pass" replies h1 h2 -s 1472 -M do
