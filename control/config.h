@@ -9,7 +9,8 @@
 
 struct config_port {
 	char *name;        // unique, [A-Za-z0-9_.-]{1,31}
-	char *device;      // af_xdp:IF, af_packet:IF, tap:IF, pcap:IN,OUT, ring:N, null:, memif:ARGS, pci:ADDRESS
+	char *device;      // af_xdp:IF, af_packet:IF, tap:IF, pcap:IN,OUT, ring:N, null:, memif:ARGS, vhost:SOCKET,
+			   // pci:ADDRESS
 	char *rate;        // text as in SPEC 2 ("100Mb"), may be NULL
 	uint64_t rate_bps; // from rate; 0: none
 };

@@ -97,14 +97,15 @@ int config_check_text(const struct yaml_index *index, const char *file, struct e
 static int check_device(const struct check *k, unsigned int i, const char *device)
 {
 	static const char *const interface[] = {"af_xdp:", "af_packet:", "tap:"};
-	static const char *const other[] = {"pcap:", "ring:", "memif:", "pci:"};
+	static const char *const other[] = {"pcap:", "ring:", "memif:", "vhost:", "pci:"};
 
 	for (size_t n = 0; n < sizeof(interface) / sizeof(interface[0]); n++) {
-		size_t len = strlen(interface[n]);
+		size_t len = strlen(interface[n]), name_len;
 
 		if (strncmp(device, interface[n], len) != 0)
 			continue;
-		if (device[len] == '\0' || strlen(device + len) >= IF_NAMESIZE)
+		name_len = strcspn(device + len, ","); // arguments of the driver follow
+		if (name_len == 0 || name_len >= IF_NAMESIZE)
 			return bad_entry(k, "ports", i, "device",
 					 "expected %s and an interface name of 1 to %d characters, got \"%.64s\"",
 					 interface[n], IF_NAMESIZE - 1, device);
@@ -114,12 +115,12 @@ static int check_device(const struct check *k, unsigned int i, const char *devic
 		if (strncmp(device, other[n], strlen(other[n])) == 0 && device[strlen(other[n])] != '\0')
 			return 0;
 	}
-	if (strcmp(device, "null:") == 0)
+	if (strncmp(device, "null:", strlen("null:")) == 0)
 		return 0;
 	return bad_entry(
 		k, "ports", i, "device",
-		"expected af_xdp:IF, af_packet:IF, tap:IF, pcap:IN,OUT, ring:N, memif:ARGS, pci:ADDRESS or null:, "
-		"got \"%.64s\"",
+		"expected af_xdp:IF, af_packet:IF, tap:IF, pcap:IN,OUT, ring:N, memif:ARGS, vhost:SOCKET, pci:ADDRESS "
+		"or null:, got \"%.64s\"",
 		device);
 }
 

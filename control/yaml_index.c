@@ -83,15 +83,19 @@ const struct yaml_place *yaml_index_find(const struct yaml_index *index, const c
 static int parse_error(const yaml_parser_t *parser, const char *file, struct err *err)
 {
 	const char *problem = parser->problem != NULL ? parser->problem : "not YAML";
-	bool tab = strstr(problem, "cannot start any token") != NULL;
+	const char *hint = "";
+
+	if (strstr(problem, "cannot start any token") != NULL)
+		hint = " (a tab? YAML is indented with blanks)";
+	else if (strstr(problem, "mapping values are not allowed") != NULL)
+		hint = " (a value that ends in a colon, or has a blank after one, needs quotes: \"null:\")";
 
 	if (parser->error == YAML_MEMORY_ERROR)
 		return err_set(err, ENOMEM, "%s: out of memory", file);
 	if (parser->error == YAML_READER_ERROR)
 		return err_set(err, EINVAL, "%s: not a YAML text: %s at byte %zu", file, problem,
 			       parser->problem_offset);
-	return err_set(err, EINVAL, "%s:%zu: %s%s", file, parser->problem_mark.line + 1, problem,
-		       tab ? " (a tab? YAML is indented with blanks)" : "");
+	return err_set(err, EINVAL, "%s:%zu: %s%s", file, parser->problem_mark.line + 1, problem, hint);
 }
 
 static int add_place(struct walk *w, enum yaml_kind kind, const char *value, size_t line, struct err *err)

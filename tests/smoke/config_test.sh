@@ -48,6 +48,22 @@ printf '' | bad "nothing" 'bad\.yaml'
 head -c 4096 /dev/urandom | bad "noise" 'bad\.yaml'
 head -c 100000 /dev/zero | tr '\0' '[' | bad "brackets without end" 'bad\.yaml'
 
+# docs/pane.yaml shows each kind of port, as it can be written
+documented() {
+	grep -oE '^#   device: .*' "$TOP/docs/pane.yaml" | sed -E 's/^#   //; s/ +# .*//'
+}
+documented | while read -r line; do
+	{ good && printf 'ports:\n  - name: p1\n    %s\n' "$line"; } >doc.yaml
+	check "documented $line" timeout 10 "$switchd" --config doc.yaml --check-config
+done
+{ good && printf 'ports:\n  - name: p1\n    device: "x:"\n'; } >kinds.yaml
+kinds() { # that the configuration knows, as it says itself
+	timeout 10 "$switchd" --config kinds.yaml --check-config 2>&1 | sed 's/.*expected //; s/, got.*//' | grep -oE '[a-z_]+:'
+}
+check "it knows nine kinds of ports" [ "$(kinds | wc -l)" = 9 ]
+for kind in $(kinds); do
+	check "$kind is documented" grep -qE "^device: \"?$kind" <(documented)
+done
 check "no such file" refused 'nowhere\.yaml' --config nowhere.yaml
 check "a folder" refused '/run' --config /run
 check "unknown option" refused -- '--frobnicate' --frobnicate
@@ -65,6 +81,32 @@ port "the same with af_xdp" 'p1|nope0' af_xdp:nope0
 port "pcap file that is not there" 'p1|nope' "pcap:$RUN_DIR/nope.pcap,$RUN_DIR/out.pcap"
 head -c 1000 /dev/urandom >noise.pcap
 port "a pcap file that is none" 'p1|noise' "pcap:$RUN_DIR/noise.pcap,$RUN_DIR/out.pcap"
+
+# each kind that needs nothing of the machine's, by its line, in one running switch
+perl "$TOP/tests/smoke/frames.pl" none in.pcap >/dev/null
+cat >all.yaml <<END
+run_dir: $RUN_DIR
+state_dir: $RUN_DIR/state
+ports:
+  - {name: tap, device: "tap:sw0"}
+  - {name: memif, device: "memif:role=server,id=0,socket=$RUN_DIR/memif.sock,socket-abstract=no"}
+  - {name: vhost, device: "vhost:$RUN_DIR/vm.sock"}
+  - {name: pcap, device: "pcap:$RUN_DIR/in.pcap,$RUN_DIR/out.pcap"}
+  - {name: pcap2, device: "pcap:,$RUN_DIR/out2.pcap"}
+  - {name: ring, device: "ring:r1"}
+  - {name: "null", device: "null:"}
+  - {name: inventor, device: "null:size=64"}
+END
+start_or_fail all.yaml
+all_there() { [ "$(panectl ports | grep -cE ":")" = 8 ]; }
+check "the dataplane tells its ports" wait_for 20 all_there
+for p in tap memif vhost pcap pcap2 ring null inventor; do
+	check "a port $p by its line" grep -q "^$p " <(panectl ports)
+done
+check "tap makes its interface" ip link show sw0
+check "memif listens" [ -S "$RUN_DIR/memif.sock" ]
+check "vhost listens" [ -S "$RUN_DIR/vm.sock" ]
+check "it ends" switch_stop
 
 panectl 'time.' >/dev/null 2>&1
 check "panectl without a switch: status 3" [ $? = 3 ]

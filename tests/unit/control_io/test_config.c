@@ -146,7 +146,9 @@ static void the_example_is_right(void **state)
 }
 
 #define PORT "ports:\n  - name: p1\n    device: tap:t1\n"
-#define DEVICES "expected af_xdp:IF, af_packet:IF, tap:IF, pcap:IN,OUT, ring:N, memif:ARGS, pci:ADDRESS or null:, got "
+#define DEVICES \
+	"expected af_xdp:IF, af_packet:IF, tap:IF, pcap:IN,OUT, ring:N, memif:ARGS, vhost:SOCKET, pci:ADDRESS or " \
+	"null:, got "
 
 static const struct {
 	const char *text, *expected;
@@ -210,6 +212,10 @@ static const struct {
 	 "pane.yaml:5: ports[1].device: \"tap:t1\" is also the device of ports[0]"},
 	{"ports:\n  - name: p 1\n    device: tap:t\n",
 	 "pane.yaml:2: ports[0].name: expected up to 31 of A-Z a-z 0-9 _ . -, got \"p 1\""},
+	{"ports:\n  - name: p\n    device: null:\n", "pane.yaml:3: mapping values are not allowed in this context (a "
+						     "value that ends in a colon, or has a blank after "
+						     "one, needs quotes: \"null:\")"},
+	{"ports:\n  - name: p\n    device: 'vhost:'\n", "pane.yaml:3: ports[0].device: " DEVICES "\"vhost:\""},
 	{"ports:\n  - name: p\n    device: eth0\n", "pane.yaml:3: ports[0].device: " DEVICES "\"eth0\""},
 	{"ports:\n  - name: p\n    device: 'tap:'\n",
 	 "pane.yaml:3: ports[0].device: expected tap: and an interface name of 1 to 15 characters, got \"tap:\""},
