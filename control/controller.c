@@ -581,7 +581,7 @@ static int64_t turn(void *ctx, int64_t now_ns)
 	if (c->openflow != NULL) {
 		switches_ns = of_server_turn(c->openflow, c->engine, now_ns);
 		if (c->ovsdb != NULL)
-			ovsdb_links_follow(c->ovsdb, of_server_net(c->openflow));
+			ovsdb_links_follow(c->ovsdb, c->openflow);
 	}
 	next_ns = engine_next_ns(c->engine);
 	return more ? now_ns : switches_ns < next_ns ? switches_ns : next_ns;

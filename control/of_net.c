@@ -147,6 +147,7 @@ static void on_up(void *ctx, struct of_conn *conn)
 		net->place_ns = net->now_ns + HOLD_ALL_NS;
 		net->forget_ns = net->now_ns + OF_NET_GONE_NS;
 	}
+	net->topo.switches[idx].version = of_conn_version(conn);
 	sw->hold_ns = net->now_ns + HOLD_NS;
 	if (sw->hold_ns < net->first_up_ns + HOLD_ALL_NS)
 		sw->hold_ns = net->first_up_ns + HOLD_ALL_NS;
@@ -362,6 +363,33 @@ int64_t of_net_next_ns(const struct of_net *net)
 	return at;
 }
 
+void of_net_lacks(struct of_switch *sw, uint32_t n, const char *why)
+{
+	struct topo_switch *t = &sw->net->topo.switches[sw->idx];
+
+	if (t->n_lacks == n && strcmp(t->lacks, why) == 0)
+		return;
+	if (n > 0)
+		of_net_note(sw->net, "switch %016" PRIx64 ": %u rows of the policy cannot be kept there, as one: %s",
+			    dpid_of(sw), n, why);
+	else
+		of_net_note(sw->net, "switch %016" PRIx64 ": all of the policy can be kept there again", dpid_of(sw));
+	t->n_lacks = n;
+	snprintf(t->lacks, sizeof(t->lacks), "%s", why);
+}
+
+void of_net_ignores_queues(struct of_net *net, uint64_t dpid, bool ignores)
+{
+	uint32_t idx = topo_find_switch(&net->topo, dpid);
+
+	if (idx == TOPO_NONE || net->topo.switches[idx].no_queues == ignores)
+		return;
+	net->topo.switches[idx].no_queues = ignores;
+	of_net_note(net, "switch %016" PRIx64 ": its datapath %s", dpid,
+		    ignores ? "ignores queues: reservations have their way, but no rate of their own there"
+			    : "has queues");
+}
+
 void of_net_policy(struct of_net *net, struct of_policy *policy)
 {
 	of_policy_fini(&net->policy);
@@ -383,12 +411,13 @@ void of_net_stats(const struct of_net *net, struct of_net_stats *out)
 {
 	*out = net->stats;
 	out->n_hosts = net->topo.n_hosts;
-	out->n_links = out->n_switches = out->n_synced = 0;
+	out->n_links = out->n_switches = out->n_synced = out->rows_unsayable = 0;
 	for (const struct of_switch *sw = net->switches; sw != NULL; sw = sw->next) {
 		const struct topo_switch *t = sw->idx == TOPO_NONE ? NULL : &net->topo.switches[sw->idx];
 		uint32_t peer, peer_port;
 
 		out->n_switches += t != NULL;
+		out->rows_unsayable += t == NULL ? 0 : t->n_lacks;
 		out->n_synced += sw->sync == SYNC_KNOWN && !sw->dirty;
 		for (uint32_t i = 0; t != NULL && i < t->n_ports; i++)
 			out->n_links += topo_link(&net->topo, sw->idx, t->ports[i].no, &peer, &peer_port);

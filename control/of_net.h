@@ -42,10 +42,10 @@ struct of_net_stats {
 	uint32_t n_switches, n_links, n_hosts; // up; directed links that are verified both ways
 	uint32_t n_synced;                     // switches that have what they should have
 	uint64_t flow_mods, meter_mods, group_mods, barriers, barriers_answered, packet_ins, bad_probes, errors;
-	uint64_t contests; // an address was claimed by a second host while the first one still says it has it
-	uint64_t moves;    // hosts came up elsewhere
-	uint64_t rounds;   // of probes
-	uint32_t rows_unsayable;
+	uint64_t contests;       // an address was claimed by a second host while the first one still says it has it
+	uint64_t moves;          // hosts came up elsewhere
+	uint64_t rounds;         // of probes
+	uint32_t rows_unsayable; // of the policy, by switches that are up
 };
 
 struct of_net *of_net_create(const struct of_net_ops *ops, const struct of_net_conf *conf);
@@ -86,6 +86,9 @@ int of_net_queues(const struct of_net *net, uint64_t *gen, struct ovsdb_queue **
 // and have their entries, and those that have not been here for OF_NET_GONE_NS. Changes with *gen. Their number;
 // -ENOMEM.
 int of_net_queues_of(const struct of_net *net, bool *known, uint64_t **but);
+
+// The datapath of this switch forwards as if there were no queues, or not.
+void of_net_ignores_queues(struct of_net *net, uint64_t dpid, bool ignores);
 
 const struct topo *of_net_topo(const struct of_net *net);
 const struct addrs *of_net_addrs(const struct of_net *net); // also of hosts that are gone

@@ -431,3 +431,8 @@ const struct of_net *of_server_net(const struct of_server *s)
 {
 	return s->net;
 }
+
+void of_server_ignores_queues(struct of_server *s, uint64_t dpid, bool ignores)
+{
+	of_net_ignores_queues(s->net, dpid, ignores);
+}

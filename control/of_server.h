@@ -41,5 +41,6 @@ int of_server_fit(void *server, const struct demand *demand, struct err *err);
 const char *of_server_trouble(const struct of_server *s);
 // What proving the tables for switches came to: stays valid as long as the server.
 const struct of_policy_proof *of_server_proof(const struct of_server *s);
-uint16_t of_server_port(const struct of_server *s, bool with_tls); // it listens on; 0: none
+uint16_t of_server_port(const struct of_server *s, bool with_tls);               // it listens on; 0: none
+void of_server_ignores_queues(struct of_server *s, uint64_t dpid, bool ignores); // of_net_ignores_queues
 const struct of_net *of_server_net(const struct of_server *s);

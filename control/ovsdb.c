@@ -89,12 +89,13 @@ void ovsdb_connected(struct ovsdb *o)
 	ovsdb_gone(o);
 	o->connected = true;
 	o->tables = json_object();
-	send_json(o,
-		  json_pack("{s:s, s:i, s:[s, n, {s:{s:[s,s]}, s:{s:[s,s,s]}, s:{s:[s]}, s:{s:[s,s,s]}, s:{s:[s,s]}}]}",
-			    "method", "monitor", "id", ID_MONITOR, "params", "Open_vSwitch", "Bridge", "columns",
-			    "datapath_id", "ports", "Port", "columns", "name", "interfaces", "qos", "Interface",
-			    "columns", "ofport", "QoS", "columns", "queues", "external_ids", "other_config", "Queue",
-			    "columns", "external_ids", "other_config"));
+	send_json(
+		o,
+		json_pack("{s:s, s:i, s:[s, n, {s:{s:[s,s,s]}, s:{s:[s,s,s]}, s:{s:[s]}, s:{s:[s,s,s]}, s:{s:[s,s]}}]}",
+			  "method", "monitor", "id", ID_MONITOR, "params", "Open_vSwitch", "Bridge", "columns",
+			  "datapath_id", "datapath_type", "ports", "Port", "columns", "name", "interfaces", "qos",
+			  "Interface", "columns", "ofport", "QoS", "columns", "queues", "external_ids", "other_config",
+			  "Queue", "columns", "external_ids", "other_config"));
 }
 
 // Sends what is missing, unless a transaction is on its way.
@@ -180,6 +181,7 @@ static void take_updates(struct ovsdb *o, const json_t *updates)
 				json_object_set(known, uuid, now);
 		}
 	}
+	o->stats.n_updates++;
 	o->stats.n_queues = ovsdb_count_ours(o->tables, "Queue");
 }
 
@@ -286,6 +288,21 @@ int ovsdb_input(struct ovsdb *o, const char *text, size_t len, int64_t now_ns, s
 	if (rc == 0 && (o->depth < 0 || (o->depth == 0 && o->n_in > 0 && o->in[0] > ' ')))
 		return err_set(err, EPROTO, "the database sends no JSON object");
 	return rc;
+}
+
+void ovsdb_bridges(const struct ovsdb *o, void (*fn)(void *ctx, uint64_t dpid, bool ignores_queues), void *ctx)
+{
+	const char *uuid;
+	json_t *bridge;
+
+	json_object_foreach(json_object_get(o->tables, "Bridge"), uuid, bridge)
+	{
+		const char *dpid = json_string_value(json_object_get(bridge, "datapath_id"));
+		const char *type = json_string_value(json_object_get(bridge, "datapath_type"));
+
+		if (dpid != NULL)
+			fn(ctx, strtoull(dpid, NULL, 16), type != NULL && strcmp(type, "netdev") == 0);
+	}
 }
 
 void ovsdb_stats(const struct ovsdb *o, struct ovsdb_stats *out)

@@ -23,6 +23,7 @@ struct ovsdb_queue {
 struct ovsdb_stats {
 	uint64_t transactions, failures;
 	uint32_t n_queues; // of ours there are, by the last that was heard
+	uint64_t n_updates;
 };
 
 struct ovsdb_ops {
@@ -53,4 +54,6 @@ struct ovsdb_wish {
 int ovsdb_want(struct ovsdb *o, const struct ovsdb_wish *wish, int64_t now_ns);
 // Tries again what was refused, when it is time.
 void ovsdb_turn(struct ovsdb *o, int64_t now_ns);
+// Calls fn for each bridge. Open vSwitch's datapath in user space does not look at what queue a frame is to wait in.
+void ovsdb_bridges(const struct ovsdb *o, void (*fn)(void *ctx, uint64_t dpid, bool ignores_queues), void *ctx);
 void ovsdb_stats(const struct ovsdb *o, struct ovsdb_stats *out);

@@ -14,6 +14,7 @@
 #include "log.h"
 #include "loop.h"
 #include "of_net.h"
+#include "of_server.h"
 
 #define LINKS_MAX 64
 #define RETRY_S 1 // after a failure, twice as long after each further one
@@ -29,6 +30,7 @@ struct link {
 	struct ovsdb *db;
 	bool there, told; // it has answered; that it cannot be reached
 	int retry_s;
+	uint64_t n_updates; // of what was told of its bridges
 };
 
 struct ovsdb_links {
@@ -216,8 +218,24 @@ void ovsdb_links_destroy(struct ovsdb_links *l)
 	free(l);
 }
 
-void ovsdb_links_follow(struct ovsdb_links *l, const struct of_net *net)
+static void on_bridge(void *ctx, uint64_t dpid, bool ignores_queues)
 {
+	of_server_ignores_queues(ctx, dpid, ignores_queues);
+}
+
+static void look_at_bridges(struct link *l, struct of_server *server, bool anew)
+{
+	struct ovsdb_stats stats;
+
+	ovsdb_stats(l->db, &stats);
+	if (anew || stats.n_updates != l->n_updates)
+		ovsdb_bridges(l->db, on_bridge, server);
+	l->n_updates = stats.n_updates;
+}
+
+void ovsdb_links_follow(struct ovsdb_links *l, struct of_server *server)
+{
+	const struct of_net *net = of_server_net(server);
 	struct ovsdb_queue *queues = NULL;
 	struct ovsdb_wish wish = {0};
 	uint64_t *but = NULL;
@@ -230,6 +248,7 @@ void ovsdb_links_follow(struct ovsdb_links *l, const struct of_net *net)
 		wish.n_but = (uint32_t)n_but;
 	}
 	for (unsigned int i = 0; i < l->n; i++) {
+		look_at_bridges(&l->all[i], server, n >= 0);
 		if (n < 0)
 			ovsdb_turn(l->all[i].db, loop_uptime_ns());
 		else if (n_but < 0 || ovsdb_want(l->all[i].db, &wish, loop_uptime_ns()) < 0)

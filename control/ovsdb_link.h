@@ -8,7 +8,7 @@
 #include "ovsdb.h"
 
 struct event_base;
-struct of_net;
+struct of_server;
 struct ovsdb_links;
 
 // targets: "unix:/PATH" or "tcp:ADDRESS:PORT", several with commas between. NULL with err: what is wrong with them.
@@ -16,4 +16,5 @@ struct ovsdb_links *ovsdb_links_create(struct event_base *base, const char *targ
 void ovsdb_links_destroy(struct ovsdb_links *l); // accepts NULL; the databases keep what they have
 int ovsdb_links_check(const char *targets, struct err *err);
 // Once a turn: tells all of them the queues that should be, where that has changed, and tries again what was refused.
-void ovsdb_links_follow(struct ovsdb_links *l, const struct of_net *net);
+// It tells the server which switches ignore them.
+void ovsdb_links_follow(struct ovsdb_links *l, struct of_server *server);

@@ -38,6 +38,25 @@ static const char *behind(const struct nib_net *net, uint32_t sw, const struct t
 	return topo_link(net->topo, sw, p->no, &peer, &peer_port) ? "switch" : p->inner ? "unverified" : "hosts";
 }
 
+// What the switch cannot do of what is asked of it; empty: nothing.
+struct lacks_text {
+	char text[300];
+};
+
+static struct lacks_text lacks_of(const struct topo_switch *t)
+{
+	struct lacks_text out = {""};
+	int n = 0;
+
+	if (t->n_lacks > 0)
+		n = snprintf(out.text, sizeof(out.text), "keep %" PRIu32 " rows of the policy: %s%s", t->n_lacks,
+			     t->lacks, t->no_queues ? "; " : "");
+	if (t->no_queues)
+		snprintf(out.text + n, sizeof(out.text) - (size_t)n,
+			 "put frames into queues: its datapath ignores them");
+	return out;
+}
+
 static void switch_ports(const struct state *s, struct reply *reply)
 {
 	const struct nib_net *net = nib_net(s->nib);
@@ -45,12 +64,19 @@ static void switch_ports(const struct state *s, struct reply *reply)
 	for (uint32_t sw = 0; net != NULL && sw < net->topo->n_switches; sw++) {
 		const struct topo_switch *t = &net->topo->switches[sw];
 		struct dpid_text dpid = query_dpid(net->topo, sw);
+		struct lacks_text lacks = lacks_of(t);
 
 		for (uint32_t i = 0; i < t->n_ports; i++) {
 			const struct topo_port *p = &t->ports[i];
 			json_t *item = end_json(net->topo, sw, p);
 			char text[200];
 
+			json_object_set_new(item, "openflow",
+					    t->version == 1   ? json_string("1.0")
+					    : t->version == 4 ? json_string("1.3")
+							      : json_null());
+			json_object_set_new(item, "cannot",
+					    lacks.text[0] == '\0' ? json_null() : json_string(lacks.text));
 			json_object_set_new(item, "up", json_boolean(p->up));
 			json_object_set_new(item, "rate",
 					    p->speed_bps == 0 ? json_null() : answer_number_json(p->speed_bps));

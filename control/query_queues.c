@@ -239,9 +239,11 @@ static void switch_queue(const struct ask *a, const struct nib_net *net, const s
 	json_object_set_new(item, "owner", holder == NULL ? json_null() : json_string(holder->name));
 	json_object_set_new(item, q->max_bps != 0 ? "max_rate" : "min_rate",
 			    answer_number_json(q->max_bps != 0 ? q->max_bps : q->min_bps));
-	snprintf(text, sizeof(text), "%s/%s queue %" PRIu32 " request %" PRIu64 " %s %s %s",
+	json_object_set_new(item, "ignored", json_boolean(net->topo->switches[sw].no_queues));
+	snprintf(text, sizeof(text), "%s/%s queue %" PRIu32 " request %" PRIu64 " %s %s %s%s",
 		 query_dpid(net->topo, sw).text, port->name, q->queue, q->request, holder == NULL ? "-" : holder->name,
-		 q->max_bps != 0 ? "max" : "min", answer_number(q->max_bps != 0 ? q->max_bps : q->min_bps).text);
+		 q->max_bps != 0 ? "max" : "min", answer_number(q->max_bps != 0 ? q->max_bps : q->min_bps).text,
+		 net->topo->switches[sw].no_queues ? " ignored" : "");
 	reply_item(a->reply, item, text);
 }
 

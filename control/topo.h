@@ -31,7 +31,12 @@ struct topo_port {
 struct topo_switch {
 	uint64_t dpid;
 	bool up;
-	int64_t gone_ns; // when it was up last; set by who has its session
+	// set by who has its session
+	int64_t gone_ns;  // when it was up last
+	uint8_t version;  // of OpenFlow, as on the wire
+	bool no_queues;   // its datapath ignores them
+	uint32_t n_lacks; // rows of the policy that cannot be said to it
+	char lacks[160];  // why, of one of them
 	struct topo_port *ports;
 	uint32_t n_ports, cap_ports;
 };

@@ -127,6 +127,18 @@ static void draw_port(const struct draw *d, const json_t *net, const json_t *por
 	}
 }
 
+static void draw_switch(const struct draw *d, const json_t *port, const char *sw)
+{
+	const char *version = text(port, "openflow"), *cannot = text(port, "cannot");
+
+	if (sw[0] == '\0')
+		fprintf(d->out, "%s\n", THIS_SWITCH);
+	else
+		fprintf(d->out, "switch %s%s%s\n", sw, version[0] == '\0' ? "" : "  OpenFlow ", version);
+	if (cannot[0] != '\0')
+		fprintf(d->out, "cannot %s\n", cannot);
+}
+
 void topology_draw(const struct draw *d, const json_t *net)
 {
 	size_t n;
@@ -138,7 +150,7 @@ void topology_draw(const struct draw *d, const json_t *net)
 		const char *sw = text(ports[i], "switch");
 
 		if (i == 0 || strcmp(text(ports[i - 1], "switch"), sw) != 0)
-			fprintf(d->out, "%s%s\n", sw[0] == '\0' ? THIS_SWITCH : "switch ", sw);
+			draw_switch(d, ports[i], sw);
 		draw_port(d, net, ports[i], i + 1 == n || strcmp(text(ports[i + 1], "switch"), sw) != 0);
 	}
 	free(ports);

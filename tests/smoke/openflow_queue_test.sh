@@ -52,6 +52,8 @@ limited() { # queues of a most rate: "PORT RATE"
 if [ "$OF_PROTOCOL" = OpenFlow10 ]; then # no meters
 	check "a limit is accepted" panectl "ratelimit(srcHost=$TB_SUBNET.1, dstHost=$TB_SUBNET.2, dstPort=5001) = 5Mb on rootShare."
 	check "it is a queue at the source that goes no faster" wait_for 10 eval '[ "$(limited)" = "${TB_PREFIX}s1-s2 5000000," ]'
+	check "that a datapath in user space ignores queues is found out" wait_for 5 eval \
+		'panectl topology | grep -A1 "switch 0000000000000001  OpenFlow 1.0" | grep -q "^cannot put frames into queues"'
 	check "its flow is put there, and no other" wait_for 5 eval \
 		'[ "$(entries | awk "/^s[0-9]/ { s = \$1 } /tp_dst=5001.*enqueue:[0-9]+:2/ { print s }" | sort -u)" = s1 ]'
 	check "queues. tells whose it is" eval 'panectl --json queues. | grep -q "\"queue\":2,\"request\":1,\"owner\":\"root\",\"max_rate\":5000000"'
@@ -77,6 +79,8 @@ fi
 check "a reservation is accepted" panectl "reserve(srcHost=$TB_SUBNET.1, dstHost=$TB_SUBNET.2, dstPort=5001) = 20Mb on rootShare."
 check "it has a queue of its rate on every hop" wait_for 10 are "$(forward 20000000)"
 check "queues. tells whose they are" eval 'panectl --json queues. | grep -q "\"queue\":2,\"request\":1,\"owner\":\"root\",\"min_rate\":20000000"'
+check "that a datapath in user space ignores queues is found out" wait_for 5 eval \
+	'panectl topology | grep -A1 "switch 0000000000000001  OpenFlow 1.3" | grep -q "^cannot put frames into queues" && panectl --json queues. | grep -q "\"ignored\":true"'
 check "HTB has classes of that rate" wait_for 10 eval 'tc class show dev "${TB_PREFIX}s1-s2" | grep -q "rate 20Mbit"'
 check "a second one is accepted" panectl "reserve(srcHost=$TB_SUBNET.1, dstHost=$TB_SUBNET.2, dstPort=5002) = 30Mb on rootShare to +5."
 check "and has its own" wait_for 5 eval '[ "$(queues | grep -o 30000000 | wc -l)" = 3 ]'

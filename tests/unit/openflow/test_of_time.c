@@ -250,6 +250,32 @@ static void a_restart_says_nothing_anew(void **state)
 	(void)state;
 }
 
+// --- what cannot be said
+
+static void what_a_switch_cannot_keep_is_told_of_it_and_counted(void **state)
+{
+	const struct of_net_conf conf = {.hosts_max = 64}; // no database: no queues
+	const struct played_want limit = {7, 0, 1, PLAYED_LIMIT, 1000000, INT64_MAX};
+	const struct topo_switch *sw;
+
+	up(2, OF_VERSION_10, &conf);
+	played_net_policy(&net, &limit, 1);
+	played_net_run(&net, SECOND);
+	sw = &of_net_topo(net.of)->switches[0];
+	assert_true(sw->n_lacks > 0);
+	assert_string_equal(sw->lacks, "a switch with one table cannot meter request 7");
+	assert_int_equal(played_net_stats(&net).rows_unsayable, sw->n_lacks + sw[1].n_lacks);
+	of_net_ignores_queues(net.of, 2, true);
+	of_net_ignores_queues(net.of, 77, true); // nobody
+	assert_true(!sw->no_queues && sw[1].no_queues);
+	played_net_policy(&net, NULL, 0);
+	played_net_run(&net, SECOND);
+	assert_int_equal(played_net_stats(&net).rows_unsayable, 0);
+	assert_string_equal(sw->lacks, "");
+	played_net_fini(&net);
+	(void)state;
+}
+
 // --- updates that find no rest
 
 #define RING PLAYED_NET_MAX
@@ -370,6 +396,7 @@ int main(void)
 		cmocka_unit_test(a_request_with_an_end_ends_by_the_switches_own_timers),
 		cmocka_unit_test(without_an_end_it_is_said_again_in_time_and_ends_with_the_controller),
 		cmocka_unit_test(a_restart_says_nothing_anew),
+		cmocka_unit_test(what_a_switch_cannot_keep_is_told_of_it_and_counted),
 		cmocka_unit_test(an_update_has_an_end_in_a_network_that_has_no_rest),
 	};
 

@@ -404,6 +404,30 @@ static void rows_of_a_switch_that_is_away_stay(void **state)
 	assert_int_equal(n_rows(db, "Queue"), 2);
 }
 
+static void note_bridge(void *ctx, uint64_t dpid, bool ignores_queues)
+{
+	*(uint64_t *)ctx += ignores_queues ? dpid << 8 : dpid;
+}
+
+static void a_bridge_whose_datapath_ignores_queues_is_known(void **state)
+{
+	struct played_db *db = *state;
+	struct ovsdb_stats stats;
+	uint64_t noted = 0;
+
+	json_decref(add_row(db, "Bridge",
+			    json_pack("{s:s, s:s, s:[s, []]}", "datapath_id", "0000000000000002", "datapath_type",
+				      "netdev", "ports", "set")));
+	connect_db(db);
+	ovsdb_stats(db->o, &stats);
+	assert_true(stats.n_updates > 0);
+	ovsdb_bridges(db->o, note_bridge, &noted);
+	assert_int_equal(noted, 1 + (2 << 8));
+	ovsdb_gone(db->o);
+	ovsdb_bridges(db->o, note_bridge, &noted);
+	assert_int_equal(noted, 1 + (2 << 8));
+}
+
 static void a_new_connection_begins_anew(void **state)
 {
 	struct played_db *db = *state;
@@ -500,6 +524,7 @@ int main(void)
 		TEST(what_is_refused_is_tried_again_after_a_while),
 		TEST(what_is_refused_is_tried_again_by_itself),
 		TEST(rows_of_a_switch_that_is_away_stay),
+		TEST(a_bridge_whose_datapath_ignores_queues_is_known),
 		TEST(a_new_connection_begins_anew),
 		TEST(servers_that_lie_do_no_harm),
 	};
