@@ -17,10 +17,13 @@ struct place {
 	const struct circuit_in *in;
 	struct circuits *c;
 	const struct demand *probe; // of circuits_fit, else NULL
+	struct circuit_ends ends;
+	uint8_t *is_src, *is_dst; // of the row, by host
 	// the row and pair at hand
 	struct idset row_ids; // all of the row's
 	struct idset ids;     // those that can be kept
 	const struct box *box;
+	bool ip6;
 	const struct topo_host *src, *dst;
 	uint32_t key;
 	const struct demand *list; // the waypoint list that rules, NULL: none
@@ -71,24 +74,37 @@ static uint32_t hash_bytes(uint32_t hash, uint64_t value)
 	return hash;
 }
 
-static uint32_t key_of(const struct idset *ids, uint32_t src_ip, uint32_t dst_ip)
+static uint64_t mac_number(const uint8_t mac[6])
+{
+	uint64_t n = 0;
+
+	for (int i = 0; i < 6; i++)
+		n = n << 8 | mac[i];
+	return n;
+}
+
+static uint32_t key_of(const struct idset *ids, const struct topo_host *src, const struct topo_host *dst, bool ip6)
 {
 	uint32_t hash = FNV_START;
 
 	for (unsigned int i = 0; i < ids->n; i++)
 		hash = hash_bytes(hash, ids->id[i]);
-	return hash_bytes(hash, (uint64_t)src_ip << 32 | dst_ip);
+	if (!ip6)
+		return hash_bytes(hash, (uint64_t)src->ip4 << 32 | dst->ip4);
+	hash = hash_bytes(hash, mac_number(src->mac));
+	return hash_bytes(hash, mac_number(dst->mac));
 }
 
-const struct circuit *circuits_find(const struct circuits *c, const struct idset *ids, uint32_t src_ip, uint32_t dst_ip)
+// The row's requests have a circuit between the two hosts.
+static bool is_placed(const struct place *p)
 {
-	uint32_t key = key_of(ids, src_ip, dst_ip);
+	uint32_t key = key_of(&p->row_ids, p->src, p->dst, p->ip6);
 
-	for (uint32_t i = 0; i < c->n; i++) {
-		if (c->all[i].key == key && c->all[i].src_ip == src_ip && c->all[i].dst_ip == dst_ip)
-			return &c->all[i];
+	for (uint32_t i = 0; i < p->c->n; i++) {
+		if (p->c->all[i].key == key && p->c->all[i].ip6 == p->ip6)
+			return true;
 	}
-	return NULL;
+	return false;
 }
 
 static const struct demand *demand_of(const struct place *p, uint64_t id)
@@ -167,20 +183,6 @@ static bool have_room(struct place *p, uint32_t sw, uint32_t port)
 
 // --- one segment
 
-static const struct topo_host *host_of(const struct topo *t, uint32_t ip4)
-{
-	for (uint32_t i = 0; i < t->n_hosts; i++) {
-		if (t->hosts[i].ip4 == ip4)
-			return &t->hosts[i];
-	}
-	return NULL;
-}
-
-static uint32_t ip4_of(const struct ip_addr *a)
-{
-	return a->ip6 ? 0 : (uint32_t)(a->addr >> 96);
-}
-
 // A switch that has something to avoid behind it carries nothing on; where the circuit itself starts or ends it may.
 static bool is_avoided(const struct place *p, uint32_t sw)
 {
@@ -192,9 +194,9 @@ static bool is_avoided(const struct place *p, uint32_t sw)
 		if (d == NULL || d->kind != DEMAND_AVOID || d->addresses == NULL)
 			continue;
 		for (uint32_t k = 0; k < d->addresses->n; k++) {
-			const struct topo_host *h = host_of(p->in->topo, ip4_of(&d->addresses->at[k]));
+			const struct topo_host *h = circuit_ends_host(&p->ends, &d->addresses->at[k]);
 
-			if (h != NULL && h->ip4 != 0 && h->sw == sw)
+			if (h != NULL && h->sw == sw)
 				return true;
 		}
 	}
@@ -326,7 +328,7 @@ static int via_of(struct place *p, const struct topo_host **via)
 	for (uint32_t i = 0; i < n; i++) {
 		const struct ip_addr *a = &list->at[p->backwards ? n - 1 - i : i];
 
-		via[i] = ip4_of(a) == 0 ? NULL : host_of(p->in->topo, ip4_of(a));
+		via[i] = circuit_ends_host(&p->ends, a);
 		if (via[i] == NULL)
 			return -ENOENT;
 	}
@@ -351,11 +353,15 @@ static void set_reservation(const struct place *p, struct circuit *c)
 static int try_pair(struct place *p)
 {
 	const struct topo_host *via[CIRCUIT_VIA_MAX + 2];
-	struct circuit c = {.ids = p->row_ids, .src_ip = p->src->ip4, .dst_ip = p->dst->ip4};
+	struct circuit c = {.ids = p->row_ids, .ip6 = p->ip6};
 	uint32_t n_holds = p->c->n_holds;
 	int rc = 0, n;
 
-	p->key = c.key = key_of(&p->row_ids, c.src_ip, c.dst_ip);
+	p->key = c.key = key_of(&p->row_ids, p->src, p->dst, p->ip6);
+	memcpy(c.src, p->src->mac, 6);
+	memcpy(c.dst, p->dst->mac, 6);
+	circuit_ends_ips(&p->ends, p->src, p->ip6, &c.src_ips);
+	circuit_ends_ips(&p->ends, p->dst, p->ip6, &c.dst_ips);
 	p->full = false;
 	n = via_of(p, via + 1);
 	if (n < 0)
@@ -382,17 +388,12 @@ static int try_pair(struct place *p)
 					 : "there is no path");
 }
 
-static bool is_among(const struct span128 *s, uint32_t ip4)
-{
-	return ip4 != 0 && s->lo <= match_ip4(ip4) && match_ip4(ip4) <= s->hi;
-}
-
 // Whether packets of the row go the way the list was asked for, not its mirror's.
 static bool is_forward(const struct place *p, const struct demand *list)
 {
 	for (uint32_t i = 0; i < list->flows.n_boxes; i++) {
-		if (is_among(&list->flows.boxes[i].src, p->src->ip4) &&
-		    is_among(&list->flows.boxes[i].dst, p->dst->ip4))
+		if (circuit_ends_within(&p->ends, p->src, p->ip6, &list->flows.boxes[i].src) &&
+		    circuit_ends_within(&p->ends, p->dst, p->ip6, &list->flows.boxes[i].dst))
 			return true;
 	}
 	return false;
@@ -413,7 +414,7 @@ static int place_pair(struct place *p)
 {
 	int rc = 0;
 
-	if (circuits_find(p->c, &p->row_ids, p->src->ip4, p->dst->ip4) != NULL)
+	if (is_placed(p))
 		return 0; // another row of the same requests
 	for (p->ids = p->row_ids; p->ids.n > 0 && rc == 0; p->ids.n -= rc == 0) {
 		choose_list(p);
@@ -424,19 +425,18 @@ static int place_pair(struct place *p)
 
 // --- rows
 
-static int place_row(struct place *p)
+static int place_family(struct place *p, bool ip6)
 {
 	const struct topo *t = p->in->topo;
 	uint32_t n_pairs = 0;
 	int rc = 0;
 
-	if (!(p->box->kinds & MATCH_KINDS_V4) || p->row_ids.n == 0)
-		return 0;
+	p->ip6 = ip6;
+	circuit_ends_mark(&p->ends, t, ip6, &p->box->src, p->is_src);
+	circuit_ends_mark(&p->ends, t, ip6, &p->box->dst, p->is_dst);
 	for (uint32_t s = 0; s < t->n_hosts && rc == 0; s++) {
-		if (!is_among(&p->box->src, t->hosts[s].ip4))
-			continue;
-		for (uint32_t d = 0; d < t->n_hosts && rc == 0; d++) {
-			if (d == s || !is_among(&p->box->dst, t->hosts[d].ip4))
+		for (uint32_t d = 0; d < t->n_hosts && rc == 0 && p->is_src[s]; d++) {
+			if (d == s || !p->is_dst[d])
 				continue;
 			if (++n_pairs > CIRCUIT_PAIRS_MAX)
 				return fail(p, p->row_ids.id[p->row_ids.n - 1],
@@ -447,6 +447,28 @@ static int place_row(struct place *p)
 		}
 	}
 	return rc;
+}
+
+static int place_row(struct place *p)
+{
+	int rc = p->row_ids.n > 0 && (p->box->kinds & MATCH_KINDS_V4) ? place_family(p, false) : 0;
+
+	return rc == 0 && p->row_ids.n > 0 && (p->box->kinds & MATCH_KINDS_V6) ? place_family(p, true) : rc;
+}
+
+static int place_init(struct place *p, const struct circuit_in *in, struct circuits *c)
+{
+	*p = (struct place){.in = in, .c = c};
+	p->is_src = calloc(in->topo->n_hosts + 1U, 1);
+	p->is_dst = calloc(in->topo->n_hosts + 1U, 1);
+	return p->is_src == NULL || p->is_dst == NULL ? -ENOMEM : circuit_ends_init(&p->ends, in->topo, in->addrs);
+}
+
+static void place_fini(struct place *p)
+{
+	free(p->is_src);
+	free(p->is_dst);
+	circuit_ends_fini(&p->ends);
 }
 
 static int compare_rows(const void *a, const void *b)
@@ -465,9 +487,11 @@ int circuits_place(struct circuits *c, const struct circuit_in *in)
 {
 	const struct flowtab *ft = &in->policy->paths;
 	const struct row **rows = malloc((ft->n_rows + 1U) * sizeof(*rows));
-	struct place p = {.in = in, .c = c};
-	int rc = rows == NULL ? -ENOMEM : 0;
+	struct place p;
+	int rc = place_init(&p, in, c);
 	uint32_t n = 0;
+
+	rc = rows == NULL ? -ENOMEM : rc;
 
 	for (uint32_t i = 0; i < ft->n_rows && rc == 0; i++) {
 		if (box_end_ns(&ft->rows[i].box) > in->now_ns)
@@ -481,6 +505,7 @@ int circuits_place(struct circuits *c, const struct circuit_in *in)
 		rc = place_row(&p);
 	}
 	free(rows);
+	place_fini(&p);
 	return rc;
 }
 
@@ -538,16 +563,17 @@ int circuits_fit(const struct circuits *c, const struct circuit_in *in, const st
 	const struct demand *now = demands_find(&in->policy->demands, probe->id);
 	struct demand whole = *probe;
 	struct circuits trial;
-	struct place p = {.in = in, .c = &trial, .probe = &whole};
+	struct place p;
 	int rc = copy_circuits(&trial, c, probe->id);
 
+	if (place_init(&p, in, &trial) < 0)
+		rc = -ENOMEM;
+	p.probe = &whole;
 	if (now != NULL && now->start_ns < whole.start_ns) // it is to last longer: on one way, all its time
 		whole.start_ns = now->start_ns;
 
 	for (uint32_t i = 0; probe->kind == DEMAND_WAYPOINT && i < probe->addresses->n && rc == 0; i++) {
-		uint32_t ip4 = ip4_of(&probe->addresses->at[i]);
-
-		if (ip4 == 0 || host_of(in->topo, ip4) == NULL)
+		if (circuit_ends_host(&p.ends, &probe->addresses->at[i]) == NULL)
 			rc = err_set(err, EBUSY, "no middlebox %s is known",
 				     ip_addr_text(&probe->addresses->at[i]).text);
 	}
@@ -563,6 +589,7 @@ int circuits_fit(const struct circuits *c, const struct circuit_in *in, const st
 		rc = err_set(err, EBUSY, "%s", trial.failures[0].why);
 	if (rc == -ENOMEM)
 		err_set(err, ENOMEM, "out of memory");
+	place_fini(&p);
 	circuits_fini(&trial);
 	return rc;
 }

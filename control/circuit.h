@@ -9,14 +9,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "addrs.h"
 #include "hft/err.h"
 #include "of_policy.h"
 #include "topo.h"
 
 #define CIRCUIT_TAG_FIRST 2048 // hosts may not use these VLAN ids themselves
 #define CIRCUIT_TAG_LAST 4094
-#define CIRCUIT_PAIRS_MAX 256 // of hosts, in one row
+#define CIRCUIT_PAIRS_MAX 256 // of hosts, in one row, of each family of addresses
 #define CIRCUIT_VIA_MAX 16    // middleboxes in one list
+#define CIRCUIT_IPS_MAX 16    // addresses of one host that are looked at, the lowest
 
 struct circuit_hop {
 	uint32_t sw, in_port, out_port; // in_port of a segment's first hop: where the frames come from
@@ -24,11 +26,16 @@ struct circuit_hop {
 };
 
 struct circuit {
-	uint32_t key; // hash of ids and the two addresses: the same in every life of the controller
+	uint32_t key; // hash of ids and the two hosts: the same in every life of the controller
 	struct idset ids;
 	bool live;            // a row of it is in force (circuits_live)
 	uint64_t reservation; // whose queue it takes: that of the highest rate; 0: none
-	uint32_t src_ip, dst_ip;
+	bool ip6;
+	uint8_t src[6], dst[6]; // hosts
+	struct circuit_ips {    // theirs, of the family
+		u128 ip[CIRCUIT_IPS_MAX];
+		uint32_t n;
+	} src_ips, dst_ips;
 	uint8_t n_segments;
 	uint16_t tags[CIRCUIT_VIA_MAX + 1];      // by segment; 0: within one switch, without a tag
 	uint8_t eth_dst[CIRCUIT_VIA_MAX + 1][6]; // whom the segment leads to
@@ -59,6 +66,7 @@ struct circuits {
 
 struct circuit_in {
 	const struct topo *topo;
+	const struct addrs *addrs; // IPv6 addresses of hosts; NULL: none
 	const struct of_policy *policy;
 	int64_t now_ns; // since the epoch: what is over is left out
 	const struct circuits *before;
@@ -79,9 +87,6 @@ void circuits_live(struct circuits *c, const struct of_policy *policy, int64_t n
 // Whether one more could be kept beside those placed. 0; -EBUSY with err: it cannot; -ENOMEM. What is not known yet
 // (hosts that were never heard of) does not speak against it, but a middlebox must be known.
 int circuits_fit(const struct circuits *c, const struct circuit_in *in, const struct demand *probe, struct err *err);
-// The circuit of the row's requests between two hosts, NULL: none is placed.
-const struct circuit *circuits_find(const struct circuits *c, const struct idset *ids, uint32_t src_ip,
-				    uint32_t dst_ip);
 // The queue of a reservation on all ports that it holds: never 0, which is the ports' queue for everything else.
 uint32_t circuit_queue(uint64_t reservation);
 

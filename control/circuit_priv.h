@@ -1,7 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
-// What circuit.c and circuit_tag.c share. Thread: control only.
+// What the files of circuits share. Thread: control only.
 #pragma once
 #include "circuit.h"
 
 // A tag for each segment of c that leads over a link. 0; -ENOSPC: all are in use.
 int circuit_give_tags(const struct circuits *all, const struct circuit_in *in, struct circuit *c);
+
+// Hosts by address: the IPv4 address that a host was last seen with, and the IPv6 ones that it says it has.
+struct circuit_ends {
+	struct circuit_end {
+		const struct topo_host *host;
+		u128 ip;
+		bool ip6;
+	} * all;
+	uint32_t n;
+};
+
+int circuit_ends_init(struct circuit_ends *e, const struct topo *t, const struct addrs *a); // 0 or -ENOMEM
+void circuit_ends_fini(struct circuit_ends *e);
+// The first one with this address; NULL: none is known.
+const struct topo_host *circuit_ends_host(const struct circuit_ends *e, const struct ip_addr *ip);
+// Whether one of the host's addresses of a family lies in the span.
+bool circuit_ends_within(const struct circuit_ends *e, const struct topo_host *h, bool ip6, const struct span128 *s);
+// Sets the byte of each host (by index) of which that is so.
+void circuit_ends_mark(const struct circuit_ends *e, const struct topo *t, bool ip6, const struct span128 *s,
+		       uint8_t *marks);
+// The lowest ones, in order.
+void circuit_ends_ips(const struct circuit_ends *e, const struct topo_host *h, bool ip6, struct circuit_ips *out);

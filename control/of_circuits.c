@@ -148,6 +148,7 @@ void of_circuits_place(struct of_net *net, int64_t wall_ns)
 	struct circuits before = net->circuits;
 	const struct circuit_in in = {
 		.topo = &net->topo,
+		.addrs = &net->addrs,
 		.policy = &net->policy,
 		.now_ns = wall_ns,
 		.before = &before,
@@ -177,7 +178,8 @@ void of_circuits_place(struct of_net *net, int64_t wall_ns)
 
 int of_net_fit(struct of_net *net, const struct demand *probe, int64_t wall_ns, struct err *err)
 {
-	const struct circuit_in in = {.topo = &net->topo, .policy = &net->policy, .now_ns = wall_ns};
+	const struct circuit_in in = {
+		.topo = &net->topo, .addrs = &net->addrs, .policy = &net->policy, .now_ns = wall_ns};
 
 	if (net->place_ns == INT64_MAX || net->now_ns < net->place_ns)
 		return 0;

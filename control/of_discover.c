@@ -99,9 +99,13 @@ static void on_claim(struct of_net *net, const struct addr_claim *c)
 {
 	struct topo_host *h = topo_host(&net->topo, c->mac), *was;
 	struct addr *mine, *theirs;
+	bool is_new = true;
 
 	if (h == NULL || (c->how == ADDR_IP && addrs_first(&net->addrs, c->ip, c->ip6) != NULL))
 		return;
+	for (theirs = addrs_first(&net->addrs, c->ip, c->ip6); theirs != NULL;
+	     theirs = addrs_after(&net->addrs, theirs))
+		is_new = is_new && memcmp(theirs->mac, c->mac, 6) != 0;
 	mine = remember(net, c);
 	for (theirs = mine == NULL ? NULL : addrs_first(&net->addrs, c->ip, c->ip6); theirs != NULL;
 	     theirs = addrs_after(&net->addrs, theirs)) {
@@ -111,6 +115,8 @@ static void on_claim(struct of_net *net, const struct addr_claim *c)
 		else if (was != NULL && !c->ip6 && was->ip4 == (uint32_t)(c->ip >> 96))
 			was->ip4 = 0; // it has moved
 	}
+	if (c->ip6 && is_new && net->policy.demands.n > 0)
+		net->topo.gen++; // circuits end there
 	if (c->ip6 || h->ip4 == (uint32_t)(c->ip >> 96) || (c->how == ADDR_IP && h->ip4 != 0))
 		return;
 	h->ip4 = (uint32_t)(c->ip >> 96);

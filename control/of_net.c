@@ -266,20 +266,29 @@ int of_net_input(struct of_net *net, struct of_switch *sw, const uint8_t *bytes,
 
 // --- what they had before
 
-// A host is where the switch sends frames to its address by a port without a switch behind it.
+// A host is where the switch sends frames to its address by a port without a switch behind it. It may have been heard
+// of since without its IPv4 address: in an IPv6 packet.
 static void take_host(struct of_net *net, const struct of_switch *sw, const struct of_rule *r)
 {
 	const struct of_instructions *i = &r->instructions;
 	const struct topo_port *port = i->n_actions == 1 ? topo_port(&net->topo, sw->idx, i->actions[0].port) : NULL;
+	uint32_t ip4 = (uint32_t)r->cookie;
+	struct topo_host *h;
 
-	if (r->match.has != OF_HAS_ETH_DST || port == NULL || !topo_is_edge(port, net->now_ns) ||
-	    topo_host(&net->topo, r->match.eth_dst) != NULL)
+	if (r->match.has != OF_HAS_ETH_DST || port == NULL || !topo_is_edge(port, net->now_ns))
 		return;
-	if (topo_host_seen(&net->topo, r->match.eth_dst, sw->idx, port->no, net->now_ns, NULL) <= 0)
+	h = topo_host(&net->topo, r->match.eth_dst);
+	if (h == NULL && topo_host_seen(&net->topo, r->match.eth_dst, sw->idx, port->no, net->now_ns, NULL) > 0)
+		h = topo_host(&net->topo, r->match.eth_dst);
+	if (h == NULL || h->sw != sw->idx || h->port != port->no || h->ip4 != 0 || ip4 == 0)
 		return;
-	topo_host(&net->topo, r->match.eth_dst)->ip4 = (uint32_t)r->cookie;
-	if ((uint32_t)r->cookie != 0)
-		addrs_set(&net->addrs, match_ip4((uint32_t)r->cookie), false, r->match.eth_dst, ADDR_ARP, net->now_ns);
+	h->ip4 = ip4;
+	addrs_set(&net->addrs, match_ip4(ip4), false, h->mac, ADDR_ARP, net->now_ns);
+}
+
+static void take_ip6(struct of_net *net, const struct of_match *m)
+{
+	addrs_set(&net->addrs, match_ip6_prefix(m->ip6_src, 128).lo, true, m->eth_src, ADDR_ND, net->now_ns);
 }
 
 // There was a link, and there is none now.
@@ -300,7 +309,10 @@ static void end_holds(struct of_net *net)
 		for (uint32_t i = 0; i < sw->have.n; i++) {
 			if (of_plan_lets_in(&sw->have.rules[i]))
 				close_lost(net, sw, sw->have.rules[i].match.in_port);
-			take_host(net, sw, &sw->have.rules[i]);
+			if (of_plan_tells_ip6(&sw->have.rules[i]))
+				take_ip6(net, &sw->have.rules[i].match);
+			else
+				take_host(net, sw, &sw->have.rules[i]);
 		}
 	}
 }

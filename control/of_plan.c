@@ -174,6 +174,7 @@ static void add_learning(struct plan *p)
 		plan_goto(&r, OF_PLAN_PATH);
 		plan_add(p, &r);
 	}
+	plan_ip6(p);
 	plan_blank(&r, OF_PLAN_LEARN, 0);
 	plan_output(p, &r, OF_PORT_CONTROLLER);
 	if (!p->left_out)
@@ -300,6 +301,25 @@ bool plan_is_elsewhere(const struct plan *p, uint32_t sw, const struct box *box)
 
 // --- limits
 
+// What a limit is divided by is no matter of access: IPv6 addresses are believed, too.
+static bool comes_in_elsewhere(const struct plan *p, uint32_t sw, const struct box *box)
+{
+	const struct addrs *a = p->in->addrs;
+	bool known = false;
+
+	if (a == NULL || !(box->kinds & MATCH_KINDS_V6) || box->src.lo != box->src.hi)
+		return plan_is_elsewhere(p, sw, box);
+	for (const struct addr *claim = addrs_first(a, box->src.lo, true); claim != NULL;
+	     claim = addrs_after(a, claim)) {
+		const struct topo_host *h = claim->how == ADDR_IP ? NULL : topo_host(p->in->topo, claim->mac);
+
+		if (h != NULL && h->sw == sw)
+			return false;
+		known |= h != NULL;
+	}
+	return known;
+}
+
 uint32_t plan_sources(const struct plan *p, const struct match *flows, bool *here)
 {
 	const struct topo *t = p->in->topo;
@@ -310,7 +330,7 @@ uint32_t plan_sources(const struct plan *p, const struct match *flows, bool *her
 		bool some = false;
 
 		for (uint32_t i = 0; i < flows->n_boxes && !some; i++)
-			some = t->switches[sw].up && !plan_is_elsewhere(p, sw, &flows->boxes[i]) && has_hosts(p, sw);
+			some = t->switches[sw].up && !comes_in_elsewhere(p, sw, &flows->boxes[i]) && has_hosts(p, sw);
 		n += some;
 		*here |= some && sw == p->idx;
 	}
@@ -386,7 +406,7 @@ static void add_limits(struct plan *p)
 		    policy->colours[i] == OF_POLICY_UNSAID || !has_hosts(p, p->idx))
 			continue;
 		for (uint32_t b = 0; b < d->flows.n_boxes; b++) {
-			if (!plan_is_elsewhere(p, p->idx, &d->flows.boxes[b]))
+			if (!comes_in_elsewhere(p, p->idx, &d->flows.boxes[b]))
 				add_limit_box(p, d, &d->flows.boxes[b], policy->colours[i]);
 		}
 	}
@@ -450,6 +470,20 @@ static void add_row_once(struct plan *p, const struct row *row, const struct of_
 	plan_add(p, &r);
 }
 
+// In 1.0 a row about both families is said of IPv4.
+static int lower_row(struct plan *p, const struct row *row, struct of_match *matches, struct err *err)
+{
+	struct box box = row->box;
+
+	if (p->in->version == OF_VERSION_10 && box.kinds != MATCH_KINDS_ALL && (box.kinds & MATCH_KINDS_V4) &&
+	    (box.kinds & MATCH_KINDS_V6)) {
+		box.kinds &= ~MATCH_KINDS_V6;
+		err_set(err, ENOTSUP, "OpenFlow 1.0 cannot match IPv6");
+		plan_unsaid(p, err);
+	}
+	return of_lower_box(&box, p->in->version, matches, PLAN_MATCHES_MAX, err);
+}
+
 static void add_row(struct plan *p, const struct row *row)
 {
 	static struct of_match matches[PLAN_MATCHES_MAX];
@@ -463,7 +497,7 @@ static void add_row(struct plan *p, const struct row *row)
 		p->left_out |= row->action.access == ACCESS_DENY;
 		return;
 	}
-	n = of_lower_box(&row->box, p->in->version, matches, PLAN_MATCHES_MAX, &err);
+	n = lower_row(p, row, matches, &err);
 	if (n >= 0 && priority > PRIORITY_ROW_LAST)
 		n = err_set(&err, E2BIG, "a row of rank %u is beyond what priorities can say", row->rank);
 	if (n < 0) {

@@ -42,6 +42,7 @@ struct of_plan_in {
 	const uint16_t *const *dist; // by destination switch: topo_distances
 	const struct of_policy *policy;
 	const struct circuits *circuits; // NULL: none
+	const struct addrs *addrs;       // IPv6 addresses of hosts, of which circuits may be; NULL: none
 	int64_t now_ns;                  // monotonic, the topology's
 	int64_t policy_ns;               // since the epoch: rows in force then
 	// Entries of circuits and limits whose request has no end are made for half of this to all of it (ways for half
@@ -81,3 +82,5 @@ bool of_plan_is_ahead(const struct of_rule *rule);
 // An entry about what comes in by a port towards another switch: that it is let in, or (false) that it is not.
 bool of_plan_lets_in(const struct of_rule *rule);
 bool of_plan_keeps_out(const struct of_rule *rule);
+// An entry that only says which IPv6 address the host of an Ethernet address has: for who reads it later.
+bool of_plan_tells_ip6(const struct of_rule *rule);

@@ -50,19 +50,42 @@ static void start_actions(struct plan *p, struct of_rule *r, const struct circui
 	leave_by(p, r, c, hop->out_port);
 }
 
-// The matches of a row for two hosts: their number, 0: none or none that can be said.
+static struct box pair_box(const struct circuit *c, u128 src, u128 dst)
+{
+	struct box pair = box_any();
+
+	pair.kinds = c->ip6 ? MATCH_KINDS_V6 : MATCH_KINDS_V4;
+	pair.src = c->ip6 ? (struct span128){src, src} : match_ip4_prefix((uint32_t)(src >> 96), 32);
+	pair.dst = c->ip6 ? (struct span128){dst, dst} : match_ip4_prefix((uint32_t)(dst >> 96), 32);
+	return pair;
+}
+
+static bool is_link_local(u128 ip)
+{
+	return ip >> 118 == 0xfe80 >> 6;
+}
+
+// The matches of a row for two hosts, in each pair of their addresses of one scope (RFC 6724, 5: rule 2): their number,
+// 0: none or none that can be said.
 static int match_pair(struct plan *p, const struct row *row, const struct circuit *c, struct of_match *matches)
 {
-	struct box pair = box_any(), both;
 	struct err err;
-	int n;
+	int n = 0;
 
-	pair.kinds = MATCH_KINDS_V4;
-	pair.src = match_ip4_prefix(c->src_ip, 32);
-	pair.dst = match_ip4_prefix(c->dst_ip, 32);
-	if (!box_intersect(&row->box, &pair, &both))
-		return 0;
-	n = of_lower_box(&both, p->in->version, matches, PLAN_MATCHES_MAX, &err);
+	for (uint32_t s = 0; s < c->src_ips.n && n >= 0; s++) {
+		for (uint32_t d = 0; d < c->dst_ips.n && n >= 0; d++) {
+			u128 src = c->src_ips.ip[s], dst = c->dst_ips.ip[d];
+			struct box pair = pair_box(c, src, dst), both;
+			int more;
+
+			if ((c->ip6 && is_link_local(src) != is_link_local(dst)) ||
+			    !box_intersect(&row->box, &pair, &both))
+				continue;
+			more = of_lower_box(&both, p->in->version, matches + n, PLAN_MATCHES_MAX - (unsigned int)n,
+					    &err);
+			n = more < 0 ? more : n + more;
+		}
+	}
 	if (n < 0)
 		plan_unsaid(p, &err);
 	return n < 0 ? 0 : n;
@@ -185,4 +208,41 @@ bool of_plan_is_ahead(const struct of_rule *rule)
 	return rule->table == OF_PLAN_POLICY &&
 	       (rule->priority == PRIORITY_TAGGED ||
 		(rule->priority >= PRIORITY_RETURN && rule->priority <= PRIORITY_RETURN + RETURN_RANK_MAX));
+}
+
+// --- addresses
+
+#define TELLS_IP6 (OF_HAS_IN_PORT | OF_HAS_ETH_SRC | OF_HAS_ETH_TYPE | OF_HAS_IP6_SRC)
+
+// The IPv6 addresses of this switch's hosts, which fit into no cookie: without them the next life of the controller
+// knew no end of a circuit until each host was heard of.
+void plan_ip6(struct plan *p)
+{
+	const struct addrs *a = p->in->addrs;
+	struct of_rule r;
+
+	for (uint32_t i = 0; a != NULL && p->in->policy->demands.n > 0 && i < a->n; i++) {
+		const struct addr *claim = &a->all[i];
+		const struct topo_host *h =
+			claim->ip6 && claim->how != ADDR_IP ? topo_host(p->in->topo, claim->mac) : NULL;
+
+		if (h == NULL || h->sw != p->idx)
+			continue;
+		plan_blank(&r, OF_PLAN_LEARN, PRIORITY_LEARN + 1);
+		plan_in_port(&r, h->port);
+		r.match.has |= OF_HAS_ETH_SRC | OF_HAS_ETH_TYPE | OF_HAS_IP6_SRC;
+		memcpy(r.match.eth_src, h->mac, 6);
+		memset(r.match.eth_src_mask, 0xff, 6);
+		r.match.eth_type = 0x86dd;
+		for (int k = 0; k < 16; k++)
+			r.match.ip6_src[k] = (uint8_t)(claim->ip >> (8 * (15 - k)));
+		memset(r.match.ip6_src_mask, 0xff, 16);
+		plan_goto(&r, OF_PLAN_PATH);
+		plan_add(p, &r);
+	}
+}
+
+bool of_plan_tells_ip6(const struct of_rule *rule)
+{
+	return rule->table == OF_PLAN_LEARN && rule->priority == PRIORITY_LEARN + 1 && rule->match.has == TELLS_IP6;
 }

@@ -72,5 +72,6 @@ uint32_t plan_port_to(const struct plan *p, const struct topo_host *h);
 
 // The circuits' entries: where they start, at this switch, and where they pass.
 void plan_circuits(struct plan *p);
+void plan_ip6(struct plan *p); // entries that tell of addresses
 // Of a row of the flat table: for each pair of hosts that has a circuit.
 void plan_row_circuits(struct plan *p, const struct row *row, unsigned int priority);

@@ -243,8 +243,12 @@ void of_sync_plan(struct of_net *net, int64_t wall_ns)
 	uint16_t *all = calloc((size_t)n * n + 1, sizeof(*all));
 	const uint16_t **dist = calloc(n + 1U, sizeof(*dist));
 	bool done;
-	struct of_plan_in in = {
-		.topo = &net->topo, .tree = tree, .dist = dist, .policy = &net->policy, .circuits = &net->circuits};
+	struct of_plan_in in = {.topo = &net->topo,
+				.tree = tree,
+				.dist = dist,
+				.policy = &net->policy,
+				.circuits = &net->circuits,
+				.addrs = &net->addrs};
 	int rc = tree == NULL || all == NULL || dist == NULL ? -ENOMEM : topo_tree(&net->topo, floods_to, net, tree);
 
 	for (uint32_t i = 0; i < n && rc == 0; i++) {

@@ -13,7 +13,7 @@
 #include "control/circuit.h"
 #include "of_random.h"
 
-#define N 7 // switches, with a host at port 20 of each: 10.0.0.1 ...
+#define N 7 // switches, with a host at port 20 of each: 10.0.0.1, 2001:db8::1 and fe80::1 ...
 #define HOST_PORT 20
 #define SPEED 10
 #define T_MAX 8
@@ -31,8 +31,21 @@ static uint32_t address(uint32_t host)
 	return 0x0a000001 + host;
 }
 
+static u128 address6(uint32_t host, bool link_local)
+{
+	return (link_local ? (u128)0xfe80 << 112 : (u128)0x20010db8 << 96) + host + 1;
+}
+
+static struct ip_addr either_address(uint32_t host)
+{
+	if (rnd(2) == 0)
+		return (struct ip_addr){.addr = match_ip4(address(host))};
+	return (struct ip_addr){.addr = address6(host, rnd(2) == 0), .ip6 = true};
+}
+
 struct network {
 	struct topo topo;
+	struct addrs addrs;
 	bool linked[N][N];
 	struct of_policy policy;
 };
@@ -40,6 +53,7 @@ struct network {
 static void make_topology(struct network *n)
 {
 	topo_init(&n->topo, 64);
+	addrs_init(&n->addrs, 64);
 	for (uint32_t i = 0; i < N; i++) {
 		uint8_t mac[6] = {2, 0, 0, 0, 0, (uint8_t)(i + 1)};
 
@@ -50,6 +64,9 @@ static void make_topology(struct network *n)
 		topo_port_set(&n->topo, i, HOST_PORT, true, 0, 0);
 		assert_int_equal(topo_host_seen(&n->topo, mac, i, HOST_PORT, 0, NULL), 1);
 		topo_host(&n->topo, mac)->ip4 = address(i);
+		addrs_set(&n->addrs, address6(i, true), true, mac, ADDR_ND, 0);
+		addrs_set(&n->addrs, address6(i, false), true, mac, ADDR_ND, 0);
+		addrs_set(&n->addrs, address6((i + 1) % N, false), true, mac, ADDR_IP, 0); // it routes
 	}
 	memset(n->linked, 0, sizeof(n->linked));
 	for (uint32_t a = 0; a < N; a++) {
@@ -75,7 +92,7 @@ static void random_demand(struct demand *d, uint64_t id)
 	d->start_ns = rnd(T_MAX);
 	d->end_ns = d->start_ns + 1 + rnd(T_MAX);
 	for (unsigned int i = d->kind == DEMAND_RESERVE ? 0 : 1 + rnd(2); i > 0; i--) {
-		const struct ip_addr via = {.addr = match_ip4(address(rnd(N)))};
+		const struct ip_addr via = either_address(rnd(N));
 
 		assert_int_equal(ip_list_add(&d->addresses, &via), 0);
 	}
@@ -83,7 +100,14 @@ static void random_demand(struct demand *d, uint64_t id)
 	box.src = match_ip4_prefix(address(src), 32);
 	box.dst = match_ip4_prefix(address(dst), 32);
 	if (rnd(3) == 0) {
-		box.kinds = MATCH_IP4PORTS;
+		bool link_local = rnd(4) == 0;
+
+		box.kinds = MATCH_KINDS_V6;
+		box.src.lo = box.src.hi = address6(src, link_local);
+		box.dst.lo = box.dst.hi = address6(dst, link_local);
+	}
+	if (rnd(3) == 0) {
+		box.kinds &= MATCH_KINDS_PORTS;
 		box.f[MATCH_DST_PORT] = (struct span){0, rnd(3)};
 	}
 	box_set_time(&box, d->start_ns, d->end_ns);
@@ -111,10 +135,21 @@ static void make_policy(struct network *n)
 	tree_fini(&tree);
 }
 
+static void check_ips(const struct circuit_ips *ips, uint32_t host, bool ip6)
+{
+	assert_int_equal(ips->n, ip6 ? 2 : 1);
+	if (ip6)
+		assert_true(ips->ip[0] == address6(host, false) && ips->ip[1] == address6(host, true));
+	else
+		assert_true(ips->ip[0] == match_ip4(address(host)));
+}
+
 static void check_way(const struct network *n, const struct circuit *c)
 {
-	uint32_t at = c->src_ip - address(0), segment = 0;
+	uint32_t at = c->src[5] - 1U, segment = 0;
 
+	check_ips(&c->src_ips, at, c->ip6);
+	check_ips(&c->dst_ips, c->dst[5] - 1U, c->ip6);
 	assert_true(c->n_hops > 0);
 	for (uint32_t i = 0; i < c->n_hops; i++) {
 		const struct circuit_hop *hop = &c->hops[i];
@@ -136,7 +171,7 @@ static void check_way(const struct network *n, const struct circuit *c)
 		at = peer;
 	}
 	assert_int_equal(segment, c->n_segments);
-	assert_int_equal(at, c->dst_ip - address(0));
+	assert_int_equal(at, c->dst[5] - 1U);
 }
 
 static void check_capacity(const struct network *n, const struct circuits *c)
@@ -188,14 +223,14 @@ static void check_same(const struct circuits *a, const struct circuits *b)
 static void circuits_lead_there_and_no_link_is_promised_twice(void **state)
 {
 	const char *text = getenv("PANE_SEED");
-	unsigned int n_placed = 0, n_failed = 0, n_via = 0;
+	unsigned int n_placed = 0, n_failed = 0, n_via = 0, n_ip6 = 0;
 
 	rnd_state = text == NULL ? 17 : strtoull(text, NULL, 10);
 	print_message("PANE_SEED=%llu\n", (unsigned long long)rnd_state);
 	for (unsigned int i = 0; i < rounds(400); i++) {
 		struct network n;
 		struct circuits c, again;
-		struct circuit_in in = {.topo = &n.topo, .policy = &n.policy};
+		struct circuit_in in = {.topo = &n.topo, .addrs = &n.addrs, .policy = &n.policy};
 
 		make_topology(&n);
 		make_policy(&n);
@@ -204,6 +239,7 @@ static void circuits_lead_there_and_no_link_is_promised_twice(void **state)
 		for (uint32_t k = 0; k < c.n; k++) {
 			check_way(&n, &c.all[k]);
 			n_via += c.all[k].n_segments > 1;
+			n_ip6 += c.all[k].ip6;
 		}
 		check_capacity(&n, &c);
 		check_tags(&c);
@@ -217,8 +253,14 @@ static void circuits_lead_there_and_no_link_is_promised_twice(void **state)
 		circuits_fini(&c);
 		of_policy_fini(&n.policy);
 		topo_fini(&n.topo);
+		addrs_fini(&n.addrs);
 	}
-	assert_true(n_placed > 100 && n_failed > 100 && n_via > 20);
+	assert_true(n_placed > 100 && n_failed > 100 && n_via > 20 && n_ip6 > 50 && n_placed - n_ip6 > 50);
+}
+
+static uint32_t host_in(const struct box *box, const struct span128 *s)
+{
+	return box->kinds & MATCH_KINDS_V4 ? (uint32_t)(s->lo >> 96) - address(0) : (uint32_t)s->lo - 1;
 }
 
 // One reservation after the other between two hosts: accepted as long as a path with room is left, by a search of all.
@@ -245,7 +287,7 @@ static void a_reservation_is_refused_only_where_no_path_has_room(void **state)
 		struct demands demands;
 		struct network n;
 		struct circuits c;
-		struct circuit_in in = {.topo = &n.topo, .policy = &n.policy};
+		struct circuit_in in = {.topo = &n.topo, .addrs = &n.addrs, .policy = &n.policy};
 		uint64_t left[N][N];
 		struct tree tree;
 		struct err err;
@@ -282,8 +324,8 @@ static void a_reservation_is_refused_only_where_no_path_has_room(void **state)
 					match_fini(&d.flows);
 				}
 			} while (d.kind != DEMAND_RESERVE);
-			fits = reaches(&n, left, d.rate_bps, (uint32_t)(d.flows.boxes[0].src.lo >> 96) - address(0),
-				       (uint32_t)(d.flows.boxes[0].dst.lo >> 96) - address(0), seen);
+			fits = reaches(&n, left, d.rate_bps, host_in(&d.flows.boxes[0], &d.flows.boxes[0].src),
+				       host_in(&d.flows.boxes[0], &d.flows.boxes[0].dst), seen);
 			assert_int_equal(circuits_fit(&c, &in, &d, &err) == 0, fits);
 			n_fit += fits;
 			n_not += !fits;
@@ -293,14 +335,65 @@ static void a_reservation_is_refused_only_where_no_path_has_room(void **state)
 		of_policy_fini(&n.policy);
 		tree_fini(&tree);
 		topo_fini(&n.topo);
+		addrs_fini(&n.addrs);
 	}
 	assert_true(n_fit > 100 && n_not > 100);
+}
+
+// A request that names no addresses is about both families; each has its way, and they share what is held.
+static void what_names_no_address_has_circuits_of_both_families(void **state)
+{
+	struct demand d = {.id = 3, .kind = DEMAND_RESERVE, .rate_bps = 4, .end_ns = 10};
+	struct box box = box_any();
+	struct demands demands;
+	struct network n = {0};
+	struct circuits c;
+	struct circuit_in in = {.topo = &n.topo, .addrs = &n.addrs, .policy = &n.policy};
+	unsigned int n_of[2] = {0};
+	struct tree tree;
+	struct err err;
+
+	rnd_state = 23;
+	make_topology(&n);
+	for (uint32_t i = 1; i < N; i++) { // a star: as many ways as pairs
+		topo_probe(&n.topo, 0, i + 1, i, 1, 0);
+		topo_probe(&n.topo, i, 1, 0, i + 1, 0);
+	}
+	demands_init(&demands);
+	tree_init(&tree);
+	tree_add_node(&tree, TREE_NO_PARENT);
+	box.kinds = MATCH_KINDS_PORTS;
+	box.f[MATCH_DST_PORT] = (struct span){80, 80};
+	assert_true(box_normalize(&box));
+	box_set_time(&box, d.start_ns, d.end_ns);
+	match_init(&d.flows);
+	match_add(&d.flows, &box);
+	demands_add(&demands, &d);
+	assert_int_equal(of_policy_build(&n.policy, &tree, &demands, 0, NULL, &err), 0);
+	circuits_init(&c);
+	assert_int_equal(circuits_place(&c, &in), 0);
+	assert_int_equal(c.n_failures, 0);
+	for (uint32_t i = 0; i < c.n; i++) {
+		check_way(&n, &c.all[i]);
+		n_of[c.all[i].ip6]++;
+	}
+	assert_int_equal(n_of[0], N * (N - 1));
+	assert_int_equal(n_of[1], N * (N - 1));
+	check_capacity(&n, &c);
+	check_tags(&c);
+	circuits_fini(&c);
+	of_policy_fini(&n.policy);
+	tree_fini(&tree);
+	topo_fini(&n.topo);
+	addrs_fini(&n.addrs);
+	(void)state;
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(circuits_lead_there_and_no_link_is_promised_twice),
+		cmocka_unit_test(what_names_no_address_has_circuits_of_both_families),
 		cmocka_unit_test(a_reservation_is_refused_only_where_no_path_has_room),
 	};
 

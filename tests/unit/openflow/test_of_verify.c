@@ -29,7 +29,9 @@ struct net {
 	struct of_groups groups[N];
 	const struct of_groups *group_sets[N];
 	uint32_t groups_max;
+	struct of_meters meters[N];
 	uint8_t version, n_tables;
+	uint32_t unsayable; // rows, at each switch
 };
 
 static unsigned int rounds(unsigned int usual)
@@ -42,6 +44,11 @@ static unsigned int rounds(unsigned int usual)
 static void mac_of(uint32_t i, uint8_t mac[6])
 {
 	memcpy(mac, (const uint8_t[]){2, 0, 0, 0, 0, (uint8_t)(i + 1)}, 6);
+}
+
+static u128 address6(uint32_t i)
+{
+	return ((u128)0x20010db8 << 96) + i + 1;
 }
 
 // Port 1 has a host; port 10 + x goes to switch x.
@@ -80,29 +87,43 @@ static void random_topology(struct net *net)
 		assert_int_equal(topo_host_seen(&net->topo, mac, i, 1, NOW, NULL), 1);
 		topo_host(&net->topo, mac)->ip4 = 0x0a000001 + i;
 		addrs_set(&net->addrs, match_ip4(0x0a000001 + i), false, mac, ADDR_ARP, NOW);
+		addrs_set(&net->addrs, address6(i), true, mac, ADDR_ND, NOW);
+	}
+}
+
+// Of one family some hosts by their addresses, of both all.
+static void random_hosts(struct box *b, uint32_t kinds)
+{
+	uint32_t src = rnd(N), dst = rnd(N);
+
+	b->kinds = kinds;
+	if (kinds == MATCH_KINDS_V4) {
+		b->src = rnd(4) > 0 ? match_ip4_prefix(0x0a000001 + src, rnd(3) == 0 ? 30 : 32) : b->src;
+		b->dst = rnd(4) > 0 ? match_ip4_prefix(0x0a000001 + dst, rnd(3) == 0 ? 30 : 32) : b->dst;
+	} else if (kinds == MATCH_KINDS_V6) {
+		b->src = rnd(4) > 0 ? (struct span128){address6(src), address6(src)} : b->src;
+		b->dst = rnd(4) > 0 ? (struct span128){address6(dst) & ~(u128)3, address6(dst) | 3} : b->dst;
 	}
 }
 
 static void random_atom(struct net *net, uint32_t node)
 {
+	static const uint32_t kinds[] = {MATCH_KINDS_V4, MATCH_KINDS_V6, MATCH_KINDS_IP};
 	static const uint8_t protos[] = {1, 6, 17};
 	struct atom a = {.id = net->policy.n_atoms + 1U, .node = node, .part = ATOM_ACCESS};
 	struct box b = box_any();
 
 	a.access = rnd(2) == 0 ? ACCESS_DENY : ACCESS_ALLOW;
-	b.kinds = MATCH_KINDS_V4;
-	if (rnd(4) > 0)
-		b.src = match_ip4_prefix(0x0a000001 + rnd(N), rnd(3) == 0 ? 30 : 32);
-	if (rnd(4) > 0)
-		b.dst = match_ip4_prefix(0x0a000001 + rnd(N), rnd(3) == 0 ? 30 : 32);
+	// 1.0 cannot say it of IPv6
+	random_hosts(&b, net->version == OF_VERSION_10 ? MATCH_KINDS_V4 : kinds[rnd(3)]);
 	if (rnd(2) == 0) {
-		b.kinds = MATCH_IP4PORTS;
+		b.kinds &= MATCH_KINDS_PORTS;
 		b.f[MATCH_PROTO] = (struct span){6, 6};
 		b.f[MATCH_DST_PORT] =
 			net->version == OF_VERSION_10 ? (struct span){80, 80} : (struct span){80, 80 + rnd(200)};
 	} else if (rnd(2) == 0) {
 		b.f[MATCH_PROTO].lo = b.f[MATCH_PROTO].hi = protos[rnd(3)];
-		b.kinds = b.f[MATCH_PROTO].lo == 1 ? MATCH_IP4 : MATCH_IP4PORTS;
+		b.kinds &= b.f[MATCH_PROTO].lo == 1 ? ~MATCH_KINDS_PORTS : MATCH_KINDS_PORTS;
 	}
 	match_init(&a.match);
 	if (box_normalize(&b))
@@ -120,6 +141,7 @@ static void plan(struct net *net)
 		.tree = tree,
 		.dist = dist,
 		.policy = &net->planned,
+		.addrs = &net->addrs,
 		.now_ns = NOW,
 		.policy_ns = WALL,
 		.version = net->version,
@@ -134,16 +156,13 @@ static void plan(struct net *net)
 		dist[i] = dists[i];
 	}
 	for (uint32_t i = 0; i < N; i++) {
-		struct of_meters meters;
-
-		of_meters_init(&meters);
+		of_meters_init(&net->meters[i]);
 		of_rules_init(&net->rules[i]);
 		of_groups_init(&net->groups[i]);
 		net->tables[i] = &net->rules[i];
 		net->group_sets[i] = &net->groups[i];
-		assert_int_equal(of_plan(&in, i, &net->rules[i], &meters, &net->groups[i], &stats), 0);
-		of_meters_fini(&meters);
-		assert_int_equal(stats.rows_unsayable, 0);
+		assert_int_equal(of_plan(&in, i, &net->rules[i], &net->meters[i], &net->groups[i], &stats), 0);
+		assert_int_equal(stats.rows_unsayable, net->unsayable);
 	}
 }
 
@@ -175,6 +194,7 @@ static void net_fini(struct net *net)
 	for (uint32_t i = 0; i < N; i++) {
 		of_rules_fini(&net->rules[i]);
 		of_groups_fini(&net->groups[i]);
+		of_meters_fini(&net->meters[i]);
 	}
 	of_policy_fini(&net->planned);
 	tree_fini(&net->policy);
@@ -211,7 +231,7 @@ static void what_is_planned_is_clean(void **state)
 				 of_finding_name(result.findings[0].kind), text, result.findings[0].from.sw,
 				 result.findings[0].at.sw);
 		}
-		assert_int_equal(result.n_pairs, 2 * N * (N - 1));
+		assert_int_equal(result.n_pairs, 3 * N * (N - 1));
 		of_verify_destroy(v);
 		net_fini(&net);
 	}
@@ -409,6 +429,74 @@ static void broadcasts_that_go_round_and_switches_that_are_silent_are_found(void
 	(void)state;
 }
 
+// 1.0 has no IPv6: what is about both families holds for IPv4, and is counted.
+static void of_both_families_1_0_gets_what_it_can_say(void **state)
+{
+	struct of_verify_result result;
+	struct of_verify *v;
+	struct net net = {.version = OF_VERSION_10, .n_tables = 254, .unsayable = 1};
+	struct atom a = {.id = 1, .part = ATOM_ACCESS, .access = ACCESS_DENY};
+	struct box b = box_any();
+	struct demands none;
+	struct err err;
+
+	rnd_state = 25;
+	random_topology(&net);
+	tree_init(&net.policy);
+	tree_add_node(&net.policy, TREE_NO_PARENT);
+	demands_init(&none);
+	b.kinds = MATCH_KINDS_PORTS;
+	b.f[MATCH_DST_PORT] = (struct span){80, 80};
+	match_init(&a.match);
+	assert_true(box_normalize(&b) && match_add(&a.match, &b) == 0);
+	assert_int_equal(tree_add_atom(&net.policy, &a), 0);
+	assert_int_equal(of_policy_build(&net.planned, &net.policy, &none, WALL, NULL, &err), 0);
+	plan(&net);
+	v = verify(&net, &result);
+	assert_int_equal(result.n_findings, N * (N - 1)); // one for each pair of IPv6 addresses
+	for (uint32_t i = 0; i < result.n_findings; i++)
+		assert_int_equal(result.findings[i].packet.eth_type, 0x86dd);
+	of_verify_destroy(v);
+	net_fini(&net);
+	(void)state;
+}
+
+static uint8_t no_colour(void *ctx, uint64_t id)
+{
+	(void)ctx;
+	(void)id;
+	return OF_POLICY_UNSAID;
+}
+
+static void a_limit_of_an_ip6_address_is_kept_where_its_host_is(void **state)
+{
+	struct demand d = {.id = 1, .kind = DEMAND_LIMIT, .rate_bps = 5000000, .end_ns = INT64_MAX};
+	struct net net = {.version = OF_VERSION_13, .n_tables = 254};
+	struct box b = box_any();
+	struct demands demands;
+	struct err err;
+
+	rnd_state = 26;
+	random_topology(&net);
+	tree_init(&net.policy);
+	tree_add_node(&net.policy, TREE_NO_PARENT);
+	demands_init(&demands);
+	b.kinds = MATCH_KINDS_V6;
+	b.src.lo = b.src.hi = address6(2);
+	box_set_time(&b, 0, INT64_MAX);
+	match_init(&d.flows);
+	assert_int_equal(match_add(&d.flows, &b), 0);
+	assert_int_equal(demands_add(&demands, &d), 0);
+	assert_int_equal(of_policy_build(&net.planned, &net.policy, &demands, WALL, NULL, &err), 0);
+	assert_int_equal(of_policy_colour(&net.planned, no_colour, NULL), 0);
+	plan(&net);
+	for (uint32_t i = 0; i < N; i++)
+		assert_int_equal(net.meters[i].n, i == 2);
+	assert_int_equal(net.meters[2].meters[0].rate_kbps, 5000);
+	net_fini(&net);
+	(void)state;
+}
+
 // The port of switch 0 to a host.
 static uint32_t port_to(const struct net *net, uint8_t host)
 {
@@ -472,6 +560,8 @@ int main(void)
 		cmocka_unit_test(what_is_damaged_is_found),
 		cmocka_unit_test(a_leak_is_told_with_its_packet),
 		cmocka_unit_test(broadcasts_that_go_round_and_switches_that_are_silent_are_found),
+		cmocka_unit_test(of_both_families_1_0_gets_what_it_can_say),
+		cmocka_unit_test(a_limit_of_an_ip6_address_is_kept_where_its_host_is),
 		cmocka_unit_test(hosts_are_spread_over_equal_ways_and_move_only_when_theirs_is_gone),
 	};
 
