@@ -16,7 +16,7 @@ step_traps
 usage() {
 	cat <<END
 usage: bench-forward.sh [--bench PATH] [--rules FILE] [--flows N] [--rounds N] [--seconds S] [--core CPU]
-                        [--over memif|af_xdp] [--without testpmd|ovs]... [--json]
+                        [--over memif|af_xdp] [--huge] [--without testpmd|ovs]... [--json]
   --bench PATH   pane-bench of a release build [it is built in build-release/]
   --rules FILE   ClassBench rules, or "fw:N": N firewall-like ones [none: learning only]
   --flows N      [1000]
@@ -24,11 +24,12 @@ usage: bench-forward.sh [--bench PATH] [--rules FILE] [--flows N] [--rounds N] [
   --seconds S    of each run [2]
   --core CPU     of the forwarding thread [the last one we may use]; --over: the first one makes the frames
   --over PORTS   memif or af_xdp (root) instead of capture files; without Open vSwitch
+  --huge         memory of huge pages for all of them (root; reserved for as long as it takes)
 END
 }
 
 all=("$@")
-bench= rules= flows=1000 rounds=5 seconds=2 core= over= json= without=
+bench= rules= flows=1000 rounds=5 seconds=2 core= over= json= huge= without=
 while [ $# -gt 0 ]; do
 	case $1 in
 	--bench) bench=$2 ;;
@@ -41,6 +42,11 @@ while [ $# -gt 0 ]; do
 	--without) without+=" $2" ;;
 	--json)
 		json=1
+		shift
+		continue
+		;;
+	--huge)
+		huge=1
 		shift
 		continue
 		;;
@@ -67,11 +73,19 @@ case $over in
 af_xdp) sandbox "${all[@]}" --bench "$bench" ;;
 *) die "--over: expected memif or af_xdp, got '$over'" ;;
 esac
+if [ -n "$huge" ]; then
+	[ -z "$over" ] || die "--huge: not with --over"
+	[ "$(id -u)" = 0 ] || die "--huge: must be root"
+	# the mount is this run's alone
+	[ -n "${PANE_PRIVATE_MOUNTS:-}" ] || PANE_PRIVATE_MOUNTS=1 exec unshare --mount "$0" "${all[@]}" --bench "$bench"
+fi
 [ -n "$core" ] || core=$(awk '/Cpus_allowed_list/ {n = split($2, part, /[,-]/); print part[n]}' /proc/self/status)
 main_core=$(awk '/Cpus_allowed_list/ {split($2, part, /[,-]/); print part[1]}' /proc/self/status)
 memory=$((512 + flows / 100)) # MB
 
 dir=$(mktemp -d)
+eal=(--no-huge)
+pages= # reserved before
 peer=   # pid of testpmd
 source= # pid of the one that makes the frames
 ovs=    # Open vSwitch runs
@@ -79,10 +93,30 @@ cleanup() {
 	[ -z "$peer" ] || kill "$peer" 2>/dev/null || true
 	[ -z "$source" ] || kill -9 "$source" 2>/dev/null || true
 	[ -z "$ovs" ] || ovs_stop
+	[ -z "$pages" ] || huge_down
 	step_abort
 	rm -rf "$dir"
 }
 trap cleanup EXIT
+
+# One of them runs at a time: room for the one that wants most.
+huge_up() {
+	local want=$(((memory + 1024) / 2 + 64))
+
+	eal=(--huge-unlink --iova-mode=va) # physically contiguous memory nobody needs, and Open vSwitch cannot get
+	pages=$(cat /proc/sys/vm/nr_hugepages)
+	[ "$pages" -ge "$want" ] || echo "$want" >/proc/sys/vm/nr_hugepages
+	[ "$(cat /proc/sys/vm/nr_hugepages)" -ge "$want" ] || die "--huge: $want huge pages of 2 MB cannot be had"
+	mkdir "$dir/huge"
+	mount -t hugetlbfs -o pagesize=2M none "$dir/huge"
+}
+
+huge_down() {
+	umount "$dir/huge" || true
+	echo "$pages" >/proc/sys/vm/nr_hugepages
+}
+
+[ -z "$huge" ] || huge_up
 
 "$bench" forward ${rules:+--rules "$rules"} --flows "$flows" --write "$dir/" >/dev/null
 
@@ -181,7 +215,7 @@ testpmd_ports() {
 # Each run prints Mpps and the cycles a frame of bursts with frames.
 run_pane() {
 	over_start
-	"$bench" forward ${rules:+--rules "$dir/rules"} --memory "$memory" --repeat 2 --seconds "$(calc "$seconds / 2")" \
+	"$bench" forward ${rules:+--rules "$dir/rules"} --memory "$memory" ${huge:+--huge} --repeat 2 --seconds "$(calc "$seconds / 2")" \
 		--cores "$main_core,$core" --json --ports "$(pane_ports)" 2>"$dir/pane.log" |
 		jq -r '"\(.mpps) \([.cycles_by_phase[]] | add)"'
 	source_stop
@@ -197,7 +231,7 @@ run_testpmd() {
 	done
 	mkfifo "$dir/in"
 	# with buffers of 2 KB in all, a page of 4 KB has no gap: af_xdp registers none of what lies behind gaps
-	stdbuf -oL dpdk-testpmd --no-huge -m $((memory + 512)) --no-pci --no-shconf --no-telemetry --file-prefix="bench$$" \
+	stdbuf -oL dpdk-testpmd "${eal[@]}" -m $((memory + 512)) --no-pci --no-shconf --no-telemetry --file-prefix="bench$$" \
 		--lcores="0@$main_core,1@$core" "${ports[@]}" \
 		-- -i --total-num-mbufs=$((2 * flows + 65536)) --mbuf-size=1856 --forward-mode=io --record-core-cycles \
 		--no-mlockall <"$dir/in" >"$dir/testpmd.log" 2>&1 &
@@ -278,7 +312,7 @@ ovs_start() {
 	ovs=1
 	vsctl --no-wait init
 	vsctl --no-wait set Open_vSwitch . other_config:dpdk-init=true other_config:pmd-cpu-mask="$(printf '%x' $((1 << core)))" \
-		other_config:dpdk-extra="--no-huge --legacy-mem -m $((memory + 1024)) --no-pci --no-telemetry --file-prefix=ovsbench$$-$SECONDS"
+		other_config:dpdk-extra="${eal[*]} --legacy-mem -m $((memory + 1024)) --no-pci --no-telemetry --file-prefix=ovsbench$$-$SECONDS"
 	unshare --net "$vswitchd" "unix:$dir/db.sock" --pidfile="$dir/vswitchd.pid" --detach --log-file="$dir/vswitchd.log" \
 		-vconsole:off -vsyslog:off --unixctl="$dir/vswitchd.ctl" >/dev/null 2>&1
 	vsctl add-br br0 -- set Bridge br0 datapath_type=netdev fail_mode=secure
