@@ -211,7 +211,7 @@ static struct flow any_flow(struct rnd *r, unsigned int kind, uint32_t i)
 	return f;
 }
 
-static void send_way(const struct flow *flow, uint16_t from)
+static struct frame way_frame(const struct flow *flow, uint16_t from)
 {
 	uint16_t to = 1 - from;
 	struct frame f;
@@ -237,6 +237,13 @@ static void send_way(const struct flow *flow, uint16_t from)
 		frame_ip6_end(&f, at);
 	else
 		frame_ip4_end(&f, at);
+	return f;
+}
+
+static void send_way(const struct flow *flow, uint16_t from)
+{
+	struct frame f = way_frame(flow, from);
+
 	net_inject(&net, from, &f);
 	net_turn(&net);
 	net_turn(&net);
@@ -278,6 +285,76 @@ static void both_directions_are_one_workers_and_each_gets_its_share(void **state
 			net_close(&net);
 		}
 	}
+}
+
+// --- a worker that has no core for a while
+
+static uint64_t sum_of(enum counter_id id)
+{
+	return net_counter(&net, 0, id) + net_counter(&net, 1, id);
+}
+
+static void turn_one(uint16_t worker)
+{
+	net.now_tsc += NET_HZ / 100000;
+	worker_turn(workers_at(net.all, worker), net.now_tsc);
+}
+
+static void inject_way(const struct flow *flow, uint16_t from)
+{
+	struct frame f = way_frame(flow, from);
+
+	net_inject(&net, from, &f);
+}
+
+// Frames of many flows come in at port from, and only one of two workers turns. What the other one should have dealt
+// with waits in the ring until that is full, then it is counted; what is the first one's own goes on. Then both turn.
+static void one_is_behind(uint16_t worker, uint16_t from, enum counter_id full)
+{
+	struct rnd r = rnd_seed(5);
+	uint64_t sent, lost;
+
+	net_open_many(&net, 2, 2, NULL, NET_HZ, 0, 1023);
+	for (uint16_t p = 0; p < 2; p++) {
+		struct flow hello = any_flow(&r, 2, 0);
+
+		send_way(&hello, p);
+	}
+	for (uint32_t i = 0; i < 2 * FLOWS; i++) {
+		struct flow flow = any_flow(&r, 1, i);
+
+		inject_way(&flow, from);
+		turn_one(worker);
+		net_drain(net.tx[0]);
+		net_drain(net.tx[1]);
+	}
+	lost = sum_of(full);
+	assert_in_range(lost, 1, 2 * FLOWS - WORKER_RING);
+	turns(200);
+	net_drain(net.tx[0]);
+	net_drain(net.tx[1]);
+	net_expect_all_accounted_for(&net);
+	sent = sum_of(COUNTER_tx_packets);
+	for (uint32_t i = 0; i < 200; i++) {
+		struct flow flow = any_flow(&r, 1, i);
+
+		inject_way(&flow, from);
+		turns(4);
+	}
+	assert_int_equal(sum_of(full), lost); // it is over
+	assert_int_equal(sum_of(COUNTER_tx_packets) - sent, 200);
+	net_expect_all_accounted_for(&net);
+	net_close(&net);
+}
+
+static void frames_for_a_worker_that_is_behind_are_counted_and_it_catches_up(void **state)
+{
+	one_is_behind(0, 0, COUNTER_worker_full);
+}
+
+static void frames_for_an_owner_that_is_behind_are_counted_and_it_catches_up(void **state)
+{
+	one_is_behind(1, 1, COUNTER_owner_full);
 }
 
 // --- the link thread's attention: one worker meets far more than it can be told of, the others a little
@@ -354,6 +431,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(each_worker_sends_by_its_own_queue_what_nothing_schedules, open_wide,
 						close_wide),
 		cmocka_unit_test(both_directions_are_one_workers_and_each_gets_its_share),
+		cmocka_unit_test(frames_for_a_worker_that_is_behind_are_counted_and_it_catches_up),
+		cmocka_unit_test(frames_for_an_owner_that_is_behind_are_counted_and_it_catches_up),
 		cmocka_unit_test_setup_teardown(a_worker_that_meets_many_hosts_does_not_hide_those_of_others, open_wide,
 						close_wide),
 		cmocka_unit_test_setup_teardown(a_worker_that_captures_many_frames_does_not_hide_those_of_others,
