@@ -74,6 +74,12 @@ meson_tests() {
 	[ "$rc" = 0 ] || [ "$failed" -gt "$before" ] || failure "meson test in $dir: status $rc"
 }
 
+# all_tests DIR ARGS...: those that mostly wait come last, more of them at once than there are cores.
+all_tests() {
+	meson_tests "$@" --no-suite waits
+	MESON_TESTTHREADS=$((2 * $(nproc))) meson_tests "$1" --suite waits "${@:2}"
+}
+
 # Each target starts from its corpus, and from what earlier runs found (build-fuzz/corpus/).
 fuzz_targets() {
 	local t name found dict
@@ -109,7 +115,7 @@ finish() {
 [ "$(id -u)" = 0 ] || say "not root: tests with traffic will be skipped (try: sudo $0)"
 
 if build_dir build-test --buildtype=debugoptimized; then
-	meson_tests build-test --no-suite apps # they take minutes and more packages: scripts/apps.sh
+	all_tests build-test --no-suite apps # they take minutes and more packages: scripts/apps.sh
 else
 	failure "the build" && finish
 fi
@@ -117,7 +123,7 @@ proof_options=(--quick)
 if [ -z "$quick" ]; then
 	if build_dir build-asan --buildtype=debugoptimized -Dsanitize=address,undefined; then
 		# what a sanitizer finds is an error, and slower programs get more time
-		ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1 meson_tests build-asan --no-suite style -t 3
+		ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1 all_tests build-asan --no-suite style -t 3
 	else
 		failure "the build with sanitizers"
 	fi

@@ -83,6 +83,10 @@ host() { # of number $1
 reaches() {
 	host "$1" ping -c1 -W1 "$TB_SUBNET.$2"
 }
+settled() { # all bridges are back since the log was emptied, and what they have was compared (of_net.c: 3 s after the first)
+	wait_for 10 eval '[ "$(grep -c "is up, OpenFlow" "$dir/log")" -ge "$TB_K" ]'
+	sleep 3.5
+}
 all_pairs() {
 	local a b
 
@@ -101,7 +105,7 @@ no_storm() {
 
 	before=$(received)
 	host 1 ping -b -c3 -i0.2 -W1 "$TB_SUBNET.255"
-	sleep 1
+	sleep 0.5
 	after=$(received)
 	[ $((after - before)) -lt 200 ]
 }

@@ -50,7 +50,7 @@ restart() {
 	: >"$dir/log"
 	controller_start
 	wait_for 10 panectl "ListRequests." || return 1
-	sleep 5
+	settled
 	entries >"$dir/after"
 }
 
