@@ -1,12 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 // Ports that come, go, or take nothing any more, while others carry traffic: those lose nothing, all is counted, and
 // what comes back works as before. One worker and four.
+#include <rte_ethdev.h>
+
 #include "tests/unit/dataplane/net_fixture.h"
 
 #define PORTS 4
 #define IP(n) (0x0a000000u + (n))
 
 static struct net net;
+
+// What the device of port 3 says it has lost: this takes the place of rte_ethdev's.
+static struct rte_eth_stats device_lost;
+
+int rte_eth_stats_get(uint16_t port_id, struct rte_eth_stats *stats)
+{
+	*stats = (struct rte_eth_stats){0};
+	if (port_id == net.port_id[3])
+		*stats = device_lost;
+	return 0;
+}
 
 static uint64_t mac_of(uint16_t port)
 {
@@ -281,6 +294,113 @@ static void a_scheduler_that_comes_later_knows_what_others_know(void **state)
 	net_close(&net);
 }
 
+static void expect_lost(uint64_t missed, uint64_t no_mbuf, uint64_t errors)
+{
+	assert_int_equal(net_counter(&net, 3, COUNTER_dev_missed), missed);
+	assert_int_equal(net_counter(&net, 3, COUNTER_dev_no_mbuf), no_mbuf);
+	assert_int_equal(net_counter(&net, 3, COUNTER_dev_tx_errors), errors);
+}
+
+static void what_a_device_lost_is_counted_also_of_one_that_went(void **state)
+{
+	struct workers_port conf;
+
+	open_net(2, 0);
+	conf = port_conf(3, 0);
+	expect_lost(0, 0, 0);
+	device_lost = (struct rte_eth_stats){.imissed = 5, .rx_nombuf = 7, .oerrors = 9};
+	expect_lost(5, 7, 9);
+	workers_port_detach(net.all, 3);
+	device_lost = (struct rte_eth_stats){0};
+	expect_lost(5, 7, 9);
+	workers_port_attach(net.all, 3, &conf); // the device is new, the port is not
+	expect_lost(5, 7, 9);
+	device_lost.imissed = 1;
+	expect_lost(6, 7, 9);
+	workers_port_detach(net.all, 3);
+	workers_port_forget(net.all, 3);
+	expect_lost(0, 0, 0); // for the next port
+	device_lost.imissed = 0;
+	drain_all();
+	net_close(&net);
+}
+
+static void frames_too_long_for_the_port_they_leave_by_are_counted_there(void **state)
+{
+	struct frame fits = udp(0, 3, 558), longer = udp(0, 3, 559), both = udp(0, 3, 559);
+	struct workers_port conf;
+
+	assert_int_equal(fits.len, 600);
+	memset(both.data, 0xff, 6);
+	open_net(2, 0);
+	conf = port_conf(3, 0);
+	conf.max_frame_bytes = 600;
+	workers_port_detach(net.all, 3);
+	workers_port_attach(net.all, 3, &conf);
+	speak(3);
+	drain_all();
+	net_inject(&net, 0, &fits);
+	net_inject(&net, 0, &longer);
+	net_inject(&net, 0, &both); // to all ports that can
+	turns(6);
+	net_expect_out(&net, 3, &fits);
+	net_expect_silence(&net, 3);
+	net_expect_out(&net, 1, &both);
+	net_expect_out(&net, 2, &both);
+	assert_int_equal(net_counter(&net, 3, COUNTER_tx_oversize), 2);
+	net_expect_all_accounted_for(&net);
+	net_close(&net);
+}
+
+// Eight times the rate of the port, of two flows: what waits too long, or makes room, is dropped inside its queue.
+static void best_effort_beyond_a_ports_rate_is_dropped_in_its_queue_and_counted(void **state)
+{
+	struct frame f[2] = {udp(0, 3, 1000), udp(1, 3, 1000)};
+	uint64_t out;
+
+	open_net(1, 1000000);
+	for (int ms = 0; ms < 3000; ms++) {
+		net_inject(&net, (uint16_t)(ms % 2), &f[ms % 2]);
+		turns(10);
+		net_drain(net.tx[3]);
+	}
+	out = net_counter(&net, 3, COUNTER_tx_packets);
+	assert_in_range(out, 300, 400); // of 360 in three seconds
+	assert_true(net_counter(&net, 3, COUNTER_queue_dropped) > 100);
+	net_expect_all_accounted_for(&net);
+	drain_all();
+	net_close(&net);
+}
+
+// More senders than the table has places for: those that it knows are found, the others flooded, all are forwarded.
+static void senders_beyond_the_address_table_are_counted_and_forwarded(void **state)
+{
+	struct frame f = udp(0, 1, 20), back = udp(1, 0, 20);
+	const uint32_t n = 80000;
+	uint64_t learned, known;
+
+	open_net(1, 0);
+	known = net_counter(&net, 1, COUNTER_tx_packets);
+	for (uint32_t i = 0; i < n; i++) {
+		memcpy(f.data + 8, &i, sizeof(i)); // of the source address
+		net_inject(&net, 0, &f);
+		if (i % 32 == 31) {
+			net_turn(&net);
+			drain_all();
+		}
+	}
+	learned = net_counter(&net, 0, COUNTER_learned) - 1;
+	assert_in_range(learned, 30000, 65536);
+	assert_int_equal(net_counter(&net, 0, COUNTER_not_learned), n - learned);
+	assert_int_equal(net_counter(&net, 1, COUNTER_tx_packets) - known, n);
+	net_inject(&net, 1, &back); // a host that was known before
+	turns(2);
+	net_expect_out(&net, 0, &back);
+	net_expect_silence(&net, 2);
+	net_expect_all_accounted_for(&net);
+	net_close(&net);
+}
+
 static struct frame of_host(uint32_t host)
 {
 	struct frame f = udp(0, 3, 900);
@@ -351,6 +471,10 @@ int main(void)
 		cmocka_unit_test(a_transmit_ring_that_never_drains_takes_nothing_from_others),
 		cmocka_unit_test(no_buffers_for_a_flood_are_counted_and_got_over),
 		cmocka_unit_test(no_buffers_to_receive_into_are_waited_for),
+		cmocka_unit_test(what_a_device_lost_is_counted_also_of_one_that_went),
+		cmocka_unit_test(frames_too_long_for_the_port_they_leave_by_are_counted_there),
+		cmocka_unit_test(best_effort_beyond_a_ports_rate_is_dropped_in_its_queue_and_counted),
+		cmocka_unit_test(senders_beyond_the_address_table_are_counted_and_forwarded),
 		cmocka_unit_test(a_scheduler_that_comes_later_knows_what_others_know),
 		cmocka_unit_test(classes_of_a_port_that_went_are_not_taken_for_those_of_the_next),
 	};
