@@ -1,0 +1,65 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Ports over shared memory, memif and vhost-user, as the configuration says, with DPDK's own testpmd at the other end: it
+# answers ARP and pings (icmpecho). It is killed in between, and comes again.
+. "$(dirname "$0")/_init.sh"
+
+command -v dpdk-testpmd >/dev/null || skip "needs dpdk-testpmd"
+cat >"$RUN_DIR/config.yaml" <<END
+run_dir: $RUN_DIR
+state_dir: $RUN_DIR/state
+ports:
+  - {name: host, device: "tap:sw0"}
+  - {name: memif, device: "memif:role=server,id=0,socket=$RUN_DIR/memif.sock,socket-abstract=no"}
+  - {name: vm, device: "vhost:$RUN_DIR/vm.sock"}
+END
+mkdir -p "$RUN_DIR/state"
+start_or_fail "$RUN_DIR/config.yaml"
+
+port_is() { # NAME STATE
+	panectl ports | grep -E "^$1 .* $2 "
+}
+check "a port with nobody at the other end is down" wait_for 20 port_is memif down
+check "so is that of a machine that does not run" wait_for 5 port_is vm down
+ip addr add "$SUBNET.1/24" dev sw0 && ip link set sw0 up || exit 1
+
+peer=
+peer_start() { # DEVICE
+	mkfifo "$RUN_DIR/peer.in"
+	dpdk-testpmd --no-huge -m 128 --no-pci --no-shconf --no-telemetry --file-prefix=peer --lcores='0@0,1@0' --vdev "$1" -- \
+		--forward-mode=icmpecho --total-num-mbufs=8192 --no-mlockall --auto-start -i <"$RUN_DIR/peer.in" >"$RUN_DIR/peer.log" 2>&1 &
+	peer=$!
+	exec 7>"$RUN_DIR/peer.in"
+	rm "$RUN_DIR/peer.in"
+}
+peer_kill() {
+	exec 7>&-
+	kill -9 "$peer" 2>/dev/null
+	wait "$peer" 2>/dev/null
+}
+trap 'peer_kill' EXIT
+
+replies() { # ADDRESS
+	ping -n -q -c 3 -i 0.2 -W 1 "$1" | grep ' 3 received'
+}
+
+# kind PORT ADDRESS DEVICE
+kind() {
+	local i
+
+	for i in first second; do
+		peer_start "$3"
+		check "$1: it is up when the other process is there, the $i time" wait_for 20 port_is "$1" up
+		check "$1: and answers through the switch" wait_for 10 replies "$2"
+		check "$1: a denial of it is accepted" panectl "deny(dstHost=$2) on rootShare to +3."
+		check "$1: and holds at once" not replies "$2"
+		check "$1: and ends" wait_for 10 replies "$2"
+		peer_kill
+		check "$1: it is down when the process is killed" wait_for 10 port_is "$1" down
+		ip neigh flush dev sw0
+	done
+}
+kind memif "$SUBNET.8" "net_memif0,role=client,id=0,socket=$RUN_DIR/memif.sock,socket-abstract=no"
+kind vm "$SUBNET.9" "net_virtio_user0,path=$RUN_DIR/vm.sock,queue_size=256"
+check "the dataplane never restarted" [ "$(grep -c 'dataplane is up' "$RUN_DIR/log")" = 1 ]
+finish
