@@ -13,24 +13,6 @@
 #define FNV_START 2166136261U
 #define FNV_PRIME 16777619U
 
-struct place {
-	const struct circuit_in *in;
-	struct circuits *c;
-	const struct demand *probe; // of circuits_fit, else NULL
-	struct circuit_ends ends;
-	uint8_t *is_src, *is_dst; // of the row, by host
-	// the row and pair at hand
-	struct idset row_ids; // all of the row's
-	struct idset ids;     // those that can be kept
-	const struct box *box;
-	bool ip6;
-	const struct topo_host *src, *dst;
-	uint32_t key;
-	const struct demand *list; // the waypoint list that rules, NULL: none
-	bool backwards;            // against the list's direction
-	bool full;                 // some link had no room
-};
-
 void circuits_init(struct circuits *c)
 {
 	*c = (struct circuits){0};
@@ -96,7 +78,7 @@ static uint32_t key_of(const struct idset *ids, const struct topo_host *src, con
 }
 
 // The row's requests have a circuit between the two hosts.
-static bool is_placed(const struct place *p)
+static bool is_placed(const struct circuit_place *p)
 {
 	uint32_t key = key_of(&p->row_ids, p->src, p->dst, p->ip6);
 
@@ -107,89 +89,15 @@ static bool is_placed(const struct place *p)
 	return false;
 }
 
-static const struct demand *demand_of(const struct place *p, uint64_t id)
-{
-	return p->probe != NULL && id == p->probe->id ? p->probe : demands_find(&p->in->policy->demands, id);
-}
-
-// --- what a link has room for
-
-static uint64_t rates_at(const struct circuits *c, uint32_t sw, uint32_t port, int64_t at_ns)
-{
-	uint64_t sum = 0;
-
-	for (uint32_t i = 0; i < c->n_holds; i++) {
-		const struct circuit_hold *h = &c->holds[i];
-
-		if (h->sw == sw && h->port == port && h->start_ns <= at_ns && h->end_ns > at_ns)
-			sum += h->rate_bps;
-	}
-	return sum;
-}
-
-static bool holds(const struct circuits *c, uint64_t id, uint32_t sw, uint32_t port)
-{
-	for (uint32_t i = 0; i < c->n_holds; i++) {
-		if (c->holds[i].id == id && c->holds[i].sw == sw && c->holds[i].port == port)
-			return true;
-	}
-	return false;
-}
-
-// What the row's reservations would add to those that hold the port.
-static uint64_t added_at(const struct place *p, uint32_t sw, uint32_t port, int64_t at_ns)
-{
-	uint64_t sum = 0;
-
-	for (unsigned int i = 0; i < p->ids.n; i++) {
-		const struct demand *d = demand_of(p, p->ids.id[i]);
-
-		if (d != NULL && d->kind == DEMAND_RESERVE && d->start_ns <= at_ns && d->end_ns > at_ns &&
-		    !holds(p->c, d->id, sw, port))
-			sum += d->rate_bps < UINT64_MAX - sum ? d->rate_bps : UINT64_MAX - sum;
-	}
-	return sum;
-}
-
-static bool fits_at(const struct place *p, uint32_t sw, uint32_t port, uint64_t speed, int64_t at_ns)
-{
-	uint64_t added = added_at(p, sw, port, at_ns), held = added == 0 ? 0 : rates_at(p->c, sw, port, at_ns);
-
-	return added == 0 || (held <= speed && added <= speed - held);
-}
-
-// The sum of rates only rises where a hold or a reservation starts.
-static bool have_room(struct place *p, uint32_t sw, uint32_t port)
-{
-	const struct topo_port *link = topo_port(p->in->topo, sw, port);
-	uint64_t speed = link == NULL ? 0 : link->speed_bps;
-	bool fits = true;
-
-	if (speed == 0)
-		return true;
-	for (unsigned int i = 0; i < p->ids.n && fits; i++) {
-		const struct demand *d = demand_of(p, p->ids.id[i]);
-
-		fits = d == NULL || fits_at(p, sw, port, speed, d->start_ns);
-	}
-	for (uint32_t i = 0; i < p->c->n_holds && fits; i++) {
-		const struct circuit_hold *h = &p->c->holds[i];
-
-		fits = h->sw != sw || h->port != port || fits_at(p, sw, port, speed, h->start_ns);
-	}
-	p->full |= !fits;
-	return fits;
-}
-
 // --- one segment
 
 // A switch that has something to avoid behind it carries nothing on; where the circuit itself starts or ends it may.
-static bool is_avoided(const struct place *p, uint32_t sw)
+static bool is_avoided(const struct circuit_place *p, uint32_t sw)
 {
 	if (sw == p->src->sw || sw == p->dst->sw)
 		return false;
 	for (unsigned int i = 0; i < p->ids.n; i++) {
-		const struct demand *d = demand_of(p, p->ids.id[i]);
+		const struct demand *d = circuit_demand(p, p->ids.id[i]);
 
 		if (d == NULL || d->kind != DEMAND_AVOID || d->addresses == NULL)
 			continue;
@@ -203,7 +111,7 @@ static bool is_avoided(const struct place *p, uint32_t sw)
 	return false;
 }
 
-static bool was_here(const struct place *p, uint32_t sw, uint32_t port)
+static bool was_here(const struct circuit_place *p, uint32_t sw, uint32_t port)
 {
 	const struct circuits *before = p->in->before;
 
@@ -216,10 +124,10 @@ static bool was_here(const struct place *p, uint32_t sw, uint32_t port)
 	return p->in->leaves != NULL && p->in->leaves(p->in->ctx, p->key, sw, port);
 }
 
-static bool was_held(const struct place *p, uint32_t sw, uint32_t port)
+static bool was_held(const struct circuit_place *p, uint32_t sw, uint32_t port)
 {
 	for (unsigned int i = 0; i < p->ids.n; i++) {
-		if (p->in->before != NULL && holds(p->in->before, p->ids.id[i], sw, port))
+		if (p->in->before != NULL && circuit_holds(p->in->before, p->ids.id[i], sw, port))
 			return true;
 	}
 	return false;
@@ -227,19 +135,20 @@ static bool was_held(const struct place *p, uint32_t sw, uint32_t port)
 
 static uint32_t cost(void *ctx, uint32_t sw, uint32_t port)
 {
-	struct place *p = ctx;
+	struct circuit_place *p = ctx;
 	uint32_t peer, peer_port;
 
-	if (!topo_link(p->in->topo, sw, port, &peer, &peer_port) || is_avoided(p, peer) || !have_room(p, sw, port))
+	if (!topo_link(p->in->topo, sw, port, &peer, &peer_port) || is_avoided(p, peer) ||
+	    !circuit_has_room(p, sw, port))
 		return 0;
 	return was_here(p, sw, port) ? COST_KEPT : was_held(p, sw, port) ? COST_HELD : COST_NEW;
 }
 
-static int add_hold(struct place *p, const struct demand *d, uint32_t sw, uint32_t port)
+static int add_hold(struct circuit_place *p, const struct demand *d, uint32_t sw, uint32_t port)
 {
 	struct circuits *c = p->c;
 
-	if (holds(c, d->id, sw, port))
+	if (circuit_holds(c, d->id, sw, port))
 		return 0;
 	if (grow((void **)&c->holds, c->n_holds, &c->cap_holds, sizeof(*c->holds)) < 0)
 		return -ENOMEM;
@@ -247,12 +156,12 @@ static int add_hold(struct place *p, const struct demand *d, uint32_t sw, uint32
 	return 0;
 }
 
-static int hold_hop(struct place *p, const struct circuit_hop *hop)
+static int hold_hop(struct circuit_place *p, const struct circuit_hop *hop)
 {
 	int rc = 0;
 
 	for (unsigned int i = 0; i < p->ids.n && rc == 0; i++) {
-		const struct demand *d = demand_of(p, p->ids.id[i]);
+		const struct demand *d = circuit_demand(p, p->ids.id[i]);
 
 		if (d != NULL && d->kind == DEMAND_RESERVE)
 			rc = add_hold(p, d, hop->sw, hop->out_port);
@@ -261,7 +170,8 @@ static int hold_hop(struct place *p, const struct circuit_hop *hop)
 }
 
 // From where the circuit is now to the next host. 0, -ENOENT, -ENOMEM.
-static int add_segment(struct place *p, struct circuit *c, const struct topo_host *from, const struct topo_host *to)
+static int add_segment(struct circuit_place *p, struct circuit *c, const struct topo_host *from,
+		       const struct topo_host *to)
 {
 	const struct topo *t = p->in->topo;
 	struct circuit_hop *hops = reallocarray(c->hops, (size_t)c->n_hops + t->n_switches + 1, sizeof(*hops));
@@ -271,7 +181,7 @@ static int add_segment(struct place *p, struct circuit *c, const struct topo_hos
 		return -ENOMEM;
 	c->hops = hops;
 	hops += c->n_hops;
-	n = have_room(p, to->sw, to->port) ? circuit_path(t, from->sw, to->sw, cost, p, hops) : -ENOENT;
+	n = circuit_has_room(p, to->sw, to->port) ? circuit_path(t, from->sw, to->sw, cost, p, hops) : -ENOENT;
 	if (n < 0)
 		return n;
 	hops[0].in_port = from->port;
@@ -288,21 +198,12 @@ static int add_segment(struct place *p, struct circuit *c, const struct topo_hos
 
 // --- a whole circuit
 
-static bool has_failed(const struct circuits *c, uint64_t id)
-{
-	for (uint32_t i = 0; i < c->n_failures; i++) {
-		if (c->failures[i].id == id)
-			return true;
-	}
-	return false;
-}
-
-static int fail(struct place *p, uint64_t id, const char *why)
+static int fail(struct circuit_place *p, uint64_t id, const char *why)
 {
 	struct circuits *c = p->c;
 	struct circuit_failure *f;
 
-	if (has_failed(c, id))
+	if (circuit_has_failed(c, id))
 		return 0;
 	if (grow((void **)&c->failures, c->n_failures, &c->cap_failures, sizeof(*c->failures)) < 0)
 		return -ENOMEM;
@@ -314,13 +215,13 @@ static int fail(struct place *p, uint64_t id, const char *why)
 }
 
 // The youngest request of the row is the one that does not fit.
-static int fail_row(struct place *p, const char *why)
+static int fail_row(struct circuit_place *p, const char *why)
 {
 	return fail(p, p->ids.id[p->ids.n - 1], why);
 }
 
 // The middleboxes in the order that frames meet them. Their number, -ENOENT: one is not known.
-static int via_of(struct place *p, const struct topo_host **via)
+static int via_of(struct circuit_place *p, const struct topo_host **via)
 {
 	const struct ip_list *list = p->list == NULL ? NULL : p->list->addresses;
 	uint32_t n = list == NULL ? 0 : list->n < CIRCUIT_VIA_MAX ? list->n : CIRCUIT_VIA_MAX;
@@ -335,12 +236,12 @@ static int via_of(struct place *p, const struct topo_host **via)
 	return (int)n;
 }
 
-static void set_reservation(const struct place *p, struct circuit *c)
+static void set_reservation(const struct circuit_place *p, struct circuit *c)
 {
 	uint64_t best = 0;
 
 	for (unsigned int i = 0; i < p->ids.n; i++) {
-		const struct demand *d = demand_of(p, p->ids.id[i]);
+		const struct demand *d = circuit_demand(p, p->ids.id[i]);
 
 		if (d != NULL && d->kind == DEMAND_RESERVE && d->rate_bps > best) {
 			best = d->rate_bps;
@@ -350,7 +251,7 @@ static void set_reservation(const struct place *p, struct circuit *c)
 }
 
 // 1: placed; 0: it failed and that is noted; -ENOMEM.
-static int try_pair(struct place *p)
+static int try_pair(struct circuit_place *p)
 {
 	const struct topo_host *via[CIRCUIT_VIA_MAX + 2];
 	struct circuit c = {.ids = p->row_ids, .ip6 = p->ip6};
@@ -389,7 +290,7 @@ static int try_pair(struct place *p)
 }
 
 // Whether packets of the row go the way the list was asked for, not its mirror's.
-static bool is_forward(const struct place *p, const struct demand *list)
+static bool is_forward(const struct circuit_place *p, const struct demand *list)
 {
 	for (uint32_t i = 0; i < list->flows.n_boxes; i++) {
 		if (circuit_ends_within(&p->ends, p->src, p->ip6, &list->flows.boxes[i].src) &&
@@ -399,18 +300,18 @@ static bool is_forward(const struct place *p, const struct demand *list)
 	return false;
 }
 
-static void choose_list(struct place *p)
+static void choose_list(struct circuit_place *p)
 {
 	uint64_t ruling = p->probe != NULL && p->probe->kind == DEMAND_WAYPOINT
 				  ? p->probe->id
 				  : of_policy_ruling(p->in->policy, &p->ids);
 
-	p->list = ruling == 0 ? NULL : demand_of(p, ruling);
+	p->list = ruling == 0 ? NULL : circuit_demand(p, ruling);
 	p->backwards = p->list != NULL && !is_forward(p, p->list);
 }
 
 // Without the youngest request where not all can be kept.
-static int place_pair(struct place *p)
+static int place_pair(struct circuit_place *p)
 {
 	int rc = 0;
 
@@ -425,7 +326,7 @@ static int place_pair(struct place *p)
 
 // --- rows
 
-static int place_family(struct place *p, bool ip6)
+static int place_family(struct circuit_place *p, bool ip6)
 {
 	const struct topo *t = p->in->topo;
 	uint32_t n_pairs = 0;
@@ -449,22 +350,22 @@ static int place_family(struct place *p, bool ip6)
 	return rc;
 }
 
-static int place_row(struct place *p)
+static int place_row(struct circuit_place *p)
 {
 	int rc = p->row_ids.n > 0 && (p->box->kinds & MATCH_KINDS_V4) ? place_family(p, false) : 0;
 
 	return rc == 0 && p->row_ids.n > 0 && (p->box->kinds & MATCH_KINDS_V6) ? place_family(p, true) : rc;
 }
 
-static int place_init(struct place *p, const struct circuit_in *in, struct circuits *c)
+static int place_init(struct circuit_place *p, const struct circuit_in *in, struct circuits *c)
 {
-	*p = (struct place){.in = in, .c = c};
+	*p = (struct circuit_place){.in = in, .c = c};
 	p->is_src = calloc(in->topo->n_hosts + 1U, 1);
 	p->is_dst = calloc(in->topo->n_hosts + 1U, 1);
 	return p->is_src == NULL || p->is_dst == NULL ? -ENOMEM : circuit_ends_init(&p->ends, in->topo, in->addrs);
 }
 
-static void place_fini(struct place *p)
+static void place_fini(struct circuit_place *p)
 {
 	free(p->is_src);
 	free(p->is_dst);
@@ -483,11 +384,11 @@ static int compare_rows(const void *a, const void *b)
 	return i->n != k->n ? (i->n < k->n ? -1 : 1) : *x < *y ? -1 : *x > *y;
 }
 
-int circuits_place(struct circuits *c, const struct circuit_in *in)
+static int place_all(struct circuits *c, const struct circuit_in *in)
 {
 	const struct flowtab *ft = &in->policy->paths;
 	const struct row **rows = malloc((ft->n_rows + 1U) * sizeof(*rows));
-	struct place p;
+	struct circuit_place p;
 	int rc = place_init(&p, in, c);
 	uint32_t n = 0;
 
@@ -507,6 +408,27 @@ int circuits_place(struct circuits *c, const struct circuit_in *in)
 	free(rows);
 	place_fini(&p);
 	return rc;
+}
+
+// What was promised to older requests may not have been needed where links have come or gone: then there is more room.
+int circuits_place(struct circuits *c, const struct circuit_in *in)
+{
+	struct circuit_in once_more = *in;
+	struct circuits second;
+	int rc = place_all(c, in);
+
+	if (rc < 0 || c->n_failures == 0 || in->before == NULL || in->before->n_holds == 0)
+		return rc;
+	once_more.before = c;
+	circuits_init(&second);
+	if (place_all(&second, &once_more) == 0 && second.n_failures < c->n_failures) {
+		struct circuits first = *c;
+
+		*c = second;
+		second = first;
+	}
+	circuits_fini(&second);
+	return 0;
 }
 
 void circuits_live(struct circuits *c, const struct of_policy *policy, int64_t now_ns)
@@ -545,14 +467,15 @@ static int copy_circuits(struct circuits *to, const struct circuits *from, uint6
 }
 
 // The requests that stand and are kept where the probe's packets are.
-static void meet(const struct place *p, const struct circuits *now, const struct match *flows, struct idset *ids)
+static void meet(const struct circuit_place *p, const struct circuits *now, const struct match *flows,
+		 struct idset *ids)
 {
 	const struct demands *all = &p->in->policy->demands;
 
 	for (uint32_t i = 0; i < all->n && ids->n + 1 < ACTION_SET_MAX; i++) {
 		const struct demand *d = &all->all[i];
 
-		if (d->kind != DEMAND_LIMIT && !has_failed(now, d->id) && match_overlaps(&d->flows, flows))
+		if (d->kind != DEMAND_LIMIT && !circuit_has_failed(now, d->id) && match_overlaps(&d->flows, flows))
 			idset_add(ids, d->id);
 	}
 	idset_add(ids, p->probe->id);
@@ -563,7 +486,7 @@ int circuits_fit(const struct circuits *c, const struct circuit_in *in, const st
 	const struct demand *now = demands_find(&in->policy->demands, probe->id);
 	struct demand whole = *probe;
 	struct circuits trial;
-	struct place p;
+	struct circuit_place p;
 	int rc = copy_circuits(&trial, c, probe->id);
 
 	if (place_init(&p, in, &trial) < 0)

@@ -27,3 +27,28 @@ void circuit_ends_mark(const struct circuit_ends *e, const struct topo *t, bool 
 		       uint8_t *marks);
 // The lowest ones, in order.
 void circuit_ends_ips(const struct circuit_ends *e, const struct topo_host *h, bool ip6, struct circuit_ips *out);
+
+// A row being placed.
+struct circuit_place {
+	const struct circuit_in *in;
+	struct circuits *c;
+	const struct demand *probe; // of circuits_fit, else NULL
+	struct circuit_ends ends;
+	uint8_t *is_src, *is_dst; // of the row, by host
+	// the row and pair at hand
+	struct idset row_ids; // all of the row's
+	struct idset ids;     // those that can be kept
+	const struct box *box;
+	bool ip6;
+	const struct topo_host *src, *dst;
+	uint32_t key;
+	const struct demand *list; // the waypoint list that rules, NULL: none
+	bool backwards;            // against the list's direction
+	bool full;                 // some link had no room
+};
+
+const struct demand *circuit_demand(const struct circuit_place *p, uint64_t id); // NULL: it is no more
+bool circuit_holds(const struct circuits *c, uint64_t id, uint32_t sw, uint32_t port);
+bool circuit_has_failed(const struct circuits *c, uint64_t id);
+// Whether the port has room for what the row's requests do not hold there yet, at every instant; else p->full is set.
+bool circuit_has_room(struct circuit_place *p, uint32_t sw, uint32_t port);

@@ -389,11 +389,126 @@ static void what_names_no_address_has_circuits_of_both_families(void **state)
 	(void)state;
 }
 
+// --- one after the other
+
+#define ASKED 8
+
+// Of all hosts or of two, for all time: so that requests overlap.
+static void wide_demand(struct demand *d, uint64_t id)
+{
+	uint32_t src = rnd(N), dst = (src + 1 + rnd(N - 1)) % N;
+	struct box box = box_any();
+
+	*d = (struct demand){.id = id, .kind = DEMAND_RESERVE, .rate_bps = 1 + rnd(SPEED), .end_ns = T_MAX};
+	box.kinds = MATCH_KINDS_V4;
+	if (rnd(3) > 0)
+		box.src = match_ip4_prefix(address(src), 32);
+	if (rnd(3) > 0)
+		box.dst = match_ip4_prefix(address(dst), 32);
+	if (rnd(3) == 0) {
+		box.kinds = MATCH_IP4PORTS;
+		box.f[MATCH_DST_PORT] = (struct span){80, 80};
+		d->rate_bps = 1;
+	}
+	box_set_time(&box, d->start_ns, d->end_ns);
+	match_init(&d->flows);
+	assert_int_equal(match_add(&d->flows, &box), 0);
+}
+
+static void policy_of(struct of_policy *policy, const struct demand *asked, const bool *accepted, unsigned int n)
+{
+	struct demands demands;
+	struct tree tree;
+	struct err err;
+
+	demands_init(&demands);
+	tree_init(&tree);
+	assert_int_equal(tree_add_node(&tree, TREE_NO_PARENT), 0);
+	for (unsigned int i = 0; i < n; i++) {
+		struct demand d = asked[i];
+
+		if (!accepted[i])
+			continue;
+		match_init(&d.flows);
+		assert_int_equal(match_add(&d.flows, &asked[i].flows.boxes[0]), 0);
+		assert_int_equal(demands_add(&demands, &d), 0);
+	}
+	assert_int_equal(of_policy_build(policy, &tree, &demands, 0, NULL, &err), 0);
+	tree_fini(&tree);
+}
+
+// Whatever is lost, no link is promised twice.
+static void cut_links_of(struct network *n, uint32_t sw, const struct circuits *before)
+{
+	struct circuit_in in = {.topo = &n->topo, .addrs = &n->addrs, .policy = &n->policy, .before = before};
+	struct circuits after;
+
+	for (uint32_t port = 1; port <= N; port++) {
+		if (rnd(2) == 0)
+			topo_port_set(&n->topo, sw, port, false, SPEED, 0);
+	}
+	circuits_init(&after);
+	assert_int_equal(circuits_place(&after, &in), 0);
+	check_capacity(n, &after);
+	circuits_fini(&after);
+}
+
+// As long as the network stays, what was accepted is kept, whoever comes later.
+static void what_is_accepted_takes_the_place_of_nothing(void **state)
+{
+	const char *text = getenv("PANE_SEED");
+	unsigned int n_accepted = 0, n_refused = 0;
+
+	rnd_state = text == NULL ? 29 : strtoull(text, NULL, 10);
+	print_message("PANE_SEED=%llu\n", (unsigned long long)rnd_state);
+	for (unsigned int i = 0; i < rounds(300); i++) {
+		struct demand asked[ASKED];
+		bool accepted[ASKED] = {false};
+		struct circuits now, next;
+		struct network n;
+
+		make_topology(&n);
+		policy_of(&n.policy, asked, accepted, 0);
+		circuits_init(&now);
+		for (unsigned int k = 0; k < ASKED; k++) {
+			struct circuit_in in = {.topo = &n.topo, .addrs = &n.addrs, .policy = &n.policy};
+			struct err err;
+
+			wide_demand(&asked[k], k + 1);
+			accepted[k] = circuits_fit(&now, &in, &asked[k], &err) == 0;
+			n_accepted += accepted[k];
+			n_refused += !accepted[k];
+			of_policy_fini(&n.policy);
+			policy_of(&n.policy, asked, accepted, k + 1);
+			in.before = &now;
+			circuits_init(&next);
+			assert_int_equal(circuits_place(&next, &in), 0);
+			if (next.n_failures > 0)
+				fail_msg("round %u: request %u %s, then %u has no place: %s", i, k + 1,
+					 accepted[k] ? "was accepted" : "was refused",
+					 (unsigned int)next.failures[0].id, next.failures[0].why);
+			check_capacity(&n, &next);
+			circuits_fini(&now);
+			now = next;
+		}
+		for (unsigned int k = 0; k < ASKED; k++)
+			match_fini(&asked[k].flows);
+		cut_links_of(&n, rnd(N), &now);
+		circuits_fini(&now);
+		of_policy_fini(&n.policy);
+		topo_fini(&n.topo);
+		addrs_fini(&n.addrs);
+	}
+	print_message("%u accepted, %u refused\n", n_accepted, n_refused);
+	assert_true(n_accepted > rounds(300) && n_refused > rounds(300) / 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(circuits_lead_there_and_no_link_is_promised_twice),
 		cmocka_unit_test(what_names_no_address_has_circuits_of_both_families),
+		cmocka_unit_test(what_is_accepted_takes_the_place_of_nothing),
 		cmocka_unit_test(a_reservation_is_refused_only_where_no_path_has_room),
 	};
 
