@@ -375,18 +375,21 @@ int64_t of_net_next_ns(const struct of_net *net)
 	return at;
 }
 
-void of_net_lacks(struct of_switch *sw, uint32_t n, const char *why)
+void of_net_lacks(struct of_switch *sw, uint32_t n, uint32_t n_denials, const char *why)
 {
 	struct topo_switch *t = &sw->net->topo.switches[sw->idx];
 
-	if (t->n_lacks == n && strcmp(t->lacks, why) == 0)
+	if (t->n_lacks == n && t->n_open == n_denials && strcmp(t->lacks, why) == 0)
 		return;
 	if (n > 0)
-		of_net_note(sw->net, "switch %016" PRIx64 ": %u rows of the policy cannot be kept there, as one: %s",
-			    dpid_of(sw), n, why);
+		of_net_note(sw->net,
+			    "switch %016" PRIx64
+			    ": %u rows of the policy cannot be kept there, %u of them denials, as one: %s",
+			    dpid_of(sw), n, n_denials, why);
 	else
 		of_net_note(sw->net, "switch %016" PRIx64 ": all of the policy can be kept there again", dpid_of(sw));
 	t->n_lacks = n;
+	t->n_open = n_denials;
 	snprintf(t->lacks, sizeof(t->lacks), "%s", why);
 }
 

@@ -106,8 +106,8 @@ bool of_read_refused(struct of_switch *sw, uint32_t xid); // an error answers it
 // Of queues: a switch is gone; it may be time to forget some.
 void of_queues_gone(struct of_net *net, uint32_t idx);
 void of_queues_turn(struct of_net *net);
-// So many rows of the policy cannot be kept there, one of them because of why.
-void of_net_lacks(struct of_switch *sw, uint32_t n, const char *why);
+// So many rows of the policy cannot be kept there, denials among them, one because of why.
+void of_net_lacks(struct of_switch *sw, uint32_t n, uint32_t n_denials, const char *why);
 // Places the circuits of the policy.
 void of_circuits_place(struct of_net *net, int64_t wall_ns);
 

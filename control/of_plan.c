@@ -70,6 +70,17 @@ void plan_in_port(struct of_rule *r, uint32_t port)
 void plan_unsaid(struct plan *p, const struct err *err)
 {
 	p->stats->rows_unsayable++;
+	if (p->stats->denials_unsayable == 0)
+		memcpy(p->stats->why, err->msg, sizeof(p->stats->why) - 1);
+}
+
+// What is denied and goes through is told before all else.
+static void row_unsaid(struct plan *p, const struct row *row, const struct err *err)
+{
+	plan_unsaid(p, err);
+	if (row->action.access != ACCESS_DENY)
+		return;
+	p->stats->denials_unsayable++;
 	memcpy(p->stats->why, err->msg, sizeof(p->stats->why) - 1);
 }
 
@@ -479,7 +490,7 @@ static int lower_row(struct plan *p, const struct row *row, struct of_match *mat
 	    (box.kinds & MATCH_KINDS_V6)) {
 		box.kinds &= ~MATCH_KINDS_V6;
 		err_set(err, ENOTSUP, "OpenFlow 1.0 cannot match IPv6");
-		plan_unsaid(p, err);
+		row_unsaid(p, row, err);
 	}
 	return of_lower_box(&box, p->in->version, matches, PLAN_MATCHES_MAX, err);
 }
@@ -501,7 +512,7 @@ static void add_row(struct plan *p, const struct row *row)
 	if (n >= 0 && priority > PRIORITY_ROW_LAST)
 		n = err_set(&err, E2BIG, "a row of rank %u is beyond what priorities can say", row->rank);
 	if (n < 0) {
-		plan_unsaid(p, &err);
+		row_unsaid(p, row, &err);
 		return;
 	}
 	for (int i = 0; i < n; i++)

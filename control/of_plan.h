@@ -61,9 +61,10 @@ struct of_plan_in {
 #define OF_PLAN_QUEUES_MAX 256 // of a switch
 
 struct of_plan_stats {
-	uint32_t rows_unsayable; // rows of the policy that OpenFlow cannot express
-	char why[160];           // of one of them
-	uint32_t n_queues;       // of limits
+	uint32_t rows_unsayable;    // rows of the policy that OpenFlow cannot express
+	uint32_t denials_unsayable; // among them: what they deny goes through there
+	char why[160];              // of one of them, of a denial if there is one
+	uint32_t n_queues;          // of limits
 	struct of_plan_queue {
 		uint64_t request, max_bps;
 		uint32_t port;

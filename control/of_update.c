@@ -389,12 +389,12 @@ static int plan_switch(struct update *u, struct wanted *want)
 	of_groups_init(&want->groups);
 	rc = of_plan(&in, u->sw->idx, &want->rules, &want->meters, &want->groups, &stats);
 	if (rc < 0) {
-		of_net_lacks(u->sw, 1,
+		of_net_lacks(u->sw, 1, 0,
 			     rc == -E2BIG ? "more ports than one entry can flood to" : "no memory for entries");
 		wanted_fini(want);
 		return rc;
 	}
-	of_net_lacks(u->sw, stats.rows_unsayable, stats.why);
+	of_net_lacks(u->sw, stats.rows_unsayable, stats.denials_unsayable, stats.why);
 	take_queues(u->sw, &stats);
 	return 0;
 }

@@ -49,8 +49,9 @@ static struct lacks_text lacks_of(const struct topo_switch *t)
 	int n = 0;
 
 	if (t->n_lacks > 0)
-		n = snprintf(out.text, sizeof(out.text), "keep %" PRIu32 " rows of the policy: %s%s", t->n_lacks,
-			     t->lacks, t->no_queues ? "; " : "");
+		n = snprintf(out.text, sizeof(out.text),
+			     "keep %" PRIu32 " rows of the policy, of which %" PRIu32 " deny: %s%s", t->n_lacks,
+			     t->n_open, t->lacks, t->no_queues ? "; " : "");
 	if (t->no_queues)
 		snprintf(out.text + n, sizeof(out.text) - (size_t)n,
 			 "put frames into queues: its datapath ignores them");

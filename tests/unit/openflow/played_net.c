@@ -349,6 +349,10 @@ static struct match flows_of(const struct played_want *w)
 	b.src = match_ip4_prefix(0x0a000001 + (uint32_t)w->from, 32);
 	if (w->to >= 0)
 		b.dst = match_ip4_prefix(0x0a000001 + (uint32_t)w->to, 32);
+	if (w->verb == PLAYED_DENY_IP6) { // of all
+		b = box_any();
+		b.kinds = MATCH_KINDS_V6;
+	}
 	match_init(&m);
 	must(box_set_time(&b, 0, w->end_ns) && box_normalize(&b) && match_add(&m, &b) == 0);
 	return m;
@@ -366,15 +370,16 @@ void played_net_policy(struct played_net *n, const struct played_want *wants, in
 	must(tree_add_node(&tree, TREE_NO_PARENT) == 0);
 	for (int i = 0; i < n_wants; i++) {
 		const struct played_want *w = &wants[i];
+		bool denies = w->verb == PLAYED_DENY || w->verb == PLAYED_DENY_IP6;
 		struct atom a = {.id = w->id, .rate_bps = w->rate_bps, .match = flows_of(w)};
 		struct demand d = {.id = w->id, .rate_bps = w->rate_bps, .end_ns = w->end_ns};
 
-		a.access = w->verb == PLAYED_DENY ? ACCESS_DENY : ACCESS_ALLOW;
-		a.part = w->verb == PLAYED_DENY ? ATOM_ACCESS : w->verb == PLAYED_LIMIT ? ATOM_LIMIT : ATOM_RESERVE;
+		a.access = denies ? ACCESS_DENY : ACCESS_ALLOW;
+		a.part = denies ? ATOM_ACCESS : w->verb == PLAYED_LIMIT ? ATOM_LIMIT : ATOM_RESERVE;
 		d.kind = w->verb == PLAYED_LIMIT ? DEMAND_LIMIT : DEMAND_RESERVE;
 		d.flows = flows_of(w);
 		must(tree_add_atom(&tree, &a) == 0);
-		if (w->verb != PLAYED_DENY)
+		if (!denies)
 			must(demands_add(&demands, &d) == 0);
 		else
 			match_fini(&d.flows);

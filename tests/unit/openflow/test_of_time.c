@@ -256,6 +256,7 @@ static void what_a_switch_cannot_keep_is_told_of_it_and_counted(void **state)
 {
 	const struct of_net_conf conf = {.hosts_max = 64}; // no database: no queues
 	const struct played_want limit = {7, 0, 1, PLAYED_LIMIT, 1000000, INT64_MAX};
+	const struct played_want both[] = {limit, {8, 0, 1, PLAYED_DENY_IP6, 0, INT64_MAX}};
 	const struct topo_switch *sw;
 
 	up(2, OF_VERSION_10, &conf);
@@ -268,6 +269,11 @@ static void what_a_switch_cannot_keep_is_told_of_it_and_counted(void **state)
 	of_net_ignores_queues(net.of, 2, true);
 	of_net_ignores_queues(net.of, 77, true); // nobody
 	assert_true(!sw->no_queues && sw[1].no_queues);
+	assert_int_equal(sw->n_open, 0);
+	played_net_policy(&net, both, 2); // the denial is told first
+	played_net_run(&net, SECOND);
+	assert_int_equal(sw->n_open, 1);
+	assert_non_null(strstr(sw->lacks, "IPv6"));
 	played_net_policy(&net, NULL, 0);
 	played_net_run(&net, SECOND);
 	assert_int_equal(played_net_stats(&net).rows_unsayable, 0);
