@@ -164,7 +164,7 @@ static const struct kind kinds[] = {
 	{"af_packet", "net_af_packet", "af_packet:INTERFACE", is_interface_name, args_af_packet, true, true},
 	{"tap", "net_tap", "tap:NAME of the new interface", is_interface_name, args_interface, false, true},
 	{"pcap", "net_pcap", "pcap:IN,OUT[,ARGS] (two files; one may be left out)", is_file_pair, args_pcap, false,
-	 false},
+	 true},
 	{"ring", NULL, "ring:NAME of 1 to 24 characters without comma", is_ring_name, args_plain, false, false},
 	{"null", "net_null", "null: or null:size=64", is_any, args_null, false, true},
 	{"memif", "net_memif", "memif:role=server,id=0,socket=PATH", is_any, args_plain, false, false},
@@ -398,6 +398,11 @@ static uint16_t queues_of(const struct kind *kind, const char *arg, uint16_t wan
 
 	if (!kind->has_queues || wanted <= 1)
 		return 1;
+	if (strcmp(kind->prefix, "pcap") == 0) { // a file each
+		for (n = 1; (arg = strstr(arg, ",rx_pcap=")) != NULL; arg++)
+			n++;
+		return RTE_MIN(n, wanted);
+	}
 	if (strcmp(kind->prefix, "af_xdp") != 0)
 		return wanted;
 	snprintf(interface, sizeof(interface), "%.*s", first_len(arg), arg);

@@ -31,7 +31,7 @@ struct bench_opts {
 	const char *packets; // capture file, the source of the first port
 	const char *trace;   // ClassBench header trace instead of flows drawn from the rules
 	const char *write;   // only write the flows' capture files, with this prefix
-	const char *cores;   // "MAIN,WORKER"
+	const char *cores;   // "MAIN,WORKER,..."
 	double seconds;      // of one run; classify, too
 	uint32_t flows, hosts, frame_bytes, deny_every, memory_mb;
 	uint64_t seed;

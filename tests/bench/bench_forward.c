@@ -72,8 +72,11 @@ static int add_port(struct forward *f, struct err *err, const char *fmt, const c
 		return err_set(err, ENAMETOOLONG, "--ports: \"%.64s...\" is too long", arg);
 	f->port[i] = (struct dp_port_conf){.name = f->name[i], .device = f->device[i]};
 	f->n_ports++;
-	if (strncmp(f->device[i], "pcap:", 5) == 0 && strstr(f->device[i], "infinite_rx=1") != NULL)
+	if (strncmp(f->device[i], "pcap:", 5) == 0 && strstr(f->device[i], "infinite_rx=1") != NULL) {
 		f->n_held += frames_in(f->device[i] + 5);
+		for (const char *at = f->device[i]; (at = strstr(at, "rx_pcap=")) != NULL; at++)
+			f->n_held += frames_in(at + strlen("rx_pcap="));
+	}
 	return 0;
 }
 
@@ -111,6 +114,15 @@ static int make_flows(struct forward *f, struct err *err)
 	return 0;
 }
 
+static uint32_t n_workers(const struct bench_opts *o)
+{
+	uint32_t n = 0;
+
+	for (const char *at = o->cores; at != NULL && *at != '\0'; at++)
+		n += *at == ',';
+	return n > 1 ? n : 1;
+}
+
 static int own_ports(struct forward *f, struct err *err)
 {
 	const char *tmp = getenv("TMPDIR");
@@ -126,10 +138,15 @@ static int own_ports(struct forward *f, struct err *err)
 	snprintf(prefix, sizeof(prefix), "%s/", f->dir);
 	rc = write_flows(f, prefix, err);
 	for (int i = 0; i < 2 && rc == 0; i++) {
-		char path[PATH_BYTES];
+		char device[PATH_BYTES];
+		int len = snprintf(device, sizeof(device), "%s/%d.pcap,,infinite_rx=1", f->dir, i);
 
-		snprintf(path, sizeof(path), "%s/%d.pcap", f->dir, i);
-		rc = add_port(f, err, "pcap:%s,,infinite_rx=1", path);
+		// a queue for each worker, of the same frames
+		for (uint32_t q = 1; q < n_workers(f->opts) && len < (int)sizeof(device); q++)
+			len += snprintf(device + len, sizeof(device) - (size_t)len, ",rx_pcap=%s/%d.pcap", f->dir, i);
+		if (len >= (int)sizeof(device))
+			return err_set(err, EINVAL, "--cores: too many workers for ports of capture files");
+		rc = add_port(f, err, "pcap:%s", device);
 	}
 	return rc;
 }
@@ -164,7 +181,8 @@ struct runs {
 	uint32_t n;
 };
 
-static void note_run(struct runs *r, const struct forward_figures *a, const struct forward_figures *b)
+// Rates by CPU time are those of workers that have a core each.
+static void note_run(struct runs *r, const struct forward_figures *a, const struct forward_figures *b, uint32_t workers)
 {
 	double packets = (double)(b->counters[COUNTER_rx_packets] - a->counters[COUNTER_rx_packets]);
 	double bytes = (double)(b->counters[COUNTER_rx_bytes] - a->counters[COUNTER_rx_bytes]);
@@ -172,9 +190,9 @@ static void note_run(struct runs *r, const struct forward_figures *a, const stru
 	uint32_t i = r->n++;
 
 	if (cpu <= 0)
-		cpu = wall;
-	r->mpps[i] = packets / cpu * 1e3;
-	r->gbps[i] = (bytes + packets * FCS_BYTES) * 8 / cpu;
+		cpu = wall * workers;
+	r->mpps[i] = packets / cpu * workers * 1e3;
+	r->gbps[i] = (bytes + packets * FCS_BYTES) * 8 / cpu * workers;
 	r->ns[i] = packets > 0 ? cpu / packets : 0;
 	r->cycles[i] = r->ns[i] * forward_net_tsc_hz() / 1e9;
 	r->wall_mpps[i] = packets / wall * 1e3;
@@ -245,7 +263,7 @@ static int run_all(const struct forward *f, const struct forward_net *net, struc
 		from = *last;
 		rc = run_for(net, f->opts->seconds, &from, last, err);
 		if (rc == 0)
-			note_run(r, &from, last);
+			note_run(r, &from, last, n_workers(f->opts));
 	}
 	return rc;
 }
@@ -266,6 +284,7 @@ static json_t *measure(const struct forward *f, const struct forward_net *net, s
 	bench_spread(out, "cpu_s", r->cpu_s, r->n);
 	json_object_set_new(out, "cycles_by_phase", phases_of(&b.phases, 1));
 	json_object_set_new(out, "ns_by_phase", phases_of(&b.phases, 1e9 / forward_net_tsc_hz()));
+	json_object_set_new(out, "workers", json_integer(n_workers(f->opts)));
 	json_object_set_new(out, "rules", json_integer(f->rules.n));
 	json_object_set_new(out, "flows", json_integer(f->flows.n));
 	json_object_set_new(out, "rx_packets", json_integer((json_int_t)b.counters[COUNTER_rx_packets]));
@@ -351,8 +370,10 @@ json_t *bench_forward(const struct bench_opts *opts, struct err *err)
 {
 	struct forward f = {.opts = opts};
 	json_t *out = NULL;
-	int rc = opts->rules != NULL ? rules_load(opts->rules, opts->seed, &f.rules, err) : 0;
+	int rc = opts->check && n_workers(opts) > 1 ? err_set(err, EINVAL, "--check: with one worker") : 0;
 
+	if (rc == 0 && opts->rules != NULL)
+		rc = rules_load(opts->rules, opts->seed, &f.rules, err);
 	if (rc == 0 && opts->packets == NULL)
 		rc = make_flows(&f, err);
 	if (rc == 0 && opts->write != NULL) {

@@ -20,7 +20,8 @@
 
 struct forward_net {
 	struct dp dp;
-	char worker_task[64]; // in /proc
+	char worker_task[WORKERS_MAX][64]; // in /proc
+	uint32_t n_workers;
 };
 
 static void keep_house(struct layers *layers)
@@ -66,8 +67,8 @@ static int publish(struct forward_net *net, const struct rules *rules, uint32_t 
 	return 0;
 }
 
-// The worker's thread: EAL names it after its lcore.
-static void find_worker(struct forward_net *net)
+// The workers' threads: EAL names them after their lcores.
+static void find_workers(struct forward_net *net)
 {
 	DIR *dir = opendir("/proc/self/task");
 	struct dirent *e;
@@ -80,9 +81,10 @@ static void find_worker(struct forward_net *net)
 		f = fopen(path, "r");
 		if (f == NULL)
 			continue;
-		if (fgets(name, sizeof(name), f) != NULL && strstr(name, "worker-1") != NULL)
-			snprintf(net->worker_task, sizeof(net->worker_task), "/proc/self/task/%.20s/schedstat",
-				 e->d_name);
+		if (fgets(name, sizeof(name), f) != NULL && strstr(name, "worker-") != NULL &&
+		    net->n_workers < WORKERS_MAX)
+			snprintf(net->worker_task[net->n_workers++], sizeof(net->worker_task[0]),
+				 "/proc/self/task/%.20s/schedstat", e->d_name);
 		fclose(f);
 	}
 	if (dir != NULL)
@@ -106,7 +108,7 @@ struct forward_net *forward_net_open(const struct dp_conf *conf, const struct ru
 		forward_net_close(net);
 		return NULL;
 	}
-	find_worker(net);
+	find_workers(net);
 	return net;
 }
 
@@ -119,14 +121,18 @@ void forward_net_close(struct forward_net *net)
 
 static uint64_t cpu_ns(const struct forward_net *net)
 {
-	FILE *f = fopen(net->worker_task, "r");
-	uint64_t ns = 0;
+	uint64_t sum = 0;
 
-	if (f != NULL && fscanf(f, "%" SCNu64, &ns) != 1)
-		ns = 0;
-	if (f != NULL)
-		fclose(f);
-	return ns;
+	for (uint32_t i = 0; i < net->n_workers; i++) {
+		FILE *f = fopen(net->worker_task[i], "r");
+		uint64_t ns;
+
+		if (f != NULL && fscanf(f, "%" SCNu64, &ns) == 1)
+			sum += ns;
+		if (f != NULL)
+			fclose(f);
+	}
+	return sum;
 }
 
 void forward_net_read(const struct forward_net *net, struct forward_figures *out)

@@ -12,7 +12,7 @@
 struct forward_net;
 
 struct forward_figures {
-	uint64_t cpu_ns;  // of the worker's thread
+	uint64_t cpu_ns;  // of the workers, together
 	uint64_t wall_ns; // monotonic
 	uint64_t tsc;
 	uint64_t counters[COUNTER_N]; // of all ports

@@ -62,6 +62,15 @@ a_run_lasts_until_the_worker_had_its_core_for_so_long() {
 	[ "$(jq '.cpu_s_min >= 0.05 and .mpps_min > 0' <<<"$out")" = true ] || fail "starved: $out"
 }
 
+workers_have_queues_of_their_own() {
+	local out core
+
+	core=$(awk '/Cpus_allowed_list/ {n = split($2, part, /[,-]/); print part[n]}' /proc/self/status)
+	out=$(run --rules fw:50 --flows 100 --deny-every 3 --cores "$core,$core,$core")
+	[ "$(jq '.workers == 2 and .tx_packets > 0 and .drops.denied > 0 and (.drops.worker_full // 0) == 0' <<<"$out")" = true ] ||
+		fail "workers: $out"
+}
+
 bad_input_is_refused_by_name() {
 	printf '@1.2.3.4/32\t5.6.7.8/33\t0 : 1\t0 : 1\t0x06/0xFF\n' >"$dir/bad"
 	refused "$dir/bad:1: expected" --rules "$dir/bad"
@@ -71,10 +80,12 @@ bad_input_is_refused_by_name() {
 	refused '--frame-bytes: expected 64..1518' --frame-bytes 63
 	refused 'expected af_xdp:' --ports "nothing:"
 	refused '--seconds: expected' --seconds -1
+	refused '--check: with one worker' --check --cores 0,0,0
 }
 
 rules_are_obeyed_exactly
 written_packets_are_forwarded
 a_run_lasts_until_the_worker_had_its_core_for_so_long
+workers_have_queues_of_their_own
 bad_input_is_refused_by_name
 exit $failed

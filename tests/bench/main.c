@@ -71,7 +71,7 @@ static const char options_help[] =
 	"  --write PREFIX     only write what each side sends to PREFIX0.pcap and PREFIX1.pcap, the rules to "
 	"PREFIXrules\n"
 	"  --seconds S        of one run, in processor time of the worker [1]\n"
-	"  --cores M,W        CPUs of the main thread and of the worker [chosen]\n"
+	"  --cores M,W,...    CPUs of the main thread and of the workers [chosen: one]\n"
 	"  --memory MB        [1024]\n"
 	"  --huge             of huge pages\n"
 	"  --check            stop, and compare what was denied with a linear scan of the rules\n";
