@@ -133,14 +133,23 @@ static bool was_held(const struct circuit_place *p, uint32_t sw, uint32_t port)
 	return false;
 }
 
+static bool may_cross(const struct circuit_place *p, uint32_t sw, uint32_t peer)
+{
+	if (sw == p->in->topo->bridge)
+		return peer == p->to_side;
+	return peer != p->in->topo->bridge || sw == p->from_side;
+}
+
 static uint32_t cost(void *ctx, uint32_t sw, uint32_t port)
 {
 	struct circuit_place *p = ctx;
 	uint32_t peer, peer_port;
 
-	if (!topo_link(p->in->topo, sw, port, &peer, &peer_port) || is_avoided(p, peer) ||
+	if (!topo_link(p->in->topo, sw, port, &peer, &peer_port) || !may_cross(p, sw, peer) || is_avoided(p, peer) ||
 	    !circuit_has_room(p, sw, port))
 		return 0;
+	if (sw == p->in->topo->bridge)
+		return COST_KEPT; // it has no entries that would tell
 	return was_here(p, sw, port) ? COST_KEPT : was_held(p, sw, port) ? COST_HELD : COST_NEW;
 }
 
@@ -169,29 +178,50 @@ static int hold_hop(struct circuit_place *p, const struct circuit_hop *hop)
 	return rc;
 }
 
+// Frames from own hosts of the bridge are addressed to the last destination still.
+static void set_sides(struct circuit_place *p, const struct topo_host *from, const struct topo_host *to)
+{
+	const struct topo *t = p->in->topo;
+
+	if (t->bridge == TOPO_NONE)
+		return;
+	p->from_side = topo_side(t, p->in->tree, from->sw);
+	p->to_side = topo_side(t, p->in->tree, from->sw == t->bridge ? p->dst->sw : to->sw);
+}
+
+static void begin_segment(struct circuit *c, const struct topo_host *to)
+{
+	memcpy(c->eth_dst[c->n_segments++], to->mac, 6);
+}
+
 // From where the circuit is now to the next host. 0, -ENOENT, -ENOMEM.
 static int add_segment(struct circuit_place *p, struct circuit *c, const struct topo_host *from,
 		       const struct topo_host *to)
 {
 	const struct topo *t = p->in->topo;
 	struct circuit_hop *hops = reallocarray(c->hops, (size_t)c->n_hops + t->n_switches + 1, sizeof(*hops));
+	uint8_t first = c->n_segments;
 	int n;
 
 	if (hops == NULL)
 		return -ENOMEM;
 	c->hops = hops;
 	hops += c->n_hops;
+	set_sides(p, from, to);
 	n = circuit_has_room(p, to->sw, to->port) ? circuit_path(t, from->sw, to->sw, cost, p, hops) : -ENOENT;
 	if (n < 0)
 		return n;
 	hops[0].in_port = from->port;
 	hops[n - 1].out_port = to->port;
 	for (int i = 0; i < n; i++) {
-		hops[i].segment = c->n_segments;
+		if (i == 0 || hops[i].sw == t->bridge || hops[i - 1].sw == t->bridge)
+			begin_segment(c, to);
+		hops[i].segment = (uint8_t)(c->n_segments - 1);
 		if (hold_hop(p, &hops[i]) < 0)
 			return -ENOMEM;
 	}
-	memcpy(c->eth_dst[c->n_segments++], to->mac, 6);
+	for (uint8_t k = first; k < c->n_segments && c->n_segments > first + 1; k++)
+		memcpy(c->eth_src[k], from->mac, 6);
 	c->n_hops += (uint32_t)n;
 	return 0;
 }
@@ -220,7 +250,8 @@ static int fail_row(struct circuit_place *p, const char *why)
 	return fail(p, p->ids.id[p->ids.n - 1], why);
 }
 
-// The middleboxes in the order that frames meet them. Their number, -ENOENT: one is not known.
+// The middleboxes in the order that frames meet them. Their number, -ENOENT: one is not known, -EOPNOTSUPP: one is
+// behind the bridge.
 static int via_of(struct circuit_place *p, const struct topo_host **via)
 {
 	const struct ip_list *list = p->list == NULL ? NULL : p->list->addresses;
@@ -232,6 +263,8 @@ static int via_of(struct circuit_place *p, const struct topo_host **via)
 		via[i] = circuit_ends_host(&p->ends, a);
 		if (via[i] == NULL)
 			return -ENOENT;
+		if (via[i]->sw == p->in->topo->bridge)
+			return -EOPNOTSUPP;
 	}
 	return (int)n;
 }
@@ -266,7 +299,10 @@ static int try_pair(struct circuit_place *p)
 	p->full = false;
 	n = via_of(p, via + 1);
 	if (n < 0)
-		return fail_row(p, "a middlebox of its list is not known");
+		return fail_row(p, n == -ENOENT ? "a middlebox of its list is not known"
+						: "a middlebox of its list is behind the local dataplane, which sends "
+						  "by address only");
+	c.n_via = (uint8_t)n;
 	via[0] = p->src;
 	via[n + 1] = p->dst;
 	for (int i = 0; i <= n && rc == 0; i++)

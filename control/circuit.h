@@ -3,7 +3,10 @@
 // another. A reservation holds its rate on every port that a circuit of it leaves by, over all its time; so links are
 // never promised twice. Frames of a circuit carry a tag (a VLAN id) between its switches, another one for each way that
 // a circuit ever takes: a new way is laid beside the old one, and the switch where frames enter changes over with one
-// entry. A function from values to a value; what the circuits of before were are hints only.
+// entry. The bridge (topo.h) gets frames without a tag, and sends them by their addresses: the last switch before it
+// takes the tag off, the first one behind it puts another on; a circuit crosses it from the side of its Ethernet source
+// to that of its destination only, and what it sends of its own hosts goes to the side of the last destination.
+// A function from values to a value; what the circuits of before were are hints only.
 // Owner: the caller. Thread: control only.
 #pragma once
 #include <stdbool.h>
@@ -19,10 +22,11 @@
 #define CIRCUIT_PAIRS_MAX 256 // of hosts, in one row, of each family of addresses
 #define CIRCUIT_VIA_MAX 16    // middleboxes in one list
 #define CIRCUIT_IPS_MAX 16    // addresses of one host that are looked at, the lowest
+#define CIRCUIT_SEGMENTS_MAX (3 * (CIRCUIT_VIA_MAX + 1))
 
 struct circuit_hop {
 	uint32_t sw, in_port, out_port; // in_port of a segment's first hop: where the frames come from
-	uint8_t segment;                // from one host, or middlebox, to the next
+	uint8_t segment; // from one host, or middlebox, to the next; what leads over the bridge (topo.h) is three
 };
 
 struct circuit {
@@ -36,9 +40,10 @@ struct circuit {
 		u128 ip[CIRCUIT_IPS_MAX];
 		uint32_t n;
 	} src_ips, dst_ips;
-	uint8_t n_segments;
-	uint16_t tags[CIRCUIT_VIA_MAX + 1];      // by segment; 0: within one switch, without a tag
-	uint8_t eth_dst[CIRCUIT_VIA_MAX + 1][6]; // whom the segment leads to
+	uint8_t n_segments, n_via;
+	uint16_t tags[CIRCUIT_SEGMENTS_MAX];      // by segment; 0: within one switch, without a tag
+	uint8_t eth_dst[CIRCUIT_SEGMENTS_MAX][6]; // whom the segment leads to
+	uint8_t eth_src[CIRCUIT_SEGMENTS_MAX][6]; // from whom, where it leads over the bridge; else 0
 	struct circuit_hop *hops;
 	uint32_t n_hops;
 };
@@ -67,6 +72,7 @@ struct circuits {
 struct circuit_in {
 	const struct topo *topo;
 	const struct addrs *addrs; // IPv6 addresses of hosts; NULL: none
+	const uint32_t *tree;      // topo_tree; NULL where there is no bridge
 	const struct of_policy *policy;
 	int64_t now_ns; // since the epoch: what is over is left out
 	const struct circuits *before;

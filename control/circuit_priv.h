@@ -42,9 +42,10 @@ struct circuit_place {
 	bool ip6;
 	const struct topo_host *src, *dst;
 	uint32_t key;
-	const struct demand *list; // the waypoint list that rules, NULL: none
-	bool backwards;            // against the list's direction
-	bool full;                 // some link had no room
+	uint32_t from_side, to_side; // of the bridge, by which the segment may cross it
+	const struct demand *list;   // the waypoint list that rules, NULL: none
+	bool backwards;              // against the list's direction
+	bool full;                   // some link had no room
 };
 
 const struct demand *circuit_demand(const struct circuit_place *p, uint64_t id); // NULL: it is no more

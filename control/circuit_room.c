@@ -93,11 +93,21 @@ static bool fits_at(const struct circuit_place *p, uint32_t sw, uint32_t port, u
 	return held <= speed && added <= speed - held;
 }
 
+// Of the bridge's ports only what is configured is known: then their other end counts.
+static uint64_t speed_of(const struct topo *t, uint32_t sw, const struct topo_port *port)
+{
+	uint32_t peer, peer_port;
+
+	if (port->speed_bps != 0 || sw != t->bridge || !topo_link(t, sw, port->no, &peer, &peer_port))
+		return port->speed_bps;
+	return topo_port(t, peer, peer_port)->speed_bps;
+}
+
 // The sum of rates only rises where a hold or a reservation starts.
 bool circuit_has_room(struct circuit_place *p, uint32_t sw, uint32_t port)
 {
 	const struct topo_port *link = topo_port(p->in->topo, sw, port);
-	uint64_t speed = link == NULL ? 0 : link->speed_bps;
+	uint64_t speed = link == NULL ? 0 : speed_of(p->in->topo, sw, link);
 	bool fits = true;
 
 	if (speed == 0)

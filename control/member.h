@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The local dataplane as a member of the network of switches: which of its ports lead to ports of OpenFlow switches.
-// Their probes pass through it, and it sees where they come from. A value. Thread: control only.
+// The local dataplane as a member of the network of switches (of_member.h), for who asks: which of its ports lead to
+// ports of OpenFlow switches. Values. Thread: control only.
 #pragma once
 #include "nib.h"
 
@@ -13,8 +13,7 @@ struct member_link {
 	int64_t seen_ns; // since the epoch
 };
 
-// Up to MEMBER_LINKS_MAX, by (sw, port number). Their number.
+// Up to MEMBER_LINKS_MAX, by the dataplane's ports. Their number.
 unsigned int member_links(const struct nib *nib, struct member_link *out);
-// Whether the dataplane has seen this one pass by on its way through the network: a switch's port, or a host of a
-// switch.
-bool member_passes(const struct nib *nib, const struct member_link *links, unsigned int n, const struct nib_seen *seen);
+// Whether the dataplane has seen this one on its way through the network: by a port with a switch behind it.
+bool member_passes(const struct nib *nib, const struct nib_seen *seen);

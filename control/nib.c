@@ -23,6 +23,7 @@ struct nib {
 	struct nib_seen *seen;  // found through the slots: an open hash table of index + 1, 0: free
 	uint32_t *slots;        // two for each entry
 	size_t n_seen;
+	uint64_t gen;
 	struct nib_port *ports; // ascending by port number
 	size_t n_hosts, n_ports;
 	uint64_t figure[NIB_FIGURES_MAX];
@@ -165,6 +166,7 @@ void nib_seen_set(struct nib *nib, const struct nib_seen *seen)
 {
 	uint32_t *slot;
 
+	nib->gen++;
 	if (nib->slots == NULL) {
 		nib->slots = calloc(N_SLOTS, sizeof(*nib->slots));
 		nib->seen = calloc(NIB_SEEN_MAX, sizeof(*nib->seen)); // touched as it is used
@@ -188,6 +190,7 @@ void nib_seen_forget(struct nib *nib, uint64_t mac, uint16_t vlan)
 {
 	size_t kept = 0, before = nib->n_seen;
 
+	nib->gen++;
 	for (size_t i = 0; i < before; i++)
 		if (nib->seen[i].mac != mac || nib->seen[i].vlan != vlan)
 			nib->seen[kept++] = nib->seen[i];
@@ -197,6 +200,11 @@ void nib_seen_forget(struct nib *nib, uint64_t mac, uint16_t vlan)
 	nib->n_seen = kept;
 	for (size_t i = 0; i < kept; i++)
 		*seen_slot(nib, &nib->seen[i]) = (uint32_t)i + 1;
+}
+
+uint64_t nib_gen(const struct nib *nib)
+{
+	return nib->gen;
 }
 
 size_t nib_n_seen(const struct nib *nib)
@@ -250,6 +258,7 @@ void nib_port_set(struct nib *nib, const struct nib_port *port)
 {
 	struct nib_port *known = port_get(nib, port->port), old = {0};
 
+	nib->gen++;
 	if (port->name[0] == '\0') {
 		port_del(nib, known);
 		return;
@@ -327,6 +336,7 @@ const struct nib_port *nib_port_at(const struct nib *nib, size_t i)
 
 void nib_ports_down(struct nib *nib)
 {
+	nib->gen++;
 	for (size_t i = 0; i < nib->n_ports; i++)
 		nib->ports[i].up = false;
 	queue_book_forget(nib->queues);

@@ -64,6 +64,7 @@ const char *nib_host_at(const struct nib *nib, size_t i, struct span128 *addr, u
 // What was seen: by (mac, vlan, ip) one entry, the latest port and time. Over NIB_SEEN_MAX new ones are not kept.
 void nib_seen_set(struct nib *nib, const struct nib_seen *seen);
 void nib_seen_forget(struct nib *nib, uint64_t mac, uint16_t vlan); // all addresses of one interface
+uint64_t nib_gen(const struct nib *nib);                            // changes with what was seen, and with ports
 size_t nib_n_seen(const struct nib *nib);
 const struct nib_seen *nib_seen_at(const struct nib *nib, size_t i); // in no order
 

@@ -96,7 +96,7 @@ static json_t *hop_json(const struct topo *t, const struct of_hop *hop)
 	const struct topo_port *p = topo_port(t, hop->sw, hop->port);
 	json_t *o = json_object();
 
-	json_object_set_new(o, "switch", json_string(query_dpid(t, hop->sw).text));
+	json_object_set_new(o, "switch", hop->sw == t->bridge ? json_null() : json_string(query_dpid(t, hop->sw).text));
 	json_object_set_new(o, "port", json_string(p == NULL ? "" : p->name));
 	json_object_set_new(o, "number", json_integer(hop->port));
 	return o;
@@ -116,6 +116,7 @@ static const char *sentence(enum of_finding_kind kind)
 		[OF_FINDING_BLACK_HOLE] = "not denied, but it does not arrive",
 		[OF_FINDING_LOOP] = "it comes back to where it was",
 		[OF_FINDING_TWICE] = "it arrives a second time on another way",
+		[OF_FINDING_MOVED] = "a bridge is made to look for its sender where it is not",
 		[OF_FINDING_UNCHECKED] = "what this switch does with it is not known",
 	};
 
@@ -155,7 +156,7 @@ static void keep_result(struct of_audit *a)
 
 	of_verify_result(a->verify, &r);
 	for (uint32_t i = 0; i < t->n_switches; i++) {
-		n_switches += t->switches[i].up;
+		n_switches += t->switches[i].up && i != t->bridge;
 		n_entries += a->tables[i] == NULL ? 0 : a->tables[i]->n;
 	}
 	a->texts = calloc(r.n_findings + 1U, sizeof(*a->texts));

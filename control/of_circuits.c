@@ -146,7 +146,7 @@ void of_circuits_place(struct of_net *net, int64_t wall_ns)
 {
 	struct hints hints = {.net = net};
 	struct circuits before = net->circuits;
-	const struct circuit_in in = {
+	struct circuit_in in = {
 		.topo = &net->topo,
 		.addrs = &net->addrs,
 		.policy = &net->policy,
@@ -157,12 +157,20 @@ void of_circuits_place(struct of_net *net, int64_t wall_ns)
 		.tag_in_use = tag_in_use,
 		.ctx = &hints,
 	};
+	uint32_t *tree;
+	int rc;
 
 	if (net->place_ns == INT64_MAX || net->now_ns < net->place_ns)
 		return; // links and hosts are still being found
+	tree = net->topo.bridge == TOPO_NONE ? NULL : of_sync_tree(net);
+	if (net->topo.bridge != TOPO_NONE && tree == NULL)
+		return;
+	in.tree = tree;
 	note_tags(&hints);
 	circuits_init(&net->circuits);
-	if (circuits_place(&net->circuits, &in) < 0) { // the old ones stay
+	rc = circuits_place(&net->circuits, &in);
+	free(tree);
+	if (rc < 0) { // the old ones stay
 		circuits_fini(&net->circuits);
 		net->circuits = before;
 		return;
@@ -178,14 +186,21 @@ void of_circuits_place(struct of_net *net, int64_t wall_ns)
 
 int of_net_fit(struct of_net *net, const struct demand *probe, int64_t wall_ns, struct err *err)
 {
-	const struct circuit_in in = {
-		.topo = &net->topo, .addrs = &net->addrs, .policy = &net->policy, .now_ns = wall_ns};
+	struct circuit_in in = {.topo = &net->topo, .addrs = &net->addrs, .policy = &net->policy, .now_ns = wall_ns};
+	uint32_t *tree;
+	int rc;
 
 	if (net->place_ns == INT64_MAX || net->now_ns < net->place_ns)
 		return 0;
 	if (net->policy_gen != net->planned_policy)
 		of_circuits_place(net, wall_ns);
-	return circuits_fit(&net->circuits, &in, probe, err);
+	tree = net->topo.bridge == TOPO_NONE ? NULL : of_sync_tree(net);
+	if (net->topo.bridge != TOPO_NONE && tree == NULL)
+		return err_set(err, ENOMEM, "out of memory");
+	in.tree = tree;
+	rc = circuits_fit(&net->circuits, &in, probe, err);
+	free(tree);
+	return rc;
 }
 
 static int limits_of(const struct of_net *net, const struct of_switch *sw, struct ovsdb_queue *out)
@@ -224,7 +239,8 @@ int of_net_queues(const struct of_net *net, uint64_t *gen, struct ovsdb_queue **
 		const struct circuit_hold *h = &c->holds[i];
 		const struct topo_port *port = topo_port(&net->topo, h->sw, h->port);
 
-		if (h->start_ns <= net->place_wall_ns && h->end_ns > net->place_wall_ns && port != NULL)
+		if (h->start_ns <= net->place_wall_ns && h->end_ns > net->place_wall_ns && port != NULL &&
+		    h->sw != net->topo.bridge)
 			(*out)[n++] = (struct ovsdb_queue){.dpid = net->topo.switches[h->sw].dpid,
 							   .request = h->id,
 							   .min_bps = h->rate_bps,

@@ -5,9 +5,10 @@
 
 #include "of_net_priv.h"
 
-#define PROBE_FAST_NS 300000000LL  // while a port settles
-#define PROBE_SLOW_NS 4000000000LL // TOPO_LINK_AGE_NS is about four of them
-#define ROUNDS_VALID 8             // of PROBE_FAST_NS: older probes are replays
+#define PROBE_FAST_NS 300000000LL    // while a port settles
+#define PROBE_SLOW_NS 4000000000LL   // TOPO_LINK_AGE_NS is about four of them
+#define ROUNDS_VALID 8               // of PROBE_FAST_NS: older probes are replays
+#define MEMBER_FIRST_NS 2500000000LL // a port is new: the dataplane's word is waited for
 
 // --- packets that come in
 
@@ -19,6 +20,16 @@ static bool is_another(const struct of_net *net, const struct lldp_probe *probe,
 
 	return port != NULL && port->peer != TOPO_NONE && (port->peer != to || port->peer_port != to_port) &&
 	       net->now_ns - port->seen_ns < TOPO_LINK_AGE_NS;
+}
+
+// A link through the dataplane will be seen, and is two, of its own ports.
+static bool is_members(const struct of_net *net, uint32_t sw, uint32_t port)
+{
+	const struct topo *t = &net->topo;
+	const struct topo_port *p = topo_port(t, sw, port);
+
+	return t->bridge != TOPO_NONE && t->switches[t->bridge].up && p != NULL &&
+	       (p->bridged || net->now_ns - p->since_ns < MEMBER_FIRST_NS);
 }
 
 static void on_probe(struct of_switch *sw, const struct of_packet_in *p, bool through)
@@ -35,10 +46,11 @@ static void on_probe(struct of_switch *sw, const struct of_packet_in *p, bool th
 		net->stats.bad_probes++;
 		return;
 	}
-	if (!through || !is_another(net, &probe, from, sw->idx, p->in_port))
+	if (!through || (!is_another(net, &probe, from, sw->idx, p->in_port) && !is_members(net, from, probe.port) &&
+			 !is_members(net, sw->idx, p->in_port)))
 		topo_probe(&net->topo, from, probe.port, sw->idx, p->in_port, net->now_ns);
 	if (through)
-		topo_port_share(&net->topo, sw->idx, p->in_port);
+		topo_port_share(&net->topo, sw->idx, p->in_port, net->now_ns);
 	else
 		topo_port_close(&net->topo, sw->idx, p->in_port);
 }
@@ -175,6 +187,7 @@ static void probe_port(struct of_net *net, struct of_switch *sw, const struct of
 	of_conn_send(sw->conn, &m, NULL);
 	m.packet_out.data_len = (uint16_t)lldp_make(&probe, port->mac, net->conf.key, LLDP_THROUGH_TYPE, frame);
 	of_conn_send(sw->conn, &m, NULL);
+	of_member_ask(sw, port->no);
 }
 
 static bool settles(const struct of_net *net, const struct topo_port *p)
@@ -203,8 +216,10 @@ void of_discover_probe(struct of_net *net)
 				probe_port(net, sw, &ports[i]);
 		}
 	}
-	if (slow)
+	if (slow) {
 		net->slow_ns = net->now_ns + PROBE_SLOW_NS;
+		of_member_teach(net, NULL);
+	}
 	net->probe_ns = some ? net->now_ns + PROBE_FAST_NS : net->slow_ns;
 	if (some || net->settling) // a port that has settled changes what is flooded
 		net->topo.gen++;

@@ -8,7 +8,7 @@
 
 const char *of_finding_name(enum of_finding_kind kind)
 {
-	static const char *const names[] = {"leak", "black_hole", "loop", "twice", "unchecked"};
+	static const char *const names[] = {"leak", "black_hole", "loop", "twice", "moved", "unchecked"};
 
 	return names[kind];
 }

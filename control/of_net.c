@@ -278,7 +278,9 @@ static void take_host(struct of_net *net, const struct of_switch *sw, const stru
 	if (r->match.has != OF_HAS_ETH_DST || port == NULL || !topo_is_edge(port, net->now_ns))
 		return;
 	h = topo_host(&net->topo, r->match.eth_dst);
-	if (h == NULL && topo_host_seen(&net->topo, r->match.eth_dst, sw->idx, port->no, net->now_ns, NULL) > 0)
+	// the dataplane cannot know yet that this switch is between
+	if ((h == NULL || h->sw == net->topo.bridge) &&
+	    topo_host_seen(&net->topo, r->match.eth_dst, sw->idx, port->no, net->now_ns, NULL) > 0)
 		h = topo_host(&net->topo, r->match.eth_dst);
 	if (h == NULL || h->sw != sw->idx || h->port != port->no || h->ip4 != 0 || ip4 == 0)
 		return;

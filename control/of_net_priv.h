@@ -98,6 +98,8 @@ struct of_plan_in;
 bool of_update(struct of_net *net, const struct of_plan_in *in);
 // Plans all switches that are known, and sends what they lack.
 void of_sync_plan(struct of_net *net, int64_t wall_ns);
+// topo_tree, which keeps to what switches flood along now; malloc'ed. NULL: out of memory.
+uint32_t *of_sync_tree(struct of_net *net);
 
 // An answer to of_net_read. false: it is none.
 bool of_read_stats(struct of_switch *sw, const struct of_msg *m);
@@ -115,3 +117,8 @@ void of_circuits_place(struct of_net *net, int64_t wall_ns);
 void of_discover_packet(struct of_switch *sw, const struct of_packet_in *p);
 // Probes the ports whose turn it is; sets when the next ones are due.
 void of_discover_probe(struct of_net *net);
+
+// Sends a frame by this port of a switch by which the dataplane knows it, if there is one (of_member.h).
+void of_member_ask(struct of_switch *sw, uint32_t port);
+// Tells the dataplane where hosts are, as far as it was not told so lately. tree NULL: only what it was told before.
+void of_member_teach(struct of_net *net, const uint32_t *tree);

@@ -287,7 +287,7 @@ static bool has_hosts(const struct plan *p, uint32_t sw)
 {
 	const struct topo_switch *s = &p->in->topo->switches[sw];
 
-	for (uint32_t i = 0; i < s->n_ports; i++) {
+	for (uint32_t i = 0; i < s->n_ports && !s->bridge; i++) { // which judges and limits by itself
 		if (topo_is_edge(&s->ports[i], p->in->now_ns))
 			return true;
 	}

@@ -32,7 +32,8 @@ static unsigned int equal_ports(const struct plan *p, uint32_t to, uint32_t port
 	for (uint32_t i = 0; i < p->n_links; i++) {
 		uint32_t port = p->links[i].port, at = n;
 
-		if (dist[p->links[i].peer] + 1 != dist[p->idx] || topo_is_shared(p->in->topo, p->idx, port))
+		if (dist[p->links[i].peer] + 1 != dist[p->idx] || topo_is_shared(p->in->topo, p->idx, port) ||
+		    !topo_leads(p->in->topo, p->in->tree, p->idx, port, to))
 			continue;
 		while (at > 0 && ports[at - 1] > port)
 			at--;

@@ -34,15 +34,25 @@ static void leave_by(struct plan *p, struct of_rule *r, const struct circuit *c,
 		plan_output(p, r, port);
 }
 
+static bool is_behind_bridge(const struct plan *p, const struct circuit *c, const struct circuit_hop *hop)
+{
+	return hop > c->hops && hop[-1].sw == p->in->topo->bridge;
+}
+
 static void start_actions(struct plan *p, struct of_rule *r, const struct circuit *c, const struct circuit_hop *hop)
 {
+	static const uint8_t none[6];
 	uint16_t tag = c->tags[hop->segment];
-	struct of_action to = {.type = OF_ACT_ETH_DST};
+	struct of_action to = {.type = OF_ACT_ETH_DST}, from = {.type = OF_ACT_ETH_SRC};
 
 	memcpy(to.eth, c->eth_dst[hop->segment], 6);
 	r->cookie |= c->key;
-	if (c->n_segments > 1)
+	if (c->n_via > 0)
 		act(p, r, &to);
+	if (hop->segment > 0 && !is_behind_bridge(p, c, hop) && memcmp(c->eth_src[hop->segment], none, 6) != 0) {
+		memcpy(from.eth, c->eth_src[hop->segment], 6);
+		act(p, r, &from);
+	}
 	if (tag != 0 && p->in->version != OF_VERSION_10)
 		act(p, r, &(struct of_action){.type = OF_ACT_PUSH_VLAN});
 	if (tag != 0)
@@ -91,7 +101,22 @@ static int match_pair(struct plan *p, const struct row *row, const struct circui
 	return n < 0 ? 0 : n;
 }
 
-// Where circuits of the row start anew here: behind a middlebox, or at the source.
+// What the bridge sends on in this segment, among segments of other middleboxes.
+static bool match_segment(struct of_rule *r, const struct circuit *c, const struct circuit_hop *hop)
+{
+	const uint8_t *to = c->eth_dst[hop == &c->hops[1] ? c->n_segments - 1 : hop->segment];
+	struct of_match all = r->match;
+
+	if (!of_match_to(&all, to, &r->match))
+		return false;
+	r->match.has |= OF_HAS_ETH_SRC;
+	memcpy(r->match.eth_src, c->eth_src[hop->segment], 6);
+	memset(r->match.eth_src_mask, 0xff, 6);
+	return true;
+}
+
+// Where circuits of the row start anew here: behind a middlebox or the bridge, or at the source. From the bridge frames
+// of two segments may come, which differ by their Ethernet addresses.
 static void add_starts(struct plan *p, const struct row *row, const struct circuit *c, bool sources,
 		       unsigned int priority)
 {
@@ -111,9 +136,13 @@ static void add_starts(struct plan *p, const struct row *row, const struct circu
 
 			plan_blank(&r, sources && p->tables ? OF_PLAN_PATH : OF_PLAN_POLICY, priority);
 			r.match = matches[k];
+			if (c->n_via > 0 && is_behind_bridge(p, c, hop) && !match_segment(&r, c, hop))
+				continue;
 			r.ends_ns = plan_end(p, c->key, box_end_ns(&row->box), sources ? 1 : 2);
 			if (!sources)
 				plan_in_port(&r, hop->in_port);
+			if (is_behind_bridge(p, c, hop))
+				r.priority = (uint16_t)(PRIORITY_BEHIND + priority - PRIORITY_RETURN);
 			start_actions(p, &r, c, hop);
 			plan_add(p, &r);
 		}
@@ -207,7 +236,8 @@ bool of_plan_is_ahead(const struct of_rule *rule)
 {
 	return rule->table == OF_PLAN_POLICY &&
 	       (rule->priority == PRIORITY_TAGGED ||
-		(rule->priority >= PRIORITY_RETURN && rule->priority <= PRIORITY_RETURN + RETURN_RANK_MAX));
+		(rule->priority >= PRIORITY_RETURN && rule->priority <= PRIORITY_RETURN + RETURN_RANK_MAX) ||
+		(rule->priority >= PRIORITY_BEHIND && rule->priority <= PRIORITY_BEHIND + RETURN_RANK_MAX));
 }
 
 // --- addresses

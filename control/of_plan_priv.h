@@ -18,9 +18,10 @@ enum priority {
 	PRIORITY_RETURN = 62000, // from a middlebox
 	PRIORITY_GUARD = 63900,
 	PRIORITY_INNER = 64000,
-	PRIORITY_TAGGED = 64200, // on a circuit
-	PRIORITY_UNSETTLED = 64500,
-	PRIORITY_PROBE = 65000,
+	PRIORITY_BEHIND = 64001, // from the bridge, on a circuit
+	PRIORITY_TAGGED = 65050, // on a circuit
+	PRIORITY_UNSETTLED = 65100,
+	PRIORITY_PROBE = 65200,
 };
 
 struct plan {

@@ -18,6 +18,7 @@
 #include "hft/verify.h"
 #include "log.h"
 #include "loop.h"
+#include "member_tell.h"
 #include "network.h"
 #include "nib.h"
 #include "of_audit.h"
@@ -46,6 +47,7 @@ struct of_server {
 	SSL_CTX *tls;
 	struct of_net *net;
 	struct nib *nib;
+	struct member_tell member;
 	struct of_audit *audit;
 	int64_t deaf_ns; // nobody is accepted until then: no files were left; 0: they are
 	TAILQ_HEAD(, session) sessions;
@@ -396,13 +398,14 @@ static void follow_queues(struct of_server *s)
 
 int64_t of_server_turn(struct of_server *s, const struct engine *engine, int64_t now_ns)
 {
-	int64_t uptime_ns = loop_uptime_ns(), next_ns, audit_ns;
+	int64_t uptime_ns = loop_uptime_ns(), next_ns, audit_ns, member_ns;
 	struct session *at, *after;
 	struct nib_net view;
 
 	s->engine = engine;
 	s->now_ns = now_ns;
 	follow_policy(s);
+	member_ns = member_tell(&s->member, s->nib, s->net, uptime_ns, now_ns);
 	of_net_turn(s->net, uptime_ns, now_ns);
 	follow_queues(s);
 	view = (struct nib_net){of_net_topo(s->net), of_net_addrs(s->net), now_ns - uptime_ns, s->queues, s->n_queues};
@@ -422,6 +425,7 @@ int64_t of_server_turn(struct of_server *s, const struct engine *engine, int64_t
 	next_ns = of_net_next_ns(s->net);
 	if (s->deaf_ns != 0 && s->deaf_ns < next_ns)
 		next_ns = s->deaf_ns;
+	next_ns = member_ns < next_ns ? member_ns : next_ns;
 	if (next_ns != INT64_MAX)
 		next_ns = now_ns + (next_ns > uptime_ns ? next_ns - uptime_ns : 0);
 	return audit_ns < next_ns ? audit_ns : next_ns;

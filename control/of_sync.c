@@ -236,10 +236,21 @@ static bool floods_to(void *ctx, uint32_t idx, uint32_t port)
 	return false;
 }
 
+uint32_t *of_sync_tree(struct of_net *net)
+{
+	uint32_t *tree = calloc(net->topo.n_switches + 1U, sizeof(*tree));
+
+	if (tree != NULL && topo_tree(&net->topo, floods_to, net, tree) < 0) {
+		free(tree);
+		tree = NULL;
+	}
+	return tree;
+}
+
 void of_sync_plan(struct of_net *net, int64_t wall_ns)
 {
 	uint32_t n = net->topo.n_switches;
-	uint32_t *tree = calloc(n + 1U, sizeof(*tree));
+	uint32_t *tree = of_sync_tree(net);
 	uint16_t *all = calloc((size_t)n * n + 1, sizeof(*all));
 	const uint16_t **dist = calloc(n + 1U, sizeof(*dist));
 	bool done;
@@ -249,7 +260,7 @@ void of_sync_plan(struct of_net *net, int64_t wall_ns)
 				.policy = &net->policy,
 				.circuits = &net->circuits,
 				.addrs = &net->addrs};
-	int rc = tree == NULL || all == NULL || dist == NULL ? -ENOMEM : topo_tree(&net->topo, floods_to, net, tree);
+	int rc = tree == NULL || all == NULL || dist == NULL ? -ENOMEM : 0;
 
 	for (uint32_t i = 0; i < n && rc == 0; i++) {
 		dist[i] = &all[(size_t)i * n];

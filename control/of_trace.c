@@ -336,6 +336,36 @@ static void run_tables(struct of_trace *t, struct of_packet *p, uint32_t sw, uin
 		act(t, written->actions, written->n_actions, p, sw, port);
 }
 
+// IEEE 802.1D, 7.7 and 7.8.
+static void run_bridge(struct of_trace *t, const struct of_packet *p, uint32_t sw, uint32_t port)
+{
+	const struct topo_switch *s = &t->topo->switches[sw];
+	bool is_own = !topo_port(t->topo, sw, port)->inner;
+	uint32_t to, was;
+
+	if (t->bridge != NULL && p->vlan == 0 && !(p->eth_src[0] & 1)) {
+		if (of_bridge_find(t->bridge, p->eth_src, &was) && was != port)
+			t->event(t->ctx, OF_TRACE_MOVED, sw, port);
+		if (!t->forgetful)
+			of_bridge_learn(t->bridge, p->eth_src, port);
+	}
+	if (is_own && t->lets_in != NULL && !t->lets_in(t->ctx, p)) {
+		t->event(t->ctx, OF_TRACE_DROP, sw, port);
+		return;
+	}
+	if (t->bridge != NULL && p->vlan == 0 && !(p->eth_dst[0] & 1) && of_bridge_find(t->bridge, p->eth_dst, &to)) {
+		if (to == port)
+			t->event(t->ctx, OF_TRACE_DROP, sw, port);
+		else
+			send(t, p, sw, to);
+		return;
+	}
+	for (uint32_t i = 0; i < s->n_ports; i++) {
+		if (s->ports[i].no != port && s->ports[i].up)
+			send(t, p, sw, s->ports[i].no);
+	}
+}
+
 // The place of a port among all of the network; n_ports: unknown.
 static uint32_t place(const struct of_trace *t, uint32_t sw, uint32_t port)
 {
@@ -384,7 +414,9 @@ static void come_in(struct of_trace *t, const struct of_packet *p, uint32_t sw, 
 	t->packets[t->depth] = *p;
 	t->hops[t->depth++] = (struct of_hop){sw, port};
 	t->nested = 0;
-	if (t->tables[sw] == NULL)
+	if (t->topo->switches[sw].bridge)
+		run_bridge(t, &copy, sw, port);
+	else if (t->tables[sw] == NULL)
 		t->event(t->ctx, OF_TRACE_UNCHECKED, sw, port);
 	else
 		run_tables(t, &copy, sw, port);

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // A packet followed through the installed tables of a network, entry by entry, as OpenFlow 1.0.0 (section 3.4) and
-// 1.3.5 (section 5.3) have it. Shares no code with what makes entries. No I/O. Owner: the caller. Thread: control only.
+// 1.3.5 (section 5.3) have it; through the bridge (topo.h) as it has learnt, untagged ones, others everywhere. Shares
+// no code with what makes entries. No I/O. Owner: the caller. Thread: control only.
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "of_bridge.h"
 #include "of_groups.h"
 #include "topo.h"
 
@@ -27,6 +29,7 @@ enum of_trace_event {
 	OF_TRACE_DROP,      // an entry without output
 	OF_TRACE_MISS,      // no entry
 	OF_TRACE_NOWHERE,   // left by a port that is down, unknown, or a link that is not verified
+	OF_TRACE_MOVED,     // the bridge had seen the sender elsewhere
 	OF_TRACE_UNCHECKED, // a switch whose tables are not known, or an action that only the switch understands
 };
 
@@ -43,6 +46,9 @@ struct of_trace {
 	const struct of_groups *const *groups; // by switch; NULL: none, as after of_trace_init
 	void (*event)(void *ctx, enum of_trace_event what, uint32_t sw, uint32_t port);
 	void *ctx;
+	struct of_bridge *bridge;                                   // NULL: it knows nobody
+	bool forgetful;                                             // it learns nothing more
+	bool (*lets_in)(void *ctx, const struct of_packet *packet); // the bridge of its own hosts; NULL: everything
 	// The way of the copy that event is about, valid inside it.
 	const struct of_hop *path;
 	uint32_t depth;

@@ -4,6 +4,10 @@
 // with a new plan, so that news in between needs no care:
 //
 //  ahead   ways of circuits, and ports towards other switches from which frames are let in: who sends comes after.
+//  open    ports from the bridge that learns (topo.h), with the floods. It sends through them unasked: so what is to
+//  leave
+//          the tree for it leaves before (shrink), and it must know where hosts are before ways lead through it. It is
+//          told whenever ways come next (of_member.h): sooner than all that is farther from the host.
 //  ways    to hosts, those nearest to the host first: a frame that meets a switch that has followed meets none that has
 //          not from there on, and the others still lead as they did (Ito et al., "Loop-free convergence by ordered FIB
 //          updates", RFC 6976).
@@ -26,10 +30,10 @@
 #define LEAVE_NS 1000000000LL
 #define STEPS_SPARE 8
 
-enum step { STEP_AHEAD, STEP_WAYS, STEP_SHRINK, STEP_REST };
+enum step { STEP_AHEAD, STEP_OPEN, STEP_WAYS, STEP_SHRINK, STEP_REST };
 
 struct pending { // what some switch lacks
-	bool ahead, shrinks, grows;
+	bool ahead, opens, shrinks, grows;
 	uint16_t nearest;  // of the ways that are to change; 0: none
 	uint16_t farthest; // of those that are to go
 };
@@ -112,11 +116,32 @@ static bool is_link(const struct update *u, uint32_t port)
 	return topo_link(u->in->topo, u->sw->idx, port, &peer, &peer_port);
 }
 
-static bool is_ahead(const struct update *u, enum of_rules_change change, const struct of_rule *rule)
+// Frames are let in from another switch.
+static bool is_letting_in(const struct update *u, enum of_rules_change change, const struct of_rule *rule)
 {
 	if (change == OF_RULE_ADD)
-		return of_plan_is_ahead(rule) || of_plan_lets_in(rule);
+		return of_plan_lets_in(rule);
 	return change == OF_RULE_DELETE && of_plan_keeps_out(rule) && is_link(u, rule->match.in_port);
+}
+
+static bool is_from_bridge(const struct update *u, const struct of_rule *rule)
+{
+	uint32_t peer, peer_port;
+
+	return topo_link(u->in->topo, u->sw->idx, rule->match.in_port, &peer, &peer_port) &&
+	       peer == u->in->topo->bridge;
+}
+
+static bool is_ahead(const struct update *u, enum of_rules_change change, const struct of_rule *rule)
+{
+	if (is_letting_in(u, change, rule))
+		return !is_from_bridge(u, rule);
+	return change == OF_RULE_ADD && of_plan_is_ahead(rule);
+}
+
+static bool is_opening(const struct update *u, enum of_rules_change change, const struct of_rule *rule)
+{
+	return is_letting_in(u, change, rule) && is_from_bridge(u, rule);
 }
 
 // In a switch with one table a new row of the policy comes in its own order, with the ways that it has.
@@ -165,6 +190,7 @@ static void find_pending(void *ctx, enum of_rules_change change, const struct of
 	const struct of_rule *old = NULL;
 
 	p->ahead |= is_ahead(u, change, rule);
+	p->opens |= is_opening(u, change, rule);
 	if (is_way(u, change, rule) && (p->nearest == 0 || rule->hops < p->nearest))
 		p->nearest = rule->hops;
 	if (is_gone(u, change, rule) && rule->hops > p->farthest)
@@ -195,12 +221,20 @@ static void keep(struct update *u, const struct of_rule *rule)
 	u->rc = u->rc < 0 ? u->rc : of_rules_add(&u->kept, rule);
 }
 
+static bool is_now(const struct update *u, enum of_rules_change change, const struct of_rule *rule)
+{
+	if (u->step == STEP_AHEAD)
+		return is_ahead(u, change, rule);
+	if (u->step == STEP_OPEN)
+		return is_opening(u, change, rule) || (change == OF_RULE_MODIFY && rule->flood);
+	return is_way(u, change, rule) && rule->hops == u->pending.nearest;
+}
+
 static void send_step(void *ctx, enum of_rules_change change, const struct of_rule *rule)
 {
 	struct update *u = ctx;
 
-	if (u->step == STEP_AHEAD ? !is_ahead(u, change, rule)
-				  : !is_way(u, change, rule) || rule->hops != u->pending.nearest)
+	if (!is_now(u, change, rule))
 		return;
 	send_rule(u, change, rule);
 	if (change != OF_RULE_DELETE)
@@ -514,6 +548,8 @@ static enum step choose(const struct update *u)
 		return STEP_REST;
 	if (p->ahead)
 		return STEP_AHEAD;
+	if (p->opens)
+		return p->shrinks ? STEP_SHRINK : STEP_OPEN;
 	if (p->nearest > 0)
 		return STEP_WAYS;
 	return p->shrinks && p->grows ? STEP_SHRINK : STEP_REST;
@@ -548,6 +584,8 @@ bool of_update(struct of_net *net, const struct of_plan_in *in)
 	net->n_steps = u.step == STEP_REST ? 0 : net->n_steps + 1;
 	if (u.step == STEP_REST)
 		net->leave_ns = INT64_MAX;
+	if (u.step == STEP_WAYS || u.step == STEP_REST)
+		of_member_teach(net, in->tree);
 	for (struct of_switch *sw = net->switches; sw != NULL; sw = sw->next) {
 		if (is_ready(sw) && u.step == STEP_REST)
 			bring_up_to_date(&u, sw);

@@ -40,6 +40,7 @@ struct verify_run {       // what became of one packet
 struct of_verify {
 	struct of_verify_in in;
 	struct of_trace trace;
+	struct of_bridge bridge;
 	struct endpoint *ends;
 	uint32_t n_ends;
 	const struct of_rule **cutting; // entries that test ports, protocol or tag
@@ -107,6 +108,10 @@ static void on_event(void *ctx, enum of_trace_event what, uint32_t sw, uint32_t 
 	case OF_TRACE_TWICE:
 		tell(v, OF_FINDING_TWICE, at, v->trace.path, v->trace.depth);
 		break;
+	case OF_TRACE_MOVED:
+		if (v->stage == STAGE_PAIRS) // other packets may be from anywhere
+			tell(v, OF_FINDING_MOVED, at, v->trace.path, v->trace.depth);
+		return;
 	case OF_TRACE_UNCHECKED:
 		run->unchecked = true;
 		tell(v, OF_FINDING_UNCHECKED, at, v->trace.path, v->trace.depth);
@@ -536,6 +541,27 @@ static int find_ends(struct of_verify *v)
 	return 0;
 }
 
+static bool lets_in(void *ctx, const struct of_packet *packet)
+{
+	(void)packet; // as it was sent: no middlebox is there
+	return !is_denied(ctx);
+}
+
+static int find_bridge(struct of_verify *v)
+{
+	const struct topo *t = v->in.topo;
+	int rc = of_bridge_init(&v->bridge, t->n_hosts);
+
+	for (uint32_t i = 0; i < t->n_hosts && rc == 0; i++) {
+		if (t->hosts[i].told_port != TOPO_NONE)
+			of_bridge_learn(&v->bridge, t->hosts[i].mac, t->hosts[i].told_port);
+	}
+	v->trace.bridge = &v->bridge;
+	v->trace.forgetful = true; // so that it does not matter which packet is tried first
+	v->trace.lets_in = lets_in;
+	return rc;
+}
+
 struct of_verify *of_verify_create(const struct of_verify_in *in)
 {
 	struct of_verify *v = calloc(1, sizeof(*v));
@@ -543,7 +569,8 @@ struct of_verify *of_verify_create(const struct of_verify_in *in)
 	if (v == NULL)
 		return NULL;
 	v->in = *in;
-	if (of_trace_init(&v->trace, in->topo, in->tables) < 0 || find_ends(v) < 0 || find_cutting(v) < 0) {
+	if (of_trace_init(&v->trace, in->topo, in->tables) < 0 || find_ends(v) < 0 || find_cutting(v) < 0 ||
+	    find_bridge(v) < 0) {
 		of_verify_destroy(v);
 		return NULL;
 	}
@@ -558,6 +585,7 @@ void of_verify_destroy(struct of_verify *v)
 	if (v == NULL)
 		return;
 	of_trace_fini(&v->trace);
+	of_bridge_fini(&v->bridge);
 	free(v->ends);
 	free(v->cutting);
 	free(v);

@@ -2,7 +2,9 @@
 // Is what the switches have installed what the policy says? Packets between all hosts that are known, one of each class
 // that some entry or request tells from the others, packets made for each entry, and broadcasts are followed through
 // the tables (of_trace.h); what becomes of them is compared with the policy's own evaluation (hft/eval.h).
-// Loops, black holes and denied packets that arrive are found. Owner: the caller. Thread: control only.
+// The bridge (topo.h) is followed as it has been told where hosts are. Of its own hosts it judges what they send, by
+// the same policy, before it forwards it. Loops, black holes and denied packets that arrive are found. Owner: the
+// caller. Thread: control only.
 #pragma once
 #include "addrs.h"
 #include "hft/tree.h"
@@ -24,6 +26,7 @@ enum of_finding_kind {
 	OF_FINDING_BLACK_HOLE, // the policy lets it pass, and it does not arrive
 	OF_FINDING_LOOP,
 	OF_FINDING_TWICE,     // two copies on different ways
+	OF_FINDING_MOVED,     // the bridge is made to look for the sender where it is not
 	OF_FINDING_UNCHECKED, // depends on a switch that did not answer, or on what only that switch decides
 	OF_N_FINDINGS,
 };

@@ -164,7 +164,7 @@ static unsigned int claimants(const struct state *s, const struct ip_addr *addr,
 		const struct topo_host *where = topo_host(net->topo, at->mac);
 		struct host h;
 
-		if (where == NULL)
+		if (where == NULL || where->sw == net->topo->bridge)
 			continue;
 		n++;
 		h = host_of_net(s, net, where, at);
@@ -199,7 +199,7 @@ static bool place_exists(const struct nib *nib, const char *name)
 	for (uint32_t sw = 0; net != NULL && sw < net->topo->n_switches; sw++) {
 		const struct topo_switch *t = &net->topo->switches[sw];
 
-		for (uint32_t i = 0; i < t->n_ports; i++)
+		for (uint32_t i = 0; i < t->n_ports && !t->bridge; i++)
 			if (is_behind(net, sw, t->ports[i].name, name))
 				return true;
 	}
@@ -231,7 +231,7 @@ static int hosts_of_net(struct state *s, const char *behind, struct reply *reply
 		const struct topo_port *port = topo_port(net->topo, at->sw, at->port);
 		uint32_t lo = 0, hi = n;
 
-		if (!is_behind(net, at->sw, port == NULL ? "" : port->name, behind))
+		if (at->sw == net->topo->bridge || !is_behind(net, at->sw, port == NULL ? "" : port->name, behind))
 			continue;
 		while (lo < hi) {
 			key = order[lo + (hi - lo) / 2];
@@ -254,8 +254,6 @@ static int hosts_of_net(struct state *s, const char *behind, struct reply *reply
 int query_hosts(struct state *s, const struct principal *speaker, const struct statement *st, struct reply *reply)
 {
 	const struct nib_port *behind = st->name[0] == '\0' ? NULL : port_named(s->nib, st->name);
-	struct member_link links[MEMBER_LINKS_MAX];
-	unsigned int n = member_links(s->nib, links);
 	const struct nib_seen *seen;
 	struct span128 span;
 	uint32_t kinds;
@@ -268,7 +266,7 @@ int query_hosts(struct state *s, const struct principal *speaker, const struct s
 	for (size_t i = 0; (seen = nib_seen_at(s->nib, i)) != NULL; i++) {
 		struct host h = host_seen(s, seen);
 
-		if (member_passes(s->nib, links, n, seen))
+		if (member_passes(s->nib, seen))
 			continue;
 		if (st->name[0] == '\0' || (behind != NULL && seen->port == behind->port))
 			host_item(&h, reply);
@@ -289,15 +287,13 @@ int query_hosts(struct state *s, const struct principal *speaker, const struct s
 int query_where(struct state *s, const struct principal *speaker, const struct statement *st, struct reply *reply)
 {
 	struct host h = {.addr = st->addresses->at[0], .has_addr = true};
-	struct member_link links[MEMBER_LINKS_MAX];
-	unsigned int n = member_links(s->nib, links);
 	const struct nib_seen *seen;
 
 	if (view_anywhere(s, speaker, VIEW_HOSTS, reply) < 0)
 		return -1;
 	reply->is_list = true;
 	seen = latest(s->nib, &h.addr);
-	if (seen != NULL && member_passes(s->nib, links, n, seen))
+	if (seen != NULL && member_passes(s->nib, seen))
 		seen = NULL;
 	if (seen != NULL) {
 		h = host_seen(s, seen);

@@ -67,7 +67,7 @@ static void switch_ports(const struct state *s, struct reply *reply)
 		struct dpid_text dpid = query_dpid(net->topo, sw);
 		struct lacks_text lacks = lacks_of(t);
 
-		for (uint32_t i = 0; i < t->n_ports; i++) {
+		for (uint32_t i = 0; i < t->n_ports && !t->bridge; i++) {
 			const struct topo_port *p = &t->ports[i];
 			json_t *item = end_json(net->topo, sw, p);
 			char text[200];
@@ -142,24 +142,22 @@ static void link_item(const struct nib_net *net, uint32_t sw, const struct topo_
 	reply_item(reply, item, text);
 }
 
-// Between a port of the dataplane and one of a switch. That frames pass both ways is known where a link leads through.
+// Between a port of the dataplane and one of a switch.
 static void member_item(const struct state *s, const struct nib_net *net, const struct member_link *m,
 			struct reply *reply)
 {
 	const struct nib_port *port = nib_port_find(s->nib, m->port);
 	uint64_t rate = port->rate_bps != 0 && port->rate_bps < m->to->speed_bps ? port->rate_bps : m->to->speed_bps;
 	json_t *item = json_object();
-	uint32_t peer, peer_port;
-	bool both = topo_link(net->topo, m->sw, m->to->no, &peer, &peer_port);
 	char text[200];
 
 	json_object_set_new(item, "from", json_pack("{s:s}", "port", port->name));
 	json_object_set_new(item, "to", end_json(net->topo, m->sw, m->to));
 	json_object_set_new(item, "rate", rate == 0 ? json_null() : answer_number_json(rate));
-	json_object_set_new(item, "both_ways", json_boolean(both));
+	json_object_set_new(item, "both_ways", json_true());
 	json_object_set_new(item, "seen", answer_time_json(m->seen_ns));
-	snprintf(text, sizeof(text), "- %s %s %s %s %s", port->name, query_dpid(net->topo, m->sw).text, m->to->name,
-		 rate == 0 ? "no-rate" : answer_number(rate).text, both ? "both-ways" : "one-way");
+	snprintf(text, sizeof(text), "- %s %s %s %s both-ways", port->name, query_dpid(net->topo, m->sw).text,
+		 m->to->name, rate == 0 ? "no-rate" : answer_number(rate).text);
 	reply_item(reply, item, text);
 }
 
@@ -179,12 +177,13 @@ int query_links(struct state *s, const struct principal *speaker, const struct s
 	for (uint32_t sw = 0; net != NULL && sw < net->topo->n_switches; sw++) {
 		const struct topo_switch *t = &net->topo->switches[sw];
 
-		for (uint32_t i = 0; i < t->n_ports; i++) {
+		for (uint32_t i = 0; i < t->n_ports && !t->bridge; i++) {
 			const struct topo_port *p = &t->ports[i];
 			uint32_t peer, peer_port;
 			bool both = topo_link(net->topo, sw, p->no, &peer, &peer_port);
 
-			if (p->peer == TOPO_NONE || topo_port(net->topo, p->peer, p->peer_port) == NULL)
+			if (p->peer == TOPO_NONE || p->peer == net->topo->bridge ||
+			    topo_port(net->topo, p->peer, p->peer_port) == NULL)
 				continue;
 			if (!both || sw < peer || (sw == peer && p->no < peer_port))
 				link_item(net, sw, p, both, reply);

@@ -9,6 +9,7 @@ void topo_init(struct topo *t, uint32_t hosts_max)
 {
 	memset(t, 0, sizeof(*t));
 	t->hosts_max = hosts_max;
+	t->bridge = TOPO_NONE;
 }
 
 void topo_fini(struct topo *t)
@@ -26,18 +27,14 @@ void topo_fini(struct topo *t)
 uint32_t topo_find_switch(const struct topo *t, uint64_t dpid)
 {
 	for (uint32_t i = 0; i < t->n_switches; i++) {
-		if (t->switches[i].dpid == dpid)
+		if (t->switches[i].dpid == dpid && !t->switches[i].bridge)
 			return i;
 	}
 	return TOPO_NONE;
 }
 
-uint32_t topo_switch(struct topo *t, uint64_t dpid)
+static uint32_t add_switch(struct topo *t, uint64_t dpid)
 {
-	uint32_t at = topo_find_switch(t, dpid);
-
-	if (at != TOPO_NONE)
-		return at;
 	if (t->n_switches == t->cap_switches) {
 		uint32_t cap = t->cap_switches == 0 ? 16 : t->cap_switches * 2;
 		struct topo_switch *more = reallocarray(t->switches, cap, sizeof(*more));
@@ -50,6 +47,22 @@ uint32_t topo_switch(struct topo *t, uint64_t dpid)
 	t->switches[t->n_switches] = (struct topo_switch){.dpid = dpid};
 	t->gen++;
 	return t->n_switches++;
+}
+
+uint32_t topo_switch(struct topo *t, uint64_t dpid)
+{
+	uint32_t at = topo_find_switch(t, dpid);
+
+	return at != TOPO_NONE ? at : add_switch(t, dpid);
+}
+
+uint32_t topo_bridge(struct topo *t)
+{
+	if (t->bridge == TOPO_NONE)
+		t->bridge = add_switch(t, UINT64_MAX);
+	if (t->bridge != TOPO_NONE)
+		t->switches[t->bridge].bridge = true;
+	return t->bridge;
 }
 
 static struct topo_port *port_at(const struct topo *t, uint32_t sw, uint32_t port)
@@ -189,7 +202,7 @@ int topo_port_set(struct topo *t, uint32_t sw, uint32_t port, bool up, uint64_t 
 	p->speed_bps = speed_bps;
 	if (!up) {
 		cut(t, p);
-		p->inner = p->closed = p->shared = false;
+		p->inner = p->closed = p->shared = p->bridged = false;
 		forget_hosts(t, sw, port);
 	}
 	return 0;
@@ -260,14 +273,51 @@ void topo_port_close(struct topo *t, uint32_t sw, uint32_t port)
 	forget_hosts(t, sw, port);
 }
 
-void topo_port_share(struct topo *t, uint32_t sw, uint32_t port)
+void topo_port_share(struct topo *t, uint32_t sw, uint32_t port, int64_t now_ns)
 {
 	struct topo_port *p = port_at(t, sw, port);
 
-	if (p == NULL || p->closed || p->shared)
+	if (p == NULL || p->closed)
 		return;
-	p->shared = true;
+	p->shared_ns = now_ns;
+	if (p->shared && p->inner)
+		return;
+	p->shared = p->inner = true;
 	t->gen++;
+	forget_hosts(t, sw, port);
+}
+
+void topo_join(struct topo *t, uint32_t port, uint32_t sw, uint32_t sw_port, int64_t now_ns)
+{
+	struct topo_port *p = port_at(t, sw, sw_port);
+
+	if (p == NULL || !p->up || p->closed)
+		return;
+	topo_probe(t, t->bridge, port, sw, sw_port, now_ns);
+	topo_probe(t, sw, sw_port, t->bridge, port, now_ns);
+	p->bridged = true;
+}
+
+void topo_part(struct topo *t, uint32_t port, int64_t now_ns)
+{
+	struct topo_port *p = port_at(t, t->bridge, port), *q;
+
+	if (p == NULL)
+		return;
+	q = p->peer == TOPO_NONE ? NULL : port_at(t, p->peer, p->peer_port);
+	if (q != NULL && q->peer == t->bridge && q->peer_port == port)
+		cut(t, q);
+	cut(t, p);
+	p->inner = false;
+	p->since_ns = now_ns;
+}
+
+// The links of the bridge end otherwise, as no probes come from it.
+static bool is_old(const struct topo *t, uint32_t sw, const struct topo_port *p, int64_t now_ns)
+{
+	if (p->peer == TOPO_NONE)
+		return p->shared && !p->bridged && now_ns - p->shared_ns >= TOPO_LINK_AGE_NS;
+	return sw != t->bridge && p->peer != t->bridge && now_ns - p->seen_ns >= TOPO_LINK_AGE_NS;
 }
 
 bool topo_age(struct topo *t, int64_t now_ns)
@@ -278,12 +328,14 @@ bool topo_age(struct topo *t, int64_t now_ns)
 		for (uint32_t k = 0; k < t->switches[i].n_ports; k++) {
 			struct topo_port *p = &t->switches[i].ports[k];
 
-			if (p->peer == TOPO_NONE || now_ns - p->seen_ns < TOPO_LINK_AGE_NS)
+			if (!is_old(t, i, p, now_ns))
 				continue;
+			some |= p->peer != TOPO_NONE;
 			cut(t, p);
-			p->inner = p->closed;
+			p->shared = false;
+			p->inner = p->closed || p->bridged;
 			p->since_ns = now_ns;
-			some = true;
+			t->gen++;
 		}
 	}
 	return some;
@@ -319,6 +371,11 @@ struct topo_host *topo_host(const struct topo *t, const uint8_t mac[6])
 	return NULL;
 }
 
+void topo_host_forget(struct topo *t, struct topo_host *host)
+{
+	forget_host(t, (uint32_t)(host - t->hosts));
+}
+
 int topo_host_seen(struct topo *t, const uint8_t mac[6], uint32_t sw, uint32_t port, int64_t now_ns,
 		   struct topo_host *was)
 {
@@ -344,6 +401,7 @@ int topo_host_seen(struct topo *t, const uint8_t mac[6], uint32_t sw, uint32_t p
 	h->sw = sw;
 	h->port = port;
 	h->seen_ns = now_ns;
+	h->told_port = TOPO_NONE;
 	t->gen++;
 	return 1;
 }

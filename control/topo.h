@@ -2,6 +2,14 @@
 // Switches, their ports, the links between them, and where hosts are: a value that answers paths and trees.
 // Links are directed as they are found; only one that was found in both directions carries traffic. No I/O, no clock of
 // its own. Owner: the caller. Thread: control only. Time: ns, an argument.
+//
+// One of the switches may be a bridge that learns (IEEE 802.1D, 7.8): nobody tells it where to send. It sends a frame
+// to where it saw the address last, or everywhere. So that it always saw it in the right place:
+//  - all its links are on the tree, and all that is flooded goes along them;
+//  - the tree without the bridge falls into sides, one for each of its links; what a host sends comes to the bridge
+//  from
+//    the host's own side only, and leaves it to the side of the host it is for (topo_leads): a way that leaves the side
+//    it begins in goes either into the bridge or straight into the side where it ends, and never leaves that again.
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
@@ -23,14 +31,18 @@ struct topo_port {
 	bool inner;               // another switch of this network is or was behind it: no host is learnt here
 	bool closed;              // stays inner when probes end, until it goes down
 	bool shared;              // its probes come through a bridge
+	bool bridged;             // of a switch: it has or had a link to the bridge; inner until it goes down
 	uint32_t peer, peer_port; // switch index and port number that its probes arrive at; TOPO_NONE: none
 	int64_t since_ns;         // up, or without the link it had
 	int64_t seen_ns;          // its last probe arrived
+	int64_t shared_ns;        // the last one came in through a bridge
+	uint8_t token[6];         // of_member.c; 0: none yet
 };
 
 struct topo_switch {
-	uint64_t dpid;
+	uint64_t dpid; // of a bridge UINT64_MAX
 	bool up;
+	bool bridge; // it learns by itself, and has no OpenFlow session
 	// set by who has its session
 	int64_t gone_ns;  // when it was up last
 	uint8_t version;  // of OpenFlow, as on the wire
@@ -47,12 +59,15 @@ struct topo_host {
 	uint32_t sw, port; // switch index, port number
 	uint32_t ip4;      // 0: not known
 	int64_t seen_ns;
+	uint32_t told_port; // of the bridge: where it was told that the host is (of_member.h); TOPO_NONE: nowhere
+	int64_t told_ns;
 	uint32_t next; // of the same slot
 };
 
 struct topo {
 	struct topo_switch *switches; // an index is never given to another dpid
 	uint32_t n_switches, cap_switches;
+	uint32_t bridge; // the one that learns; TOPO_NONE: there is none
 	struct topo_host *hosts;
 	uint32_t n_hosts, cap_hosts, hosts_max;
 	uint32_t *slots; // cap_hosts of them: first host + 1, by address
@@ -64,7 +79,8 @@ void topo_fini(struct topo *t);
 
 // The switch of this dpid, made when new; TOPO_NONE: out of memory.
 uint32_t topo_switch(struct topo *t, uint64_t dpid);
-uint32_t topo_find_switch(const struct topo *t, uint64_t dpid); // TOPO_NONE: unknown
+uint32_t topo_find_switch(const struct topo *t, uint64_t dpid); // TOPO_NONE: unknown, also the bridge
+uint32_t topo_bridge(struct topo *t); // the bridge, made when there is none yet; TOPO_NONE: out of memory
 // Down: its links and the hosts behind it are gone.
 void topo_switch_up(struct topo *t, uint32_t sw, bool up);
 // Sets or adds a port; down: its link and hosts are gone. 0 or -ENOMEM.
@@ -79,8 +95,12 @@ bool topo_probe(struct topo *t, uint32_t from, uint32_t from_port, uint32_t to, 
 // No bridge is between this port and the other switch. When probes end, a switch may still be there and send on what it
 // gets, be its session only gone: the port is then not taken for one with hosts until it was down.
 void topo_port_close(struct topo *t, uint32_t sw, uint32_t port);
-// A bridge is between this port and the other switch.
-void topo_port_share(struct topo *t, uint32_t sw, uint32_t port);
+// A bridge is between this port and another switch: a probe came through it.
+void topo_port_share(struct topo *t, uint32_t sw, uint32_t port, int64_t now_ns);
+// The bridge's port leads to a port of a switch, or (part) does not any more: then the switch's takes and gets nothing
+// until it was down.
+void topo_join(struct topo *t, uint32_t port, uint32_t sw, uint32_t sw_port, int64_t now_ns);
+void topo_part(struct topo *t, uint32_t port, int64_t now_ns);
 // Forgets links not seen since TOPO_LINK_AGE_NS; true: there were some.
 bool topo_age(struct topo *t, int64_t now_ns);
 // The port is up, no switch of this network is behind it, and it has been so for TOPO_SETTLE_NS.
@@ -93,6 +113,7 @@ bool topo_link(const struct topo *t, uint32_t sw, uint32_t port, uint32_t *peer,
 int topo_host_seen(struct topo *t, const uint8_t mac[6], uint32_t sw, uint32_t port, int64_t now_ns,
 		   struct topo_host *was);
 struct topo_host *topo_host(const struct topo *t, const uint8_t mac[6]); // NULL: unknown
+void topo_host_forget(struct topo *t, struct topo_host *host);           // the last one of all takes its place
 
 #define TOPO_FAR UINT16_MAX
 
@@ -102,12 +123,15 @@ int topo_distances(const struct topo *t, const uint32_t *tree, uint32_t to, uint
 // A bridge is in the link of this port.
 bool topo_is_shared(const struct topo *t, uint32_t sw, uint32_t port);
 // Whether frames to hosts of switch `to` may leave by this port, of a link. A bridge in a link has learnt hosts from
-// floods, so through it only what goes the way of the tree arrives.
+// floods, so through it only what goes the way of the tree arrives. For the bridge that is a switch see above.
 bool topo_leads(const struct topo *t, const uint32_t *tree, uint32_t sw, uint32_t port, uint32_t to);
+// The switch beside the bridge on the way of the tree from sw to it: its side. The bridge itself for the bridge;
+// TOPO_NONE: there is no bridge, or no such way.
+uint32_t topo_side(const struct topo *t, const uint32_t *tree, uint32_t sw);
 // A spanning forest: true for ports of links on it.
 bool topo_on_tree(const struct topo *t, const uint32_t *tree, uint32_t sw, uint32_t port);
 // Fills tree for topo_on_tree: the port of each switch towards its root, TOPO_NONE: a root. Links that both ends keep
 // (NULL: none) are on it, but for what would close a loop; the others are taken breadth first from the lowest dpid of
-// each part; a link through a bridge comes before all, as hosts may be on it. So a tree of which some links were lost
-// and the tree that takes its place make no loop together. 0 or -ENOMEM.
+// each part; a link to or through a bridge comes before all, as hosts may be on it. So a tree of which some links were
+// lost and the tree that takes its place make no loop together. 0 or -ENOMEM.
 int topo_tree(const struct topo *t, bool (*keeps)(void *ctx, uint32_t sw, uint32_t port), void *ctx, uint32_t *tree);

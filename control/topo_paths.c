@@ -106,13 +106,44 @@ static bool is_above(const struct topo *t, const uint32_t *tree, uint32_t sw, ui
 	return below == sw;
 }
 
+uint32_t topo_side(const struct topo *t, const uint32_t *tree, uint32_t sw)
+{
+	uint32_t peer, peer_port, at = sw;
+
+	if (t->bridge == TOPO_NONE || sw == t->bridge)
+		return t->bridge;
+	while (tree[at] != TOPO_NONE && topo_link(t, at, tree[at], &peer, &peer_port)) {
+		if (peer == t->bridge)
+			return at;
+		at = peer;
+	}
+	if (!is_above(t, tree, at, t->bridge) || !topo_link(t, t->bridge, tree[t->bridge], &peer, &peer_port))
+		return TOPO_NONE;
+	return peer; // the bridge is below the root, and sw is not below the bridge
+}
+
+// By the sides of the bridge: see the header.
+static bool keeps_sides(const struct topo *t, const uint32_t *tree, uint32_t sw, uint32_t port, uint32_t peer,
+			uint32_t to)
+{
+	uint32_t from = topo_side(t, tree, sw), into = topo_side(t, tree, peer), end = topo_side(t, tree, to);
+
+	if (from == into)
+		return true;
+	if (peer == t->bridge)
+		return end != from && topo_on_tree(t, tree, sw, port);
+	return into == end;
+}
+
 bool topo_leads(const struct topo *t, const uint32_t *tree, uint32_t sw, uint32_t port, uint32_t to)
 {
 	uint32_t peer, peer_port;
 
 	if (!topo_link(t, sw, port, &peer, &peer_port))
 		return false;
-	if (!topo_is_shared(t, sw, port))
+	if (t->bridge != TOPO_NONE && !keeps_sides(t, tree, sw, port, peer, to))
+		return false;
+	if (sw == t->bridge || peer == t->bridge || !topo_is_shared(t, sw, port))
 		return true;
 	if (tree[sw] == port)
 		return !is_above(t, tree, sw, to);
@@ -202,6 +233,17 @@ static void join_kept(struct joined *j, bool (*keeps)(void *ctx, uint32_t sw, ui
 	}
 }
 
+static void join_bridge(struct joined *j)
+{
+	const struct topo_switch *bridge = j->t->bridge == TOPO_NONE ? NULL : &j->t->switches[j->t->bridge];
+	uint32_t peer, peer_port;
+
+	for (uint32_t i = 0; bridge != NULL && i < bridge->n_ports; i++) {
+		if (topo_link(j->t, j->t->bridge, bridge->ports[i].no, &peer, &peer_port))
+			join(j, j->t->bridge, bridge->ports[i].no, peer, peer_port);
+	}
+}
+
 static void join_shared(struct joined *j)
 {
 	for (uint32_t sw = 0; sw < j->t->n_switches; sw++) {
@@ -252,6 +294,7 @@ int topo_tree(const struct topo *t, bool (*keeps)(void *ctx, uint32_t sw, uint32
 	rc = j.part == NULL || j.first_on == NULL || j.on == NULL ? -ENOMEM : rc;
 	s.next = tree;
 	if (rc == 0) {
+		join_bridge(&j);
 		join_shared(&j);
 		if (keeps != NULL)
 			join_kept(&j, keeps, ctx);

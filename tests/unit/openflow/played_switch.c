@@ -160,6 +160,8 @@ static void on_message(struct played *p, const struct of_msg *m)
 		break;
 	case OF_PACKET_OUT:
 		keep_probe(p, &m->packet_out);
+		if (p->packet_out != NULL)
+			p->packet_out(p->ctx, &m->packet_out);
 		break;
 	default:
 		break;

@@ -15,7 +15,8 @@ struct played {
 	uint64_t dpid;
 	uint32_t n_ports; // numbered from 1
 	void (*send)(void *ctx, const uint8_t *bytes, size_t len);
-	void (*flow_mod)(void *ctx, const struct of_flow_mod *mod);   // may be NULL
+	void (*flow_mod)(void *ctx, const struct of_flow_mod *mod); // may be NULL
+	void (*packet_out)(void *ctx, const struct of_packet_out *out);
 	void (*meter_mod)(void *ctx, const struct of_meter_mod *mod); // likewise
 	bool (*multipart)(void *ctx, const struct of_msg *request);   // true: it has answered; may be NULL
 	uint32_t groups_max;                                          // select groups; 0: it has none

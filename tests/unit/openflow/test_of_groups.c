@@ -351,7 +351,7 @@ static void a_link_through_a_bridge_takes_no_part(void **state)
 			net.links[0][mid] = net.links[mid][0] = net.links[3][mid] = net.links[mid][3] = 1;
 		find(&net);
 		if (bridge > 0)
-			topo_port_share(&net.topo, net.idx[0], PORT_TO(bridge, 0));
+			topo_port_share(&net.topo, net.idx[0], PORT_TO(bridge, 0), NOW);
 		plan(&net);
 		assert_int_equal(net.groups[0].n, bridge == 0);
 		assert_int_equal(action_to(&net, 0, 3, 0)->type, bridge == 0 ? OF_ACT_GROUP : OF_ACT_OUTPUT);

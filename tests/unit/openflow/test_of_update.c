@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Updates under way: random networks of played switches that keep what they are told, each following in its own time.
 // After every single entry that some switch has taken over, packets between all hosts are followed through all tables:
-// none circles, none gets through a denial, and none is lost as long as the links carry it.
+// none circles, none gets through a denial, and none is lost as long as the links carry it. In some of the networks the
+// dataplane is a node, too: a bridge, which learns from all that passes, and has a host.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,396 +11,7 @@
 
 #include <cmocka.h>
 
-#include "control/of_net.h"
-#include "control/of_trace.h"
-#include "of_random.h"
-#include "played_switch.h"
-
-#define SECOND 1000000000LL
-#define N 6                      // switches
-#define TOWARDS(k) (N + 1 + (k)) // the port to switch k; host i is at port i + 1 of some switch
-
-struct net;
-
-struct peer {
-	struct played played;
-	struct of_switch *sw;
-	struct net *net;
-	struct of_rules rules;
-	struct of_groups groups;
-	uint8_t *in, *out; // to the switch, to the controller
-	size_t n_in, cap_in, n_out, cap_out;
-};
-
-struct net {
-	struct of_net *of;
-	struct peer peers[N];
-	struct topo real;        // what carries frames
-	bool linked[N][N];       // probes pass
-	uint32_t at[N], port[N]; // of host i; port 0: nowhere
-	bool known[N];
-	int64_t now_ns;
-	uint64_t n_probes[N];
-	bool denies;                     // host 0 may not send to host 1
-	bool lossless;                   // what is known now must arrive
-	unsigned int n_checks, n_spread; // packets; those with several ways
-	uint64_t n_groups;
-	// of the packet that is followed
-	const char *what;
-	uint32_t to_sw, to_port;
-	unsigned int n_arrived, n_loops, n_twice, n_unknown;
-};
-
-static void put(uint8_t **to, size_t *n, size_t *cap, const uint8_t *bytes, size_t len)
-{
-	if (*n + len > *cap) {
-		*cap = (*n + len) * 2;
-		*to = realloc(*to, *cap);
-		assert_non_null(*to);
-	}
-	memcpy(*to + *n, bytes, len);
-	*n += len;
-}
-
-static void to_controller(void *ctx, const uint8_t *bytes, size_t len)
-{
-	struct peer *p = ctx;
-
-	put(&p->out, &p->n_out, &p->cap_out, bytes, len);
-}
-
-static void to_peer(void *session, const uint8_t *bytes, size_t len)
-{
-	struct peer *p = session;
-
-	put(&p->in, &p->n_in, &p->cap_in, bytes, len);
-}
-
-static void close_peer(void *session)
-{
-	fail_msg("a session ends");
-	(void)session;
-}
-
-// --- packets
-
-static void on_event(void *ctx, enum of_trace_event what, uint32_t sw, uint32_t port)
-{
-	struct net *n = ctx;
-
-	n->n_arrived += what == OF_TRACE_EDGE && sw == n->to_sw && port == n->to_port;
-	n->n_loops += what == OF_TRACE_LOOP;
-	n->n_twice += what == OF_TRACE_TWICE;
-	n->n_unknown += what == OF_TRACE_UNCHECKED;
-}
-
-static struct of_packet packet(uint32_t from, uint32_t to, bool broadcast)
-{
-	struct of_packet p = {.eth_src = {2, 0, 0, 0, 0, (uint8_t)(from + 1)},
-			      .eth_dst = {2, 0, 0, 0, 0, (uint8_t)(to + 1)},
-			      .eth_type = 0x0800,
-			      .ip4_src = 0x0a000001 + from,
-			      .ip4_dst = 0x0a000001 + to,
-			      .ip_proto = 17};
-
-	if (broadcast) {
-		memset(p.eth_dst, 0xff, 6);
-		p.eth_type = 0x0806;
-		p.arp_op = 1;
-		p.ip_proto = 0;
-	}
-	return p;
-}
-
-static void follow_one_way(struct net *n, struct of_trace *t, uint32_t from, uint32_t to, bool broadcast)
-{
-	struct of_packet p = packet(from, to, broadcast);
-	bool denied = n->denies && !broadcast && from == 0 && to == 1;
-
-	n->to_sw = n->at[to];
-	n->to_port = n->port[to];
-	n->n_arrived = n->n_loops = n->n_twice = n->n_unknown = 0;
-	of_trace_run(t, &p, n->at[from], n->port[from]);
-	n->n_checks++;
-	if (n->n_unknown > 0)
-		fail_msg("%s: an entry names a group that is not there", n->what);
-	if (n->n_loops > 0 || (broadcast && n->n_twice > 0))
-		fail_msg("%s: what host %u sends to %u%s circles (%u, %u twice)", n->what, from, to,
-			 broadcast ? " and all" : "", n->n_loops, n->n_twice);
-	if (denied && n->n_arrived > 0)
-		fail_msg("%s: a denied packet arrives", n->what);
-	if (n->lossless && !denied && n->known[from] && n->known[to] && n->n_arrived != 1)
-		fail_msg("%s: what host %u sends to %u arrives %u times%s", n->what, from, to, n->n_arrived,
-			 broadcast ? " (to all)" : "");
-}
-
-// By each bucket of all groups on the way.
-static void follow(struct net *n, struct of_trace *t, uint32_t from, uint32_t to, bool broadcast)
-{
-	unsigned int n_ways = 0;
-
-	do {
-		follow_one_way(n, t, from, to, broadcast);
-		n_ways++;
-	} while (of_trace_again(t));
-	n->n_spread += n_ways > 1;
-	assert_false(t->skips);
-}
-
-static void check(struct net *n)
-{
-	const struct of_rules *tables[N];
-	const struct of_groups *groups[N];
-	struct of_trace t;
-
-	for (int i = 0; i < N; i++) {
-		tables[i] = &n->peers[i].rules;
-		groups[i] = &n->peers[i].groups;
-	}
-	assert_int_equal(of_trace_init(&t, &n->real, tables), 0);
-	t.groups = groups;
-	t.event = on_event;
-	t.ctx = n;
-	for (uint32_t from = 0; from < N; from++) {
-		for (uint32_t to = 0; to < N && n->port[from] != 0; to++) {
-			if (from == to || n->port[to] == 0)
-				continue;
-			follow(n, &t, from, to, false);
-			follow(n, &t, from, to, true);
-		}
-	}
-	of_trace_fini(&t);
-}
-
-// --- switches
-
-static void take(void *ctx, const struct of_flow_mod *mod)
-{
-	struct peer *p = ctx;
-	struct of_rule r;
-
-	memset(&r, 0, sizeof(r));
-	r.match = mod->match;
-	r.instructions = mod->instructions;
-	r.priority = mod->priority;
-	r.table = mod->table;
-	r.cookie = mod->cookie;
-	of_rules_del(&p->rules, &r);
-	if (mod->command == OF_FLOW_ADD)
-		assert_int_equal(of_rules_add(&p->rules, &r), 0);
-	assert_int_equal(of_rules_sort(&p->rules), 0);
-	check(p->net);
-}
-
-static void take_group(void *ctx, const struct of_group_mod *mod)
-{
-	struct peer *p = ctx;
-
-	p->net->n_groups++;
-	assert_true((of_groups_find(&p->groups, mod->group) == NULL) == (mod->command == 0));
-	if (mod->command == 2)
-		of_groups_del(&p->groups, mod->group);
-	else
-		assert_int_equal(of_groups_set(&p->groups, mod), 0);
-	check(p->net);
-}
-
-static void take_message(struct peer *p)
-{
-	static uint8_t one[OF_MSG_MAX];
-	int len = of_frame(p->in, p->n_in, NULL);
-
-	assert_true(len > 0 && (size_t)len <= p->n_in);
-	memcpy(one, p->in, (size_t)len);
-	p->n_in -= (size_t)len;
-	memmove(p->in, p->in + len, p->n_in);
-	assert_true(played_input(&p->played, one, (size_t)len));
-}
-
-static void tell_controller(struct peer *p)
-{
-	static uint8_t all[1 << 16];
-	size_t len = p->n_out;
-	struct err err;
-
-	assert_true(len <= sizeof(all));
-	memcpy(all, p->out, len);
-	p->n_out = 0;
-	assert_int_equal(of_net_input(p->net->of, p->sw, all, len, p->net->now_ns, &err), 0);
-	of_net_turn(p->net->of, p->net->now_ns, p->net->now_ns);
-}
-
-// Whoever has something to do does one thing of it, until nobody has.
-static void settle(struct net *n)
-{
-	for (;;) {
-		unsigned int busy[2 * N], n_busy = 0;
-
-		for (unsigned int i = 0; i < N; i++) {
-			if (n->peers[i].n_in > 0)
-				busy[n_busy++] = 2 * i;
-			if (n->peers[i].n_out > 0)
-				busy[n_busy++] = 2 * i + 1;
-		}
-		if (n_busy == 0)
-			return;
-		busy[0] = busy[rnd(n_busy)];
-		if (busy[0] % 2 == 0)
-			take_message(&n->peers[busy[0] / 2]);
-		else
-			tell_controller(&n->peers[busy[0] / 2]);
-	}
-}
-
-static void carry_probes(struct net *n)
-{
-	for (uint32_t a = 0; a < N; a++) {
-		if (n->n_probes[a] == n->peers[a].played.n_probes)
-			continue;
-		n->n_probes[a] = n->peers[a].played.n_probes;
-		for (uint32_t b = 0; b < N; b++) {
-			const struct played_probe *probe =
-				n->linked[a][b] ? played_probe(&n->peers[a].played, TOWARDS(b)) : NULL;
-
-			if (probe != NULL)
-				played_packet_in(&n->peers[b].played, TOWARDS(a), probe->frame, probe->len);
-		}
-	}
-}
-
-static void turns(struct net *n, int64_t for_ns)
-{
-	for (int64_t end = n->now_ns + for_ns; n->now_ns < end; n->now_ns += SECOND / 10) {
-		of_net_turn(n->of, n->now_ns, n->now_ns);
-		settle(n);
-		carry_probes(n);
-		settle(n);
-	}
-}
-
-// --- the network
-
-static void wire(struct net *n, uint32_t a, uint32_t b)
-{
-	n->linked[a][b] = n->linked[b][a] = true;
-	for (int i = 0; i < 2; i++) {
-		topo_probe(&n->real, a, TOWARDS(b), b, TOWARDS(a), 0);
-		topo_probe(&n->real, b, TOWARDS(a), a, TOWARDS(b), 0);
-	}
-}
-
-// A random network; or with many equal ways: leaves and spines, a ring.
-static void wire_all(struct net *n, uint32_t shape)
-{
-	uint32_t n_spines = 2 + rnd(2);
-
-	for (uint32_t i = 1; i < N && shape == 0; i++) {
-		wire(n, i, rnd(i));
-		if (rnd(2) == 0)
-			wire(n, i, rnd(i));
-	}
-	for (uint32_t leaf = n_spines; leaf < N && shape == 1; leaf++) {
-		for (uint32_t i = 0; i < n_spines; i++)
-			wire(n, leaf, i);
-	}
-	for (uint32_t i = 0; i < N && shape == 2; i++)
-		wire(n, i, (i + 1) % N);
-}
-
-static void say(struct net *n, uint32_t host)
-{
-	uint8_t mac = (uint8_t)(host + 1);
-	uint8_t f[60] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, mac, 8,  6, 0, 1,
-			 8,    0,    6,    4,    0,    1,    2, 0, 0, 0, 0, mac, 10, 0, 0, mac};
-
-	played_packet_in(&n->peers[n->at[host]].played, n->port[host], f, sizeof(f));
-}
-
-static void deny(struct net *n)
-{
-	struct atom a = {.id = 1, .part = ATOM_ACCESS, .access = ACCESS_DENY};
-	struct box b = box_any();
-	struct of_policy policy;
-	struct demands none;
-	struct tree tree;
-	struct err err;
-
-	tree_init(&tree);
-	demands_init(&none);
-	assert_true(tree_add_node(&tree, TREE_NO_PARENT) >= 0);
-	b.kinds = MATCH_KINDS_V4;
-	b.src = match_ip4_prefix(0x0a000001, 32);
-	b.dst = match_ip4_prefix(0x0a000002, 32);
-	match_init(&a.match);
-	assert_true(box_normalize(&b) && match_add(&a.match, &b) == 0);
-	assert_int_equal(tree_add_atom(&tree, &a), 0);
-	assert_int_equal(of_policy_build(&policy, &tree, &none, n->now_ns, NULL, &err), 0);
-	of_net_policy(n->of, &policy);
-	tree_fini(&tree);
-}
-
-static void net_up(struct net *n, bool mixed, bool with_groups)
-{
-	const struct of_net_ops ops = {.send = to_peer, .close = close_peer, .ctx = n};
-	struct of_net_conf conf = {.hosts_max = 64};
-
-	memset(n, 0, sizeof(*n));
-	n->now_ns = SECOND;
-	n->what = "coming up";
-	n->of = of_net_create(&ops, &conf);
-	assert_non_null(n->of);
-	topo_init(&n->real, 64);
-	for (uint32_t i = 0; i < N; i++) {
-		topo_switch_up(&n->real, topo_switch(&n->real, i + 1), true);
-		for (uint32_t port = 1; port < TOWARDS(N); port++)
-			topo_port_set(&n->real, i, port, true, 0, 0);
-		n->at[i] = i;
-	}
-	wire_all(n, with_groups ? rnd(3) : 0);
-	for (uint32_t i = 0; i < N; i++) {
-		struct peer *p = &n->peers[i];
-
-		played_init(&p->played, mixed && rnd(2) == 0 ? OF_VERSION_10 : OF_VERSION_13, i + 1, TOWARDS(N) - 1);
-		p->played.send = to_controller;
-		p->played.flow_mod = take;
-		p->played.groups_max = with_groups && rnd(4) > 0 ? 1 + rnd(50) : 0;
-		p->played.group_mod = take_group;
-		p->played.ctx = p;
-		p->net = n;
-		p->sw = of_net_attach(n->of, p, n->now_ns);
-		assert_non_null(p->sw);
-		played_hello(&p->played);
-	}
-	turns(n, 5 * SECOND);
-	for (uint32_t i = 0; i < N; i++) {
-		n->port[i] = i + 1;
-		say(n, i);
-		if (rnd(2) == 0) // several at once, or one by one
-			turns(n, SECOND / 10);
-	}
-	turns(n, SECOND);
-	for (uint32_t i = 0; i < N; i++)
-		n->known[i] = true;
-	n->lossless = true;
-	n->what = "all being known";
-	check(n);
-}
-
-static void net_down(struct net *n)
-{
-	for (int i = 0; i < N; i++) {
-		struct peer *p = &n->peers[i];
-
-		of_net_detach(n->of, p->sw, n->now_ns);
-		played_fini(&p->played);
-		of_rules_fini(&p->rules);
-		of_groups_fini(&p->groups);
-		free(p->in);
-		free(p->out);
-	}
-	topo_fini(&n->real);
-	of_net_destroy(n->of);
-}
+#include "update_fixture.h"
 
 static bool is_connected_without(const struct net *n, uint32_t a, uint32_t b)
 {
@@ -407,15 +19,15 @@ static bool is_connected_without(const struct net *n, uint32_t a, uint32_t b)
 
 	while (reached != before) {
 		before = reached;
-		for (uint32_t i = 0; i < N; i++) {
-			for (uint32_t k = 0; k < N; k++) {
+		for (uint32_t i = 0; i < n->n_nodes; i++) {
+			for (uint32_t k = 0; k < n->n_nodes; k++) {
 				if ((reached & 1U << i) && n->linked[i][k] && !(i == a && k == b) &&
 				    !(i == b && k == a))
 					reached |= 1U << k;
 			}
 		}
 	}
-	return reached == (1U << N) - 1;
+	return reached == (1U << n->n_nodes) - 1;
 }
 
 // A link that probes do not pass any more, while frames do; later they pass again.
@@ -439,13 +51,43 @@ static void lose_and_find_a_link(struct net *n)
 	}
 }
 
+// A cable to the bridge is pulled, and put back; each side notices it for itself, or the bridge does not.
+static void lose_and_find_a_cable_to_the_bridge(struct net *n)
+{
+	bool both = rnd(2) == 0;
+	uint32_t a = rnd(N);
+
+	if (!n->linked[a][N] || !is_connected_without(n, a, N))
+		return;
+	n->linked[a][N] = n->linked[N][a] = false;
+	n->lossless = false;
+	n->what = "a cable being pulled";
+	topo_port_set(&n->real, a, TOWARDS(N), false, 0, n->now_ns);
+	topo_port_set(&n->real, N, TOWARDS(a), !both, 0, n->now_ns);
+	played_port_status(&n->peers[a].played, 2, TOWARDS(N), OF_PORT_LINK_DOWN);
+	turns(n, 20 * SECOND);
+	n->lossless = true;
+	n->what = "without the cable";
+	check(n);
+	n->linked[a][N] = n->linked[N][a] = true;
+	topo_port_set(&n->real, a, TOWARDS(N), true, 0, n->now_ns);
+	topo_port_set(&n->real, N, TOWARDS(a), true, 0, n->now_ns);
+	wire(n, a, N);
+	n->lossless = false;
+	n->what = "a cable being put back";
+	played_port_status(&n->peers[a].played, 2, TOWARDS(N), 0);
+	turns(n, 6 * SECOND);
+	n->lossless = true;
+	check(n);
+}
+
 static void move_a_host(struct net *n)
 {
 	uint32_t host = rnd(3) == 0 ? rnd(N) : 0;
 
 	n->what = "a host moving";
 	n->lossless = false;
-	n->at[host] = (n->at[host] + 1 + rnd(N - 1)) % N;
+	n->at[host] = (n->at[host] + 1 + rnd(n->n_nodes - 1)) % n->n_nodes;
 	check(n);
 	say(n, host);
 	turns(n, SECOND);
@@ -474,12 +116,32 @@ static void lose_and_find_a_host(struct net *n)
 
 static unsigned int rounds(unsigned int usual)
 {
-	const char *text = getenv("PANE_ROUNDS");
-
-	return text == NULL ? usual : (unsigned int)strtoul(text, NULL, 10);
+	return getenv("PANE_ROUNDS") == NULL ? usual : (unsigned int)strtoul(getenv("PANE_ROUNDS"), NULL, 10);
 }
 
-static void updates(bool mixed, bool with_groups, unsigned int n_rounds)
+// It is told again and again, and what hosts send confirms it.
+static void what_the_bridge_has_forgotten_it_is_told_of_hosts_that_are_silent(void **state)
+{
+	static struct net n;
+	uint32_t port;
+
+	rnd_state = 6;
+	for (unsigned int i = 0; i < rounds(5); i++) {
+		net_up(&n, false, true, true);
+		played_bridge_forget(&n.bridge);
+		turns(&n, 65 * SECOND);
+		for (uint8_t host = 0; host < N; host++)
+			assert_true(
+				of_bridge_find(&n.bridge.learnt, (const uint8_t[]){2, 0, 0, 0, 0, host + 1}, &port));
+		n.n_moved = 0;
+		check(&n);
+		assert_int_equal(n.n_moved, 0);
+		net_down(&n);
+	}
+	(void)state;
+}
+
+static void updates(bool mixed, bool with_groups, bool bridged, unsigned int n_rounds)
 {
 	const char *text = getenv("PANE_SEED");
 	static struct net n;
@@ -488,7 +150,7 @@ static void updates(bool mixed, bool with_groups, unsigned int n_rounds)
 	rnd_state = text == NULL ? 5 : strtoull(text, NULL, 10);
 	print_message("PANE_SEED=%llu\n", (unsigned long long)rnd_state);
 	for (unsigned int i = 0; i < n_rounds; i++) {
-		net_up(&n, mixed, with_groups);
+		net_up(&n, mixed, with_groups, bridged);
 		if (rnd(2) == 0) {
 			n.lossless = false;
 			deny(&n);
@@ -503,6 +165,8 @@ static void updates(bool mixed, bool with_groups, unsigned int n_rounds)
 				lose_and_find_a_host(&n);
 			else if (event == 1)
 				move_a_host(&n);
+			else if (bridged && rnd(2) == 0)
+				lose_and_find_a_cable_to_the_bridge(&n);
 			else
 				lose_and_find_a_link(&n);
 		}
@@ -518,19 +182,26 @@ static void updates(bool mixed, bool with_groups, unsigned int n_rounds)
 
 static void no_packet_circles_is_lost_or_passes_a_denial_in_an_update(void **state)
 {
-	updates(false, false, rounds(8));
+	updates(false, false, false, rounds(8));
 	(void)state;
 }
 
 static void nor_where_groups_spread_flows(void **state)
 {
-	updates(false, true, rounds(10));
+	updates(false, true, false, rounds(10));
 	(void)state;
 }
 
 static void nor_with_switches_of_one_table_among_them(void **state)
 {
-	updates(true, true, rounds(20));
+	updates(true, true, false, rounds(20));
+	(void)state;
+}
+
+static void nor_with_a_bridge_that_learns_among_them(void **state)
+{
+	updates(false, true, true, rounds(10));
+	updates(true, true, true, rounds(6));
 	(void)state;
 }
 
@@ -540,6 +211,8 @@ int main(void)
 		cmocka_unit_test(no_packet_circles_is_lost_or_passes_a_denial_in_an_update),
 		cmocka_unit_test(nor_where_groups_spread_flows),
 		cmocka_unit_test(nor_with_switches_of_one_table_among_them),
+		cmocka_unit_test(nor_with_a_bridge_that_learns_among_them),
+		cmocka_unit_test(what_the_bridge_has_forgotten_it_is_told_of_hosts_that_are_silent),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

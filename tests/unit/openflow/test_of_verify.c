@@ -1,206 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The checker of installed tables: random networks with what the planner makes for a random policy are clean; with one
 // entry damaged, what random packets then show is found, and nothing is where they show nothing.
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-
-#include <cmocka.h>
-
-#include "control/of_plan.h"
-#include "control/of_verify.h"
-#include "hft/eval.h"
-#include "hft/verify.h"
-#include "of_random.h"
-
-#define N 5
-#define NOW TOPO_SETTLE_NS // monotonic
-#define WALL 1000          // since the epoch
-
-struct net {
-	struct topo topo;
-	struct addrs addrs;
-	struct tree policy;
-	struct of_policy planned;
-	struct of_rules rules[N];
-	const struct of_rules *tables[N];
-	struct of_groups groups[N];
-	const struct of_groups *group_sets[N];
-	uint32_t groups_max;
-	struct of_meters meters[N];
-	uint8_t version, n_tables;
-	uint32_t unsayable; // rows, at each switch
-};
-
-static unsigned int rounds(unsigned int usual)
-{
-	const char *text = getenv("PANE_ROUNDS");
-
-	return text == NULL ? usual : (unsigned int)strtoul(text, NULL, 10);
-}
-
-static void mac_of(uint32_t i, uint8_t mac[6])
-{
-	memcpy(mac, (const uint8_t[]){2, 0, 0, 0, 0, (uint8_t)(i + 1)}, 6);
-}
-
-static u128 address6(uint32_t i)
-{
-	return ((u128)0x20010db8 << 96) + i + 1;
-}
-
-// Port 1 has a host; port 10 + x goes to switch x.
-static void random_topology(struct net *net)
-{
-	topo_init(&net->topo, 32);
-	addrs_init(&net->addrs, 32);
-	for (uint32_t i = 0; i < N; i++) {
-		topo_switch_up(&net->topo, topo_switch(&net->topo, i + 1), true);
-		topo_port_set(&net->topo, i, 1, true, 0, 0);
-		for (uint32_t k = 0; k < N; k++)
-			topo_port_set(&net->topo, i, 10 + k, i != k, 0, 0);
-	}
-	for (uint32_t i = 1; i < N; i++) {
-		uint32_t sure = rnd(i);
-
-		for (uint32_t k = 0; k < N; k++) {
-			if (k != sure && (k == i || rnd(4) > 0))
-				continue;
-			topo_probe(&net->topo, i, 10 + k, k, 10 + i, NOW);
-			topo_probe(&net->topo, k, 10 + i, i, 10 + k, NOW);
-		}
-	}
-	for (uint32_t i = 0; i < N; i++) { // what is without a link has nothing behind it
-		for (uint32_t k = 0; k < N; k++) {
-			uint32_t peer, port;
-
-			if (i != k && !topo_link(&net->topo, i, 10 + k, &peer, &port))
-				topo_port_set(&net->topo, i, 10 + k, false, 0, 0);
-		}
-	}
-	for (uint32_t i = 0; i < N; i++) {
-		uint8_t mac[6];
-
-		mac_of(i, mac);
-		assert_int_equal(topo_host_seen(&net->topo, mac, i, 1, NOW, NULL), 1);
-		topo_host(&net->topo, mac)->ip4 = 0x0a000001 + i;
-		addrs_set(&net->addrs, match_ip4(0x0a000001 + i), false, mac, ADDR_ARP, NOW);
-		addrs_set(&net->addrs, address6(i), true, mac, ADDR_ND, NOW);
-	}
-}
-
-// Of one family some hosts by their addresses, of both all.
-static void random_hosts(struct box *b, uint32_t kinds)
-{
-	uint32_t src = rnd(N), dst = rnd(N);
-
-	b->kinds = kinds;
-	if (kinds == MATCH_KINDS_V4) {
-		b->src = rnd(4) > 0 ? match_ip4_prefix(0x0a000001 + src, rnd(3) == 0 ? 30 : 32) : b->src;
-		b->dst = rnd(4) > 0 ? match_ip4_prefix(0x0a000001 + dst, rnd(3) == 0 ? 30 : 32) : b->dst;
-	} else if (kinds == MATCH_KINDS_V6) {
-		b->src = rnd(4) > 0 ? (struct span128){address6(src), address6(src)} : b->src;
-		b->dst = rnd(4) > 0 ? (struct span128){address6(dst) & ~(u128)3, address6(dst) | 3} : b->dst;
-	}
-}
-
-static void random_atom(struct net *net, uint32_t node)
-{
-	static const uint32_t kinds[] = {MATCH_KINDS_V4, MATCH_KINDS_V6, MATCH_KINDS_IP};
-	static const uint8_t protos[] = {1, 6, 17};
-	struct atom a = {.id = net->policy.n_atoms + 1U, .node = node, .part = ATOM_ACCESS};
-	struct box b = box_any();
-
-	a.access = rnd(2) == 0 ? ACCESS_DENY : ACCESS_ALLOW;
-	// 1.0 cannot say it of IPv6
-	random_hosts(&b, net->version == OF_VERSION_10 ? MATCH_KINDS_V4 : kinds[rnd(3)]);
-	if (rnd(2) == 0) {
-		b.kinds &= MATCH_KINDS_PORTS;
-		b.f[MATCH_PROTO] = (struct span){6, 6};
-		b.f[MATCH_DST_PORT] =
-			net->version == OF_VERSION_10 ? (struct span){80, 80} : (struct span){80, 80 + rnd(200)};
-	} else if (rnd(2) == 0) {
-		b.f[MATCH_PROTO].lo = b.f[MATCH_PROTO].hi = protos[rnd(3)];
-		b.kinds &= b.f[MATCH_PROTO].lo == 1 ? ~MATCH_KINDS_PORTS : MATCH_KINDS_PORTS;
-	}
-	match_init(&a.match);
-	if (box_normalize(&b))
-		match_add(&a.match, &b);
-	assert_int_equal(tree_add_atom(&net->policy, &a), 0);
-}
-
-static void plan(struct net *net)
-{
-	uint32_t tree[N];
-	uint16_t dists[N][N];
-	const uint16_t *dist[N];
-	struct of_plan_in in = {
-		.topo = &net->topo,
-		.tree = tree,
-		.dist = dist,
-		.policy = &net->planned,
-		.addrs = &net->addrs,
-		.now_ns = NOW,
-		.policy_ns = WALL,
-		.version = net->version,
-		.n_tables = net->n_tables,
-		.groups_max = net->groups_max,
-	};
-	struct of_plan_stats stats;
-
-	assert_int_equal(topo_tree(&net->topo, NULL, NULL, tree), 0);
-	for (uint32_t i = 0; i < N; i++) {
-		assert_int_equal(topo_distances(&net->topo, tree, i, dists[i]), 0);
-		dist[i] = dists[i];
-	}
-	for (uint32_t i = 0; i < N; i++) {
-		of_meters_init(&net->meters[i]);
-		of_rules_init(&net->rules[i]);
-		of_groups_init(&net->groups[i]);
-		net->tables[i] = &net->rules[i];
-		net->group_sets[i] = &net->groups[i];
-		assert_int_equal(of_plan(&in, i, &net->rules[i], &net->meters[i], &net->groups[i], &stats), 0);
-		assert_int_equal(stats.rows_unsayable, net->unsayable);
-	}
-}
-
-static void random_net(struct net *net, unsigned int n_atoms)
-{
-	struct demands demands;
-	struct of_policy_proof proof = {.effort = VERIFY_EFFORT};
-	struct err err;
-
-	memset(net, 0, sizeof(*net));
-	net->version = rnd(2) == 0 ? OF_VERSION_10 : OF_VERSION_13;
-	net->n_tables = rnd(3) == 0 ? 1 : 254;
-	net->groups_max = rnd(4) == 0 ? rnd(2) : UINT32_MAX;
-	random_topology(net);
-	tree_init(&net->policy);
-	of_policy_init(&net->planned);
-	demands_init(&demands);
-	tree_add_node(&net->policy, TREE_NO_PARENT);
-	tree_add_node(&net->policy, 0);
-	for (unsigned int i = 0; i < n_atoms; i++)
-		random_atom(net, rnd(2));
-	assert_int_equal(of_policy_build(&net->planned, &net->policy, &demands, WALL, &proof, &err), 0);
-	assert_int_equal(proof.proven, 3); // each form is what the policy says
-	plan(net);
-}
-
-static void net_fini(struct net *net)
-{
-	for (uint32_t i = 0; i < N; i++) {
-		of_rules_fini(&net->rules[i]);
-		of_groups_fini(&net->groups[i]);
-		of_meters_fini(&net->meters[i]);
-	}
-	of_policy_fini(&net->planned);
-	tree_fini(&net->policy);
-	topo_fini(&net->topo);
-	addrs_fini(&net->addrs);
-}
+#include "verify_fixture.h"
 
 static struct of_verify *verify(struct net *net, struct of_verify_result *result)
 {
@@ -223,7 +24,7 @@ static void what_is_planned_is_clean(void **state)
 		struct net net;
 		char text[300];
 
-		random_net(&net, rnd(7));
+		random_net(&net, rnd(7), i % 2 == 1);
 		v = verify(&net, &result);
 		if (result.n_findings > 0) {
 			of_packet_format(&result.findings[0].packet, text, sizeof(text));
@@ -231,7 +32,7 @@ static void what_is_planned_is_clean(void **state)
 				 of_finding_name(result.findings[0].kind), text, result.findings[0].from.sw,
 				 result.findings[0].at.sw);
 		}
-		assert_int_equal(result.n_pairs, 3 * N * (N - 1));
+		assert_int_equal(result.n_pairs, 3 * net.n * (net.n - 1));
 		of_verify_destroy(v);
 		net_fini(&net);
 	}
@@ -241,9 +42,16 @@ static void what_is_planned_is_clean(void **state)
 // --- the same by random packets
 
 struct shown {
-	bool left, arrived, loop;
+	bool denied;
+	bool left, arrived, loop, moved;
 	uint32_t to;
 };
+
+static bool bridge_lets_in(void *ctx, const struct of_packet *packet)
+{
+	(void)packet;
+	return !((struct shown *)ctx)->denied;
+}
 
 static void note(void *ctx, enum of_trace_event what, uint32_t sw, uint32_t port)
 {
@@ -252,20 +60,30 @@ static void note(void *ctx, enum of_trace_event what, uint32_t sw, uint32_t port
 	s->left |= what == OF_TRACE_EDGE;
 	s->arrived |= what == OF_TRACE_EDGE && sw == s->to && port == 1;
 	s->loop |= what == OF_TRACE_LOOP;
+	s->moved |= what == OF_TRACE_MOVED;
 }
 
 // Does some packet between hosts show that something is wrong?
 static bool is_wrong(struct net *net, unsigned int n)
 {
 	static const uint8_t protos[] = {1, 6, 17, 253};
+	struct of_bridge bridge;
 	struct of_trace t;
 	bool wrong = false;
 
 	assert_int_equal(of_trace_init(&t, &net->topo, net->tables), 0);
+	assert_int_equal(of_bridge_init(&bridge, N_MAX), 0);
+	for (uint32_t i = 0; i < net->topo.n_hosts; i++) {
+		if (net->topo.hosts[i].told_port != TOPO_NONE)
+			of_bridge_learn(&bridge, net->topo.hosts[i].mac, net->topo.hosts[i].told_port);
+	}
 	t.event = note;
 	t.groups = net->group_sets;
+	t.bridge = &bridge;
+	t.forgetful = true;
+	t.lets_in = bridge_lets_in;
 	while (n-- > 0 && !wrong) {
-		uint32_t a = rnd(N), b = rnd(N);
+		uint32_t a = rnd(net->n), b = rnd(net->n);
 		struct of_packet p = {.eth_type = 0x0800, .ip4_src = 0x0a000001 + a, .ip4_dst = 0x0a000001 + b};
 		struct match_packet m = {.src = match_ip4(p.ip4_src), .dst = match_ip4(p.ip4_dst), .kind = MATCH_IP4};
 		struct shown s = {.to = b};
@@ -282,12 +100,14 @@ static bool is_wrong(struct net *net, unsigned int n)
 			m.f[MATCH_DST_PORT] = p.l4_dst = (uint16_t)(60 + rnd(240));
 		}
 		t.ctx = &s;
+		s.denied = eval_packet(&net->policy, &m).access == ACCESS_DENY;
 		do {
 			s.left = s.arrived = false;
 			of_trace_run(&t, &p, a, 1);
-			wrong |= s.loop || (eval_packet(&net->policy, &m).access == ACCESS_DENY ? s.left : !s.arrived);
+			wrong |= s.loop || s.moved || (s.denied ? s.left : !s.arrived);
 		} while (of_trace_again(&t));
 	}
+	of_bridge_fini(&bridge);
 	of_trace_fini(&t);
 	return wrong;
 }
@@ -333,7 +153,7 @@ static void what_is_damaged_is_found(void **state)
 		struct net net;
 		bool wrong;
 
-		random_net(&net, 1 + rnd(5));
+		random_net(&net, 1 + rnd(5), i % 3 == 2);
 		damage(&net);
 		wrong = is_wrong(&net, 2000);
 		v = verify(&net, &result);
@@ -358,7 +178,7 @@ static void a_leak_is_told_with_its_packet(void **state)
 	char text[300];
 
 	rnd_state = 23;
-	random_net(&net, 0);
+	random_net(&net, 0, false);
 	tree_fini(&net.policy);
 	tree_init(&net.policy);
 	tree_add_node(&net.policy, TREE_NO_PARENT);
@@ -396,7 +216,7 @@ static void broadcasts_that_go_round_and_switches_that_are_silent_are_found(void
 	struct net net;
 
 	rnd_state = 24;
-	random_net(&net, 0);
+	random_net(&net, 0, false);
 	for (uint32_t i = 0; i < N; i++) { // everything everywhere, whatever the links
 		struct of_rule r = {.priority = 65535};
 
@@ -441,7 +261,7 @@ static void of_both_families_1_0_gets_what_it_can_say(void **state)
 	struct err err;
 
 	rnd_state = 25;
-	random_topology(&net);
+	random_topology(&net, false);
 	tree_init(&net.policy);
 	tree_add_node(&net.policy, TREE_NO_PARENT);
 	demands_init(&none);
@@ -477,7 +297,7 @@ static void a_limit_of_an_ip6_address_is_kept_where_its_host_is(void **state)
 	struct err err;
 
 	rnd_state = 26;
-	random_topology(&net);
+	random_topology(&net, false);
 	tree_init(&net.policy);
 	tree_add_node(&net.policy, TREE_NO_PARENT);
 	demands_init(&demands);

@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "of_member.h"
+
+#include <openssl/hmac.h>
+#include <string.h>
+
+#include "of_net_priv.h"
+
+#define TOKEN_FIRST 0x06 // locally administered, and for one station
+#define TOKEN_SECOND 0x50
+#define AGAIN_NS 60000000000LL // the dataplane forgets who is silent (mac_ageing_s)
+#define SURE_NS 5000000000LL   // by then a port of the dataplane that leads to a switch is known as such
+#define FRAME_BYTES 60
+
+// --- frames that say where an address is
+
+static void send_from(struct of_switch *sw, uint32_t port, const uint8_t mac[6])
+{
+	uint8_t frame[FRAME_BYTES] = {0};
+	struct of_msg m;
+
+	memcpy(frame, mac, 6); // to itself: a bridge learns it, and sends it nowhere
+	memcpy(frame + 6, mac, 6);
+	frame[12] = LLDP_THROUGH_TYPE >> 8;
+	frame[13] = LLDP_THROUGH_TYPE & 0xff;
+	memset(&m, 0, sizeof(m));
+	m.type = OF_PACKET_OUT;
+	m.packet_out.buffer_id = OF_NO_BUFFER;
+	m.packet_out.in_port = OF_PORT_CONTROLLER;
+	m.packet_out.n_actions = 1;
+	m.packet_out.actions[0].type = OF_ACT_OUTPUT;
+	m.packet_out.actions[0].port = port;
+	m.packet_out.data = frame;
+	m.packet_out.data_len = sizeof(frame);
+	of_conn_send(sw->conn, &m, NULL);
+}
+
+static void make_token(struct of_net *net, uint64_t dpid, struct topo_port *p)
+{
+	uint8_t said[12], whole[EVP_MAX_MD_SIZE] = {0};
+	unsigned int n = 0;
+
+	if (p->token[0] != 0)
+		return;
+	for (int i = 0; i < 8; i++)
+		said[i] = (uint8_t)(dpid >> (8 * i));
+	for (int i = 0; i < 4; i++)
+		said[8 + i] = (uint8_t)(p->no >> (8 * i));
+	HMAC(EVP_sha256(), net->conf.key, LLDP_KEY_BYTES, said, sizeof(said), whole, &n);
+	p->token[0] = TOKEN_FIRST;
+	p->token[1] = TOKEN_SECOND;
+	memcpy(p->token + 2, whole, 4);
+}
+
+void of_member_ask(struct of_switch *sw, uint32_t port)
+{
+	struct of_net *net = sw->net;
+	struct topo_switch *t = &net->topo.switches[sw->idx];
+
+	for (uint32_t i = 0; net->topo.bridge != TOPO_NONE && i < t->n_ports; i++) {
+		if (t->ports[i].no != port || t->ports[i].closed)
+			continue;
+		make_token(net, t->dpid, &t->ports[i]);
+		send_from(sw, port, t->ports[i].token);
+	}
+}
+
+static struct of_switch *switch_at(struct of_net *net, uint32_t idx)
+{
+	struct of_switch *sw = net->switches;
+
+	while (sw != NULL && (sw->idx != idx || sw->sync == SYNC_NONE))
+		sw = sw->next;
+	return sw;
+}
+
+// The bridge's port towards a side; TOPO_NONE: none.
+static uint32_t port_towards(const struct topo *t, uint32_t side)
+{
+	const struct topo_switch *bridge = &t->switches[t->bridge];
+	uint32_t peer, peer_port;
+
+	for (uint32_t i = 0; side != TOPO_NONE && i < bridge->n_ports; i++) {
+		if (topo_link(t, t->bridge, bridge->ports[i].no, &peer, &peer_port) && peer == side)
+			return bridge->ports[i].no;
+	}
+	return TOPO_NONE;
+}
+
+// tree NULL: only says again what was said.
+void of_member_teach(struct of_net *net, const uint32_t *tree)
+{
+	struct topo *t = &net->topo;
+
+	for (uint32_t i = 0; t->bridge != TOPO_NONE && i < t->n_hosts; i++) {
+		struct topo_host *h = &t->hosts[i];
+		uint32_t port, peer, peer_port;
+		struct of_switch *sw;
+
+		if (h->sw == t->bridge)
+			continue;
+		port = tree == NULL ? h->told_port : port_towards(t, topo_side(t, tree, h->sw));
+		if (port == TOPO_NONE || (port == h->told_port && net->now_ns - h->told_ns < AGAIN_NS) ||
+		    !topo_link(t, t->bridge, port, &peer, &peer_port))
+			continue;
+		sw = switch_at(net, peer);
+		if (sw == NULL)
+			continue;
+		send_from(sw, peer_port, h->mac);
+		h->told_port = port;
+		h->told_ns = net->now_ns;
+	}
+}
+
+// --- its ports
+
+static bool is_told(const struct of_member *m, uint32_t no)
+{
+	for (uint32_t i = 0; i < m->n_ports; i++) {
+		if (m->ports[i].no == no)
+			return true;
+	}
+	return false;
+}
+
+static void probe_now(struct of_net *net)
+{
+	net->slow_ns = net->probe_ns = net->now_ns;
+}
+
+static void take_ports(struct of_net *net, const struct of_member *m)
+{
+	struct topo *t = &net->topo;
+	struct topo_switch *bridge = &t->switches[t->bridge];
+
+	for (uint32_t i = 0; i < bridge->n_ports;) {
+		uint32_t no = bridge->ports[i].no;
+
+		if (is_told(m, no)) {
+			i++;
+			continue;
+		}
+		topo_part(t, no, net->now_ns);
+		topo_port_del(t, t->bridge, no);
+	}
+	for (uint32_t i = 0; i < m->n_ports; i++) {
+		const struct of_member_port *p = &m->ports[i];
+		const struct topo_port *was = topo_port(t, t->bridge, p->no);
+
+		if (p->up && (was == NULL || !was->up))
+			probe_now(net);
+		if (!p->up && was != NULL && was->peer != TOPO_NONE)
+			topo_part(t, p->no, net->now_ns);
+		topo_port_set(t, t->bridge, p->no, p->up, p->speed_bps, net->now_ns);
+		topo_port_name(t, t->bridge, p->no, p->name);
+	}
+}
+
+// --- its links
+
+static const struct topo_port *port_of_token(const struct topo *t, const uint8_t token[6], uint32_t *sw)
+{
+	for (*sw = 0; *sw < t->n_switches; ++*sw) {
+		for (uint32_t i = 0; i < t->switches[*sw].n_ports; i++) {
+			if (memcmp(t->switches[*sw].ports[i].token, token, 6) == 0)
+				return &t->switches[*sw].ports[i];
+		}
+	}
+	return NULL;
+}
+
+static bool is_token(const uint8_t mac[6])
+{
+	return mac[0] == TOKEN_FIRST && mac[1] == TOKEN_SECOND;
+}
+
+static bool is_seen_at(const struct of_member *m, const struct topo_port *p, uint32_t port)
+{
+	for (uint32_t i = 0; i < m->n_sights; i++) {
+		if (m->sights[i].port == port && memcmp(m->sights[i].mac, p->token, 6) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void end_links(struct of_net *net, const struct of_member *m)
+{
+	struct topo *t = &net->topo;
+	const struct topo_switch *bridge = &t->switches[t->bridge];
+	uint32_t peer, peer_port;
+
+	for (uint32_t i = 0; i < bridge->n_ports; i++) {
+		const struct topo_port *p = &bridge->ports[i];
+
+		if (p->peer == TOPO_NONE)
+			continue;
+		if (!topo_link(t, t->bridge, p->no, &peer, &peer_port) ||
+		    !is_seen_at(m, topo_port(t, peer, peer_port), p->no))
+			topo_part(t, p->no, net->now_ns);
+	}
+}
+
+// One link to each switch: a second one would close a loop.
+static void find_links(struct of_net *net, const struct of_member *m)
+{
+	struct topo *t = &net->topo;
+
+	for (uint32_t i = 0; i < m->n_sights; i++) {
+		const struct of_member_sight *s = &m->sights[i];
+		const struct topo_port *own = topo_port(t, t->bridge, s->port), *p;
+		uint32_t sw;
+
+		p = own == NULL || !own->up || !is_token(s->mac) ? NULL : port_of_token(t, s->mac, &sw);
+		if (p == NULL || !p->up || p->closed || own->peer != TOPO_NONE)
+			continue;
+		if (port_towards(t, sw) == TOPO_NONE)
+			topo_join(t, s->port, sw, p->no, net->now_ns);
+		else
+			topo_port_share(t, sw, p->no, net->now_ns);
+	}
+}
+
+// --- its hosts
+
+static bool is_own(const struct topo *t, const struct topo_host *h)
+{
+	return h->sw == t->bridge;
+}
+
+// The source of a packet: it counts where nobody else who is here has said that it is his.
+static void take_address(struct of_net *net, const struct of_member_sight *s)
+{
+	struct topo_host *h = topo_host(&net->topo, s->mac);
+
+	for (struct addr *at = addrs_first(&net->addrs, s->ip, s->ip6); at != NULL; at = addrs_after(&net->addrs, at)) {
+		if (memcmp(at->mac, s->mac, 6) != 0 && topo_host(&net->topo, at->mac) != NULL)
+			return;
+	}
+	addrs_set(&net->addrs, s->ip, s->ip6, s->mac, ADDR_IP, s->at_ns);
+	if (s->ip6 || h->ip4 != 0)
+		return;
+	h->ip4 = (uint32_t)(s->ip >> 96);
+	net->topo.gen++;
+}
+
+static void take_sight(struct of_net *net, const struct of_member_sight *s)
+{
+	struct topo *t = &net->topo;
+	const struct topo_port *port = topo_port(t, t->bridge, s->port);
+	const struct topo_host *known = topo_host(t, s->mac);
+
+	if (port == NULL || !topo_is_edge(port, net->now_ns) || is_token(s->mac))
+		return;
+	// what a switch has seen of it since counts; a new port may yet be found to lead to that switch
+	if (known != NULL && !is_own(t, known) &&
+	    (s->at_ns <= known->seen_ns || net->now_ns - port->since_ns < SURE_NS))
+		return;
+	if (topo_host_seen(t, s->mac, t->bridge, s->port, s->at_ns, NULL) >= 0 && s->has_ip)
+		take_address(net, s);
+}
+
+// Hosts that are not among the sights any more; a sight's host was seen no earlier than the sight.
+static void forget_hosts(struct of_net *net, const struct of_member *m)
+{
+	struct topo *t = &net->topo;
+
+	for (uint32_t i = 0; i < t->n_hosts; i++)
+		t->hosts[i].told_port = is_own(t, &t->hosts[i]) ? TOPO_NONE : t->hosts[i].told_port;
+	for (uint32_t i = 0; i < m->n_sights; i++) {
+		struct topo_host *h = topo_host(t, m->sights[i].mac);
+
+		if (h != NULL && is_own(t, h) && h->port == m->sights[i].port)
+			h->told_port = h->port;
+	}
+	for (uint32_t i = 0; i < t->n_hosts;) {
+		if (is_own(t, &t->hosts[i]) && t->hosts[i].told_port == TOPO_NONE)
+			topo_host_forget(t, &t->hosts[i]);
+		else
+			i++;
+	}
+}
+
+void of_member_set(struct of_net *net, const struct of_member *m, int64_t now_ns)
+{
+	struct topo *t = &net->topo;
+
+	net->now_ns = now_ns;
+	if ((m->n_ports == 0 && t->bridge == TOPO_NONE) || topo_bridge(t) == TOPO_NONE)
+		return;
+	topo_switch_up(t, t->bridge, m->n_ports > 0);
+	take_ports(net, m);
+	end_links(net, m);
+	find_links(net, m);
+	for (uint32_t i = 0; i < m->n_sights; i++)
+		take_sight(net, &m->sights[i]);
+	forget_hosts(net, m);
+}
