@@ -21,8 +21,8 @@
 #define MS 1000000LL
 #define POLL_NS (10 * MS) // while a child is not up yet
 #define IDLE_NS (1000 * MS)
-#define STEADY_NS (10000 * MS) // up for so long: the next death counts as the first
-#define KILL_AFTER_NS (800 * MS)
+#define STEADY_NS (10000 * MS)    // up for so long: the next death counts as the first
+#define KILL_AFTER_NS (3000 * MS) // network cards take their time to stop
 
 static const int signals[] = {SIGCHLD, SIGTERM, SIGINT, SIGHUP};
 

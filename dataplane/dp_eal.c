@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // conf -> the EAL's arguments. Two lcores: 0 is the main thread, 1 the worker; on one CPU they share it.
 #include <errno.h>
+#include <mntent.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +16,7 @@
 
 #define ARGS_MAX 24
 #define LCORES_MAX 512
+#define NO_DEVICE "0000:00:00.0" // the host bridge: no driver takes it
 
 struct args {
 	char text[ARGS_MAX][LCORES_MAX + 16];
@@ -119,6 +121,18 @@ static bool has_runtime_dir(void)
 	return access(dir != NULL ? dir : "/tmp", W_OK) == 0;
 }
 
+static bool has_hugetlbfs(void)
+{
+	FILE *mounts = setmntent("/proc/self/mounts", "r");
+	const struct mntent *m = NULL;
+
+	while (mounts != NULL && (m = getmntent(mounts)) != NULL && strcmp(m->mnt_type, "hugetlbfs") != 0)
+		;
+	if (mounts != NULL)
+		endmntent(mounts);
+	return m != NULL || mounts == NULL;
+}
+
 static bool uses_pci(const struct dp_conf *conf)
 {
 	for (uint32_t i = 0; i < conf->n_ports; i++) {
@@ -152,8 +166,8 @@ int dp_eal_up(const struct dp_conf *conf, uint16_t *n_workers, struct err *err)
 		add(&a, "--huge-unlink");
 	else
 		add(&a, "--no-huge");
-	if (!uses_pci(conf))
-		add(&a, "--no-pci");
+	// PCI devices are attached one by one, when their ports are opened: others of the machine are somebody else's
+	add(&a, uses_pci(conf) ? "--allow=" NO_DEVICE : "--no-pci");
 	add(&a, "--no-shconf");
 	add(&a, "--file-prefix=%s", conf->file_prefix != NULL ? conf->file_prefix : "pane");
 	add(&a, "--force-max-simd-bitwidth=512");
@@ -161,6 +175,10 @@ int dp_eal_up(const struct dp_conf *conf, uint16_t *n_workers, struct err *err)
 	add(&a, "--log-level=lib.telemetry:error"); // the legacy socket is nobody's concern
 	if (!has_runtime_dir())
 		add(&a, "--no-telemetry");
+	if (conf->huge_pages && !has_hugetlbfs())
+		return err_set(err, ENOENT,
+			       "huge_pages: no file system of huge pages is mounted (mount -t hugetlbfs none "
+			       "/dev/hugepages)");
 	if (rte_eal_init(a.argc, a.argv) < 0)
 		return err_set(err, rte_errno != 0 ? rte_errno : EINVAL,
 			       "DPDK does not start on lcores %s with %u MB: %s (its own words are above)", lcores,

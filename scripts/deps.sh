@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Installs what Debian 12 does not bring along: `deps.sh [build] [run] [test]` (default: all three).
-# `deps.sh apps` installs what scripts/apps.sh runs.
+# `deps.sh apps` installs what scripts/apps.sh runs, `deps.sh vm` what scripts/vm.sh does.
 # Asks dpkg first and touches nothing, needs neither root nor network, when all is there.
 set -euo pipefail
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
@@ -13,6 +13,7 @@ run="dpdk iproute2 iputils-ping ethtool iperf3 tcpdump jq openssl procps util-li
 test="libcmocka-dev libclang-rt-14-dev clang-format clang-tidy codespell sqlite3 git
 	openvswitch-switch python3-os-ken tshark"
 apps="sshguard openssh-server openssh-client sip-tester zookeeper default-jre-headless libzookeeper-mt-dev"
+vm="qemu-system-x86 cpio busybox-static kmod"
 
 missing() {
 	local list=$1 p
@@ -29,8 +30,9 @@ for set in "${@:-all}"; do
 	run) wanted+=" $run" ;;
 	test) wanted+=" $test" ;;
 	apps) wanted+=" $apps" ;;
+	vm) wanted+=" $vm" ;;
 	all) wanted+=" $build $run $test" ;;
-	*) die "unknown set '$set': build, run, test or apps" ;;
+	*) die "unknown set '$set': build, run, test, apps or vm" ;;
 	esac
 done
 

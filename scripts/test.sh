@@ -115,7 +115,7 @@ finish() {
 [ "$(id -u)" = 0 ] || say "not root: tests with traffic will be skipped (try: sudo $0)"
 
 if build_dir build-test --buildtype=debugoptimized; then
-	all_tests build-test --no-suite apps # they take minutes and more packages: scripts/apps.sh
+	all_tests build-test --no-suite apps --no-suite vm # minutes and more packages: scripts/apps.sh, scripts/vm.sh
 else
 	failure "the build" && finish
 fi
