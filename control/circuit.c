@@ -346,11 +346,52 @@ static void choose_list(struct circuit_place *p)
 	p->backwards = p->list != NULL && !is_forward(p, p->list);
 }
 
+static struct span128 one_address(u128 ip, bool ip6)
+{
+	return ip6 ? (struct span128){ip, ip} : match_ip4_prefix((uint32_t)(ip >> 96), 32);
+}
+
+// The requests that stand and are kept where the probe's packets between two addresses are.
+static void meet(struct circuit_place *p, u128 src, u128 dst)
+{
+	const struct demands *all = &p->in->policy->demands;
+	struct box pair = box_any(), both;
+	const struct match one = {.boxes = &both, .n_boxes = 1};
+
+	pair.kinds = p->ip6 ? MATCH_KINDS_V6 : MATCH_KINDS_V4;
+	pair.src = one_address(src, p->ip6);
+	pair.dst = one_address(dst, p->ip6);
+	if (!box_intersect(p->box, &pair, &both))
+		return;
+	for (uint32_t i = 0; i < all->n && p->row_ids.n + 1 < ACTION_SET_MAX; i++) {
+		const struct demand *d = &all->all[i];
+
+		if (d->kind != DEMAND_LIMIT && !circuit_has_failed(p->placed, d->id) && match_overlaps(&d->flows, &one))
+			idset_add(&p->row_ids, d->id);
+	}
+}
+
+static void meet_pair(struct circuit_place *p)
+{
+	struct circuit_ips src, dst;
+
+	p->row_ids = (struct idset){0};
+	circuit_ends_ips(&p->ends, p->src, p->ip6, &src);
+	circuit_ends_ips(&p->ends, p->dst, p->ip6, &dst);
+	for (uint32_t i = 0; i < src.n; i++) {
+		for (uint32_t k = 0; k < dst.n; k++)
+			meet(p, src.ip[i], dst.ip[k]);
+	}
+	idset_add(&p->row_ids, p->probe->id);
+}
+
 // Without the youngest request where not all can be kept.
 static int place_pair(struct circuit_place *p)
 {
 	int rc = 0;
 
+	if (p->probe != NULL)
+		meet_pair(p);
 	if (is_placed(p))
 		return 0; // another row of the same requests
 	for (p->ids = p->row_ids; p->ids.n > 0 && rc == 0; p->ids.n -= rc == 0) {
@@ -502,21 +543,6 @@ static int copy_circuits(struct circuits *to, const struct circuits *from, uint6
 	return 0;
 }
 
-// The requests that stand and are kept where the probe's packets are.
-static void meet(const struct circuit_place *p, const struct circuits *now, const struct match *flows,
-		 struct idset *ids)
-{
-	const struct demands *all = &p->in->policy->demands;
-
-	for (uint32_t i = 0; i < all->n && ids->n + 1 < ACTION_SET_MAX; i++) {
-		const struct demand *d = &all->all[i];
-
-		if (d->kind != DEMAND_LIMIT && !circuit_has_failed(now, d->id) && match_overlaps(&d->flows, flows))
-			idset_add(ids, d->id);
-	}
-	idset_add(ids, p->probe->id);
-}
-
 int circuits_fit(const struct circuits *c, const struct circuit_in *in, const struct demand *probe, struct err *err)
 {
 	const struct demand *now = demands_find(&in->policy->demands, probe->id);
@@ -528,6 +554,8 @@ int circuits_fit(const struct circuits *c, const struct circuit_in *in, const st
 	if (place_init(&p, in, &trial) < 0)
 		rc = -ENOMEM;
 	p.probe = &whole;
+	p.placed = c;
+	idset_add(&p.row_ids, probe->id);
 	if (now != NULL && now->start_ns < whole.start_ns) // it is to last longer: on one way, all its time
 		whole.start_ns = now->start_ns;
 
@@ -537,10 +565,6 @@ int circuits_fit(const struct circuits *c, const struct circuit_in *in, const st
 				     ip_addr_text(&probe->addresses->at[i]).text);
 	}
 	for (uint32_t i = 0; i < probe->flows.n_boxes && rc == 0; i++) {
-		struct match one = {.boxes = &probe->flows.boxes[i], .n_boxes = 1};
-
-		p.row_ids = (struct idset){0};
-		meet(&p, c, &one, &p.row_ids);
 		p.box = &probe->flows.boxes[i];
 		rc = place_row(&p);
 	}

@@ -32,7 +32,8 @@ void circuit_ends_ips(const struct circuit_ends *e, const struct topo_host *h, b
 struct circuit_place {
 	const struct circuit_in *in;
 	struct circuits *c;
-	const struct demand *probe; // of circuits_fit, else NULL
+	const struct demand *probe;    // of circuits_fit, else NULL
+	const struct circuits *placed; // of circuits_fit: without the probe
 	struct circuit_ends ends;
 	uint8_t *is_src, *is_dst; // of the row, by host
 	// the row and pair at hand

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Circuits on random networks with random reservations, waypoint lists and avoids, against what is obvious: they lead
 // where they should, no link is promised twice at any instant, what fails has no path, and nothing moves without need.
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -340,6 +341,15 @@ static void a_reservation_is_refused_only_where_no_path_has_room(void **state)
 	assert_true(n_fit > 100 && n_not > 100);
 }
 
+// A way for all pairs, whatever else there is.
+static void make_star(struct network *n)
+{
+	for (uint32_t i = 1; i < N; i++) {
+		topo_probe(&n->topo, 0, i + 1, i, 1, 0);
+		topo_probe(&n->topo, i, 1, 0, i + 1, 0);
+	}
+}
+
 // A request that names no addresses is about both families; each has its way, and they share what is held.
 static void what_names_no_address_has_circuits_of_both_families(void **state)
 {
@@ -355,10 +365,7 @@ static void what_names_no_address_has_circuits_of_both_families(void **state)
 
 	rnd_state = 23;
 	make_topology(&n);
-	for (uint32_t i = 1; i < N; i++) { // a star: as many ways as pairs
-		topo_probe(&n.topo, 0, i + 1, i, 1, 0);
-		topo_probe(&n.topo, i, 1, 0, i + 1, 0);
-	}
+	make_star(&n);
 	demands_init(&demands);
 	tree_init(&tree);
 	tree_add_node(&tree, TREE_NO_PARENT);
@@ -503,12 +510,54 @@ static void what_is_accepted_takes_the_place_of_nothing(void **state)
 	assert_true(n_accepted > rounds(300) && n_refused > rounds(300) / 2);
 }
 
+// Of the reservations that it meets, only those of the same two hosts take their path's room with it.
+static void what_is_about_all_hosts_is_not_refused_for_what_others_hold_elsewhere(void **state)
+{
+	struct demand asked[3];
+	const bool accepted[3] = {true, true, false};
+	struct network n;
+	struct circuit_in in = {.topo = &n.topo, .addrs = &n.addrs, .policy = &n.policy};
+	struct circuits c;
+	struct err err;
+
+	rnd_state = 31;
+	make_topology(&n);
+	make_star(&n);
+	for (uint32_t k = 0; k < 3; k++) {
+		struct box box = box_any();
+
+		asked[k] = (struct demand){.id = k + 1, .kind = DEMAND_RESERVE, .rate_bps = 6, .end_ns = T_MAX};
+		box.kinds = MATCH_KINDS_V4;
+		box.src = k < 2 ? match_ip4_prefix(address(2 * k + 1), 32) : box.src;
+		box.dst = k < 2 ? match_ip4_prefix(address(2 * k + 2), 32) : box.dst;
+		box_set_time(&box, 0, T_MAX);
+		match_init(&asked[k].flows);
+		assert_int_equal(match_add(&asked[k].flows, &box), 0);
+	}
+	policy_of(&n.policy, asked, accepted, 3);
+	circuits_init(&c);
+	assert_int_equal(circuits_place(&c, &in), 0);
+	assert_int_equal(c.n_failures, 0);
+	asked[2].rate_bps = SPEED - 6 + 1;
+	assert_int_equal(circuits_fit(&c, &in, &asked[2], &err), -EBUSY);
+	asked[2].rate_bps = SPEED - 6;
+	assert_int_equal(circuits_fit(&c, &in, &asked[2], &err), 0);
+	for (int k = 0; k < 3; k++)
+		match_fini(&asked[k].flows);
+	circuits_fini(&c);
+	of_policy_fini(&n.policy);
+	topo_fini(&n.topo);
+	addrs_fini(&n.addrs);
+	(void)state;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(circuits_lead_there_and_no_link_is_promised_twice),
 		cmocka_unit_test(what_names_no_address_has_circuits_of_both_families),
 		cmocka_unit_test(what_is_accepted_takes_the_place_of_nothing),
+		cmocka_unit_test(what_is_about_all_hosts_is_not_refused_for_what_others_hold_elsewhere),
 		cmocka_unit_test(a_reservation_is_refused_only_where_no_path_has_room),
 	};
 
