@@ -87,13 +87,23 @@ settled() { # all bridges are back since the log was emptied, and what they have
 	wait_for 10 eval '[ "$(grep -c "is up, OpenFlow" "$dir/log")" -ge "$TB_K" ]'
 	sleep 3.5
 }
+reaches_all() { # each of the others at once
+	local b n=0 pings=()
+
+	for ((b = 1; b <= TB_H; b++)); do
+		wait_for 30 reaches "$1" "$b" &
+		pings+=($!)
+	done
+	for ((b = 1; b <= TB_H; b++)); do
+		wait "${pings[b - 1]}" || { echo "h$1 does not reach h$b" && n=$((n + 1)); }
+	done
+	return $((n > 0))
+}
 all_pairs() {
-	local a b
+	local a
 
 	for ((a = 1; a <= TB_H; a++)); do
-		for ((b = 1; b <= TB_H; b++)); do
-			wait_for 30 reaches "$a" "$b" || { echo "h$a does not reach h$b" && return 1; }
-		done
+		reaches_all "$a" || return 1
 	done
 }
 # The frames that a broadcast makes on all ports of a bridge together stay as many as there are ports and hosts.
@@ -107,7 +117,7 @@ no_storm() {
 	host 1 ping -b -c3 -i0.2 -W1 "$TB_SUBNET.255"
 	sleep 0.5
 	after=$(received)
-	[ $((after - before)) -lt 200 ]
+	[ $((after - before)) -lt 1000 ] # a storm has that many in a few milliseconds
 }
 entries() { # of all bridges, without what counts or ages; with meters
 	local s
