@@ -5,7 +5,8 @@
 # shellcheck disable=SC2034,SC2154 # of_init.sh uses and sets them
 NETWORKS="2 2 line OpenFlow13
 7 3 tree OpenFlow13
-4 4 ring OpenFlow13"
+4 4 ring OpenFlow13
+20 5 star OpenFlow13"
 . "$(dirname "$(readlink -f "$0")")/of_init.sh"
 
 read -r a _ b _ if_a if_b <"$TB_DIR/links"
