@@ -217,7 +217,7 @@ void of_discover_probe(struct of_net *net)
 		}
 	}
 	if (slow) {
-		net->slow_ns = net->now_ns + PROBE_SLOW_NS;
+		net->slow_ns = net->now_ns + (of_member_is_new(net) ? PROBE_FAST_NS : PROBE_SLOW_NS);
 		of_member_teach(net, NULL);
 	}
 	net->probe_ns = some ? net->now_ns + PROBE_FAST_NS : net->slow_ns;

@@ -65,6 +65,19 @@ void of_member_ask(struct of_switch *sw, uint32_t port)
 	}
 }
 
+bool of_member_is_new(const struct of_net *net)
+{
+	const struct topo *t = &net->topo;
+
+	for (uint32_t i = 0; t->bridge != TOPO_NONE && i < t->switches[t->bridge].n_ports; i++) {
+		const struct topo_port *p = &t->switches[t->bridge].ports[i];
+
+		if (p->up && net->now_ns - p->since_ns < SURE_NS)
+			return true;
+	}
+	return false;
+}
+
 static struct of_switch *switch_at(struct of_net *net, uint32_t idx)
 {
 	struct of_switch *sw = net->switches;

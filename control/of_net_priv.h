@@ -120,5 +120,7 @@ void of_discover_probe(struct of_net *net);
 
 // Sends a frame by this port of a switch by which the dataplane knows it, if there is one (of_member.h).
 void of_member_ask(struct of_switch *sw, uint32_t port);
+// A port of the dataplane came up lately: it may begin to forward at any moment, and close a loop.
+bool of_member_is_new(const struct of_net *net);
 // Tells the dataplane where hosts are, as far as it was not told so lately. tree NULL: only what it was told before.
 void of_member_teach(struct of_net *net, const uint32_t *tree);
