@@ -76,27 +76,41 @@ json_t *rates_of(const json_t *before, const json_t *after, double seconds)
 	return rates;
 }
 
-// 1234567 -> 1.23M
-// Digits stand below each other, whatever the prefix; nothing follows the last one.
-static void print_scaled(FILE *out, double value, bool is_last)
+// 1234567 -> 1.23M. width: of the number; prefix_width: of what follows it.
+static void print_scaled(FILE *out, double value, int width, int prefix_width)
 {
 	static const char *const prefix[] = {"", "k", "M", "G", "T"};
-	int i = 0;
+	int i = 0, digits = 0;
 
 	for (; value >= 999.5 && i < 4; i++)
 		value /= 1000;
-	fprintf(out, "%9.*f%*s",
-		value < 10 && i > 0    ? 2
-		: value < 100 && i > 0 ? 1
-				       : 0,
-		value, is_last ? 0 : -1, prefix[i]);
+	if (i > 0)
+		digits = value < 10 ? 2 : value < 100;
+	fprintf(out, "%*.*f%-*s", width, digits, value, prefix_width, prefix[i]);
+}
+
+// How many for each reason, where there are several.
+static void print_reasons(FILE *out, const json_t *drops)
+{
+	const char *reason, *space = "  ";
+	const json_t *rate;
+
+	json_object_foreach((json_t *)drops, reason, rate)
+	{
+		fprintf(out, "%s%s", space, reason);
+		space = " ";
+		if (json_object_size(drops) == 1)
+			break;
+		fputc('=', out);
+		print_scaled(out, json_number_value(rate), 0, 0);
+	}
 }
 
 void rates_show(const json_t *rates, FILE *out)
 {
 	static const char *const columns[] = {"rx_pps", "rx_bps", "tx_pps", "tx_bps", "drop_pps"};
-	const json_t *port, *rate;
-	const char *reason;
+	const size_t n = sizeof(columns) / sizeof(columns[0]);
+	const json_t *port;
 	size_t i;
 
 	fprintf(out, "%-16s %-5s %10s %10s %10s %10s %10s  why\n", "port", "state", "in pkt/s", "in bit/s", "out pkt/s",
@@ -104,21 +118,16 @@ void rates_show(const json_t *rates, FILE *out)
 	json_array_foreach(rates, i, port)
 	{
 		const json_t *drops = json_object_get(port, "drops");
-		size_t n = sizeof(columns) / sizeof(columns[0]);
-		bool first = true;
 
 		fprintf(out, "%-16s %-5s ", json_string_value(json_object_get(port, "port")),
 			json_is_true(json_object_get(port, "up")) ? "up" : "down");
+		// digits stand below each other; nothing follows the last ones of a line
 		for (size_t c = 0; c < n; c++) {
 			fputs(c > 0 ? " " : "", out);
-			print_scaled(out, json_number_value(json_object_get(port, columns[c])),
-				     c + 1 == n && json_object_size(drops) == 0);
+			print_scaled(out, json_number_value(json_object_get(port, columns[c])), 9,
+				     c + 1 < n || json_object_size(drops) > 0);
 		}
-		json_object_foreach((json_t *)drops, reason, rate)
-		{
-			fprintf(out, "%s%s", first ? "  " : " ", reason);
-			first = false;
-		}
+		print_reasons(out, drops);
 		fputc('\n', out);
 	}
 }

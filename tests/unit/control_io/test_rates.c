@@ -64,7 +64,11 @@ static void ports_that_come_go_or_have_no_counters_are_left_out(void **state)
 static void a_table_has_a_line_for_each_port(void **state)
 {
 	json_t *rates = json("[{'port':'p1','up':true,'rx_pps':1234567.0,'rx_bps':999.0,'tx_pps':12345.0,'tx_bps':0.0,"
-			     "'drop_pps':5.0,'drops':{'denied':5.0}}]");
+			     "'drop_pps':5.0,'drops':{'denied':5.0}},"
+			     "{'port':'p2','up':false,'rx_pps':1.0,'rx_bps':1.0,'tx_pps':1.0,'tx_bps':1.0,"
+			     "'drop_pps':12005.0,'drops':{'denied':5.0,'queue_full':12000.0}},"
+			     "{'port':'p3','up':true,'rx_pps':1.0,'rx_bps':1.0,'tx_pps':1.0,'tx_bps':1.0,"
+			     "'drop_pps':0.0,'drops':{}}]");
 	char *text = NULL;
 	size_t len;
 	FILE *f = open_memstream(&text, &len);
@@ -74,7 +78,11 @@ static void a_table_has_a_line_for_each_port(void **state)
 	assert_non_null(strstr(text, "why\np1 "));
 	assert_non_null(strstr(text, " up         1.23M "));
 	assert_non_null(strstr(text, " 12.3k "));
-	assert_non_null(strstr(text, " denied\n"));
+	assert_non_null(strstr(text, " 5   denied\n"));
+	assert_non_null(strstr(text, " down          1 "));
+	assert_non_null(strstr(text, " 12.0k  denied=5 queue_full=12.0k\n"));
+	assert_non_null(strstr(text, " 0\n"));
+	assert_null(strstr(text, " \n"));
 	free(text);
 	json_decref(rates);
 }
