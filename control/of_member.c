@@ -10,6 +10,7 @@
 #define TOKEN_SECOND 0x50
 #define AGAIN_NS 60000000000LL // the dataplane forgets who is silent (mac_ageing_s)
 #define SURE_NS 5000000000LL   // by then a port of the dataplane that leads to a switch is known as such
+#define OLD_NS 2000000000LL    // told by then
 #define FRAME_BYTES 60
 
 // --- frames that say where an address is
@@ -296,6 +297,7 @@ static void forget_hosts(struct of_net *net, const struct of_member *m)
 void of_member_set(struct of_net *net, const struct of_member *m, int64_t now_ns)
 {
 	struct topo *t = &net->topo;
+	int64_t since_ns;
 
 	net->now_ns = now_ns;
 	if ((m->n_ports == 0 && t->bridge == TOPO_NONE) || topo_bridge(t) == TOPO_NONE)
@@ -304,7 +306,12 @@ void of_member_set(struct of_net *net, const struct of_member *m, int64_t now_ns
 	take_ports(net, m);
 	end_links(net, m);
 	find_links(net, m);
-	for (uint32_t i = 0; i < m->n_sights; i++)
-		take_sight(net, &m->sights[i]);
+	since_ns = t->gen == net->member_gen ? net->member_ns - OLD_NS : INT64_MIN; // the others were looked at
+	for (uint32_t i = 0; i < m->n_sights; i++) {
+		if (m->sights[i].at_ns >= since_ns)
+			take_sight(net, &m->sights[i]);
+	}
 	forget_hosts(net, m);
+	net->member_ns = now_ns;
+	net->member_gen = of_member_is_new(net) ? t->gen - 1 : t->gen;
 }

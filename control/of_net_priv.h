@@ -75,6 +75,8 @@ struct of_net {
 	uint64_t place_gen;    // counts placings
 	int64_t place_wall_ns; // of the last one
 	int64_t forget_ns;     // when the next switch has been gone for long
+	uint64_t member_gen;   // of the topology, when the dataplane's sights were looked at
+	int64_t member_ns;     // and when
 	bool read_anew;        // some switch was read since: its circuits are hints
 	struct of_net_stats stats;
 };
