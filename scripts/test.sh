@@ -77,7 +77,7 @@ meson_tests() {
 # all_tests DIR ARGS...: those that mostly wait come last, more of them at once than there are cores.
 all_tests() {
 	meson_tests "$@" --no-suite waits
-	MESON_TESTTHREADS=$((2 * $(nproc))) meson_tests "$1" --suite waits "${@:2}"
+	MESON_TESTTHREADS=$(($(nproc) + 1)) meson_tests "$1" --suite waits "${@:2}"
 }
 
 # Each target starts from its corpus, and from what earlier runs found (build-fuzz/corpus/).

@@ -14,7 +14,7 @@ all() { # PROTOCOL SIZES...
 	done
 }
 NETWORKS="$(all OpenFlow13 20 7 2)" # the longest first
-OF_AT_ONCE=6
+OF_AT_ONCE=4
 if [ -n "${PANE_ROUNDS:-}" ]; then
 	NETWORKS="$(all OpenFlow13 20 7 2)
 $(all OpenFlow10 20 7 2)"
