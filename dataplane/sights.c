@@ -9,9 +9,9 @@
 
 #include <rte_hash_crc.h>
 
-#define LATELY 1024   // places for what was told, power of two
-#define RING 1024     // power of two
-#define FULL_BURSTS 8 // of so many a frame is noted: they come by the hundred thousand a second
+#define LATELY 1024 // places for what was told, power of two
+#define RING 1024   // power of two
+#define FULL_BITS 3 // of 2^3 full bursts a frame is noted: they come by the hundred thousand a second
 
 struct told {
 	struct sight sight; // mac 0: free
@@ -98,11 +98,13 @@ void sights_note(struct sights *s, const struct pkt *pkt, uint16_t port, uint32_
 	*told = (struct told){sight, tick};
 }
 
+// Which bursts of all are looked at is as good as random, so that no queue of those that take turns is left out.
 void sights_note_burst(struct sights *s, const struct pkt *pkts, uint32_t n, uint16_t port, uint32_t tick)
 {
-	const struct pkt *pkt = &pkts[(uint64_t)(++s->n_bursts * 0x9e3779b1u) * n >> 32];
+	uint32_t any = ++s->n_bursts * 0x9e3779b1u;
+	const struct pkt *pkt = &pkts[(uint64_t)(uint32_t)(any << FULL_BITS) * n >> 32];
 
-	if (n == PKT_BURST && s->n_bursts % FULL_BURSTS != 0)
+	if (n == PKT_BURST && any >> (32 - FULL_BITS) != 0)
 		return;
 	if (pkt->verdict == PKT_OK)
 		sights_note(s, pkt, port, tick);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which source addresses a worker meets, told to the link thread: a few frames of each burst are looked at, what was
-// told lately is left out, the rest goes into a ring. What finds the ring full is told when it is met again. Writer:
-// one worker (sights_note). Reader: the link thread (sights_next). Neither waits for the other.
+// Which source addresses a worker meets, told to the link thread: frames whose sender was not met for a moment, and one
+// of a burst now and then, are looked at; what was told lately is left out, the rest goes into a ring. What finds the
+// ring full is told when it is met again. Writer: one worker (sights_note). Reader: the link thread (sights_next).
+// Neither waits for the other.
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>

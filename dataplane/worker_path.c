@@ -213,6 +213,7 @@ static void flood(struct worker *w, struct worker_port *in, struct rte_mbuf *m, 
 	output(w, out[n - 1], m, pkt, answer, now_tsc);
 }
 
+// Noted also where it was known: among the full bursts of others a sender would hardly ever be (sights_note_burst).
 static void learn(struct worker *w, struct worker_port *in, const struct pkt *pkt)
 {
 	static const enum counter_id counter[] = {
@@ -222,9 +223,8 @@ static void learn(struct worker *w, struct worker_port *in, const struct pkt *pk
 	};
 	enum fdb_learned how = fdb_near_learn(w->near, pkt->vlan, pkt->src_mac, (uint16_t)(in - w->port));
 
-	if (how == FDB_KNOWN)
-		return;
-	counters_add(&in->counters, counter[how], 1);
+	if (how != FDB_KNOWN)
+		counters_add(&in->counters, counter[how], 1);
 	sights_note(w->sights, pkt, (uint16_t)(in - w->port), w->tick);
 }
 

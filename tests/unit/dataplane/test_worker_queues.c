@@ -404,6 +404,31 @@ static void a_worker_that_meets_many_hosts_does_not_hide_those_of_others(void **
 	}
 }
 
+// A known host that sends once a second is in full bursts only, of others who keep the queue busy.
+static void a_host_that_hardly_sends_beside_busy_ones_is_told_again_in_time(void **state)
+{
+	struct frame busy = from_host(HOST(0, 1), 0x0a000001, 90), rare = from_host(HOST(0, 2), 0x0a000002, 90);
+	uint32_t told_s = 0, n = 0;
+	struct sight sight;
+
+	for (uint32_t s = 0; s < 2 * NET_AGEING_S; s++) {
+		for (uint32_t i = 0; i < PKT_BURST; i++)
+			inject(0, i == s % PKT_BURST ? &rare : &busy);
+		turns(2);
+		net.now_tsc += NET_HZ;
+		for (uint16_t q = 0; q < WORKERS; q++)
+			net_drain(wide[1].tx[q]);
+		while (workers_next_sight(net.all, &sight)) {
+			if (sight.mac != HOST(0, 2))
+				continue;
+			told_s = s;
+			n++;
+		}
+		assert_true(s - told_s <= NET_AGEING_S / 3);
+	}
+	assert_in_range(n, 6, 8);
+}
+
 static void a_worker_that_captures_many_frames_does_not_hide_those_of_others(void **state)
 {
 	uint32_t n[WORKERS] = {0};
@@ -435,6 +460,8 @@ int main(void)
 		cmocka_unit_test(frames_for_an_owner_that_is_behind_are_counted_and_it_catches_up),
 		cmocka_unit_test_setup_teardown(a_worker_that_meets_many_hosts_does_not_hide_those_of_others, open_wide,
 						close_wide),
+		cmocka_unit_test_setup_teardown(a_host_that_hardly_sends_beside_busy_ones_is_told_again_in_time,
+						open_wide, close_wide),
 		cmocka_unit_test_setup_teardown(a_worker_that_captures_many_frames_does_not_hide_those_of_others,
 						open_wide, close_wide),
 	};
