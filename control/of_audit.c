@@ -217,6 +217,7 @@ static void start_checking(struct of_audit *a, int64_t uptime_ns)
 	struct of_verify_in in = {
 		.topo = t, .addrs = of_net_addrs(a->net), .policy = &a->policy, .wall_ns = a->wall_ns};
 
+	of_net_read_stop(a->net); // the checker keeps pointers into the answers
 	a->tables = calloc(t->n_switches + 1U, sizeof(*a->tables));
 	a->groups = calloc(t->n_switches + 1U, sizeof(*a->groups));
 	in.tables = a->tables;

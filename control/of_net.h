@@ -69,7 +69,10 @@ void of_net_policy(struct of_net *net, struct of_policy *policy);
 // Asks all switches for everything they have installed. Answered, or without those that are gone meanwhile: is_read.
 void of_net_read(struct of_net *net);
 bool of_net_is_read(const struct of_net *net);
-// What a switch (of the topology) answered, sorted; NULL: nothing. Valid until it is gone, of_net_read or _read_end.
+// What comes from now on is not taken; a switch that still owes a part counts as one that has answered nothing. What
+// the others answered stays as it is, whatever they send, until of_net_read or of_net_read_end, or until they are gone.
+void of_net_read_stop(struct of_net *net);
+// What a switch (of the topology) answered, sorted; NULL: not all. Valid as said, once of_net_read_stop was called.
 const struct of_rules *of_net_tables(const struct of_net *net, uint32_t idx);
 // The groups that they name, likewise.
 const struct of_groups *of_net_groups(const struct of_net *net, uint32_t idx);

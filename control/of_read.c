@@ -76,6 +76,14 @@ bool of_read_refused(struct of_switch *sw, uint32_t xid)
 	return true;
 }
 
+void of_net_read_stop(struct of_net *net)
+{
+	for (struct of_switch *sw = net->switches; sw != NULL; sw = sw->next) {
+		if (sw->seen_xid != 0 || sw->seen_groups_xid != 0)
+			forget(sw);
+	}
+}
+
 bool of_net_is_read(const struct of_net *net)
 {
 	for (const struct of_switch *sw = net->switches; sw != NULL; sw = sw->next) {
