@@ -133,15 +133,6 @@ static bool has_hugetlbfs(void)
 	return m != NULL || mounts == NULL;
 }
 
-static bool uses_pci(const struct dp_conf *conf)
-{
-	for (uint32_t i = 0; i < conf->n_ports; i++) {
-		if (strncmp(conf->ports[i].device, "pci:", 4) == 0)
-			return true;
-	}
-	return false;
-}
-
 int dp_eal_up(const struct dp_conf *conf, uint16_t *n_workers, struct err *err)
 {
 	struct args a = {0};
@@ -167,7 +158,7 @@ int dp_eal_up(const struct dp_conf *conf, uint16_t *n_workers, struct err *err)
 	else
 		add(&a, "--no-huge");
 	// PCI devices are attached one by one, when their ports are opened: others of the machine are somebody else's
-	add(&a, uses_pci(conf) ? "--allow=" NO_DEVICE : "--no-pci");
+	add(&a, "--allow=" NO_DEVICE);
 	add(&a, "--no-shconf");
 	add(&a, "--file-prefix=%s", conf->file_prefix != NULL ? conf->file_prefix : "pane");
 	add(&a, "--force-max-simd-bitwidth=512");

@@ -18,6 +18,7 @@
 
 #define FDB_SWEEP_TICKS 512    // the whole table is swept in so many ticks
 #define TIMED_TURN_PARTS 20000 // of a second: a turn that is timed takes at most so much
+#define TICKS_AT_ONCE 8U       // that an idle worker catches up with
 #define CHANGES 64             // of policy, taken from the log at once
 
 static int rings_up(struct worker *w, uint16_t n_workers)
@@ -182,13 +183,9 @@ static void follow_link(struct worker *w, struct worker_port *p)
 	fdb_flush_port(w->fdb, (uint16_t)(p - w->port));
 }
 
-static void follow_clock(struct worker *w, uint64_t now_tsc)
+// A portion of everything that wants to be looked through again and again.
+static void do_tick(struct worker *w, uint64_t now_tsc)
 {
-	uint32_t tick = (uint32_t)(now_tsc >> w->tick_shift);
-
-	if (likely(tick == w->tick))
-		return;
-	w->tick = tick;
 	combine_flush(w->combine);
 	if (w->id != WORKER_OWNER)
 		return;
@@ -198,7 +195,18 @@ static void follow_clock(struct worker *w, uint64_t now_tsc)
 		if (w->port[i].sched != NULL)
 			sched_tell(w->port[i].sched, now_tsc);
 	}
-	fdb_age(w->fdb, fdb_n_slots(w->fdb) / FDB_SWEEP_TICKS, tick);
+	fdb_age(w->fdb, fdb_n_slots(w->fdb) / FDB_SWEEP_TICKS, w->tick);
+}
+
+static void follow_clock(struct worker *w, uint64_t now_tsc)
+{
+	uint32_t tick = (uint32_t)(now_tsc >> w->tick_shift), n = tick - w->tick;
+
+	if (likely(n == 0))
+		return;
+	w->tick = tick;
+	for (n = RTE_MIN(n, TICKS_AT_ONCE); n > 0; n--)
+		do_tick(w, now_tsc);
 }
 
 // What others have handed over by now. Read before the log, so that the log has all meters that they name.

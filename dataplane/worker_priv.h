@@ -91,10 +91,11 @@ struct worker {
 	_Atomic uint32_t n_missed;    // that found it full
 	_Atomic bool running, parked; // writer: worker
 	_Atomic bool waits;           // worker_wake must wake it; writer: worker
-	struct {                      // changed while workers are held
-		uint16_t n;           // 0: some port has nothing to wait for
+	struct {
+		bool readable;                                        // some queue was, by the last wait
+		uint16_t n;                                           // 0: some port has nothing to wait for
 		struct pollfd fd[1 + WORKER_PORTS_MAX * WORKERS_MAX]; // an eventfd, and its queues'
-	} wait;
+	} wait;                                                       // n and fd are changed while workers are held
 };
 
 struct capture { // changed while workers are held

@@ -102,10 +102,14 @@ static void sleep_away(struct worker *w, uint64_t ns, bool for_frames)
 	rte_rcu_qsbr_thread_offline(w->slot->rcu, w->id);
 	if (!for_frames) {
 		sleep_ns(ns);
-	} else if (ppoll(w->wait.fd, w->wait.n, &ts, NULL) > 0) {
-		if (w->wait.fd[0].revents != 0 && read(w->wait.fd[0].fd, &times, sizeof(times)) < 0)
-			w->wait.fd[0].revents = 0; // somebody else's wake-up: none is left
-		if (take_errors(w))
+	} else {
+		int n = ppoll(w->wait.fd, w->wait.n, &ts, NULL);
+		bool woken = n > 0 && w->wait.fd[0].revents != 0;
+
+		if (woken && read(w->wait.fd[0].fd, &times, sizeof(times)) < 0)
+			woken = false; // somebody else's wake-up: none is left
+		w->wait.readable = n > woken;
+		if (n > 0 && take_errors(w))
 			sleep_ns(SLEEP_NS);
 	}
 	rte_rcu_qsbr_thread_online(w->slot->rcu, w->id);
@@ -133,8 +137,9 @@ unsigned int worker_idle(struct worker *w, uint64_t now_tsc, unsigned int idle)
 
 	if (w->poll_always)
 		return 0;
-	if (idle >= IDLE_TURNS + SLEEPS_FIRST && w->wait.n > 0)
+	if (idle >= IDLE_TURNS + SLEEPS_FIRST && w->wait.n > 0 && !w->wait.readable)
 		return wait_for_frames(w) > 0 ? 0 : idle;
+	w->wait.readable = false; // and yet the turn was empty: there was no buffer to receive into
 	if (idle >= IDLE_TURNS && (ns = quiet_ns(w, now_tsc, SLEEP_NS + WAKE_NS)) >= 2 * WAKE_NS)
 		sleep_away(w, ns - WAKE_NS, false);
 	return idle < IDLE_TURNS + SLEEPS_FIRST ? idle + 1 : idle;

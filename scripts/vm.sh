@@ -10,9 +10,9 @@
 #     --build DIR      programs from this build folder; then nothing is built [build/, made when needed]
 #     --keep-log FILE  the guest's console goes there, too
 # Packages: qemu-system-x86, cpio, busybox-static (scripts/deps.sh vm installs them), and a Debian kernel image, which
-# is fetched and unpacked into ~/.cache/pane-vm, not installed. Without KVM the guest takes a minute or two.
+# is fetched and unpacked into ~/.cache/pane-vm, not installed. All is emulated: it takes two to four minutes.
 # Exit status: 0 all pass, 1 one failed, 77 a package is missing.
-set -u
+set -u -o pipefail
 HERE=$(dirname "$(readlink -f "$0")")
 TOP=$(dirname "$HERE")
 . "$HERE/lib.sh"
@@ -57,13 +57,14 @@ fetch_kernel() {
 }
 export -f fetch_kernel
 export cache
-[ -n "$(find "$cache/boot" -name 'vmlinuz-*' 2>/dev/null)" ] || step "fetching a kernel" bash -c fetch_kernel || exit 77
+[ -s "$(find "$cache/lib/modules" -name modules.dep 2>/dev/null | head -n 1)" ] || step "fetching a kernel" bash -c fetch_kernel || exit 77
 release=$(basename "$(find "$cache/boot" -name 'vmlinuz-*' | head -n 1)")
 release=${release#vmlinuz-}
 work=$(mktemp -d)
-qemu=
+qemu='' monitor=''
 cleanup() {
-	[ -z "$qemu" ] || kill "$qemu" 2>/dev/null
+	[ -z "$qemu" ] || kill -KILL "$qemu" 2>/dev/null
+	[ -z "$monitor" ] || kill "$monitor" 2>/dev/null
 	rm -rf "$work"
 }
 trap cleanup EXIT
@@ -101,8 +102,9 @@ qemu-system-x86_64 "${accel[@]}" -machine q35 -device intel-iommu,intremap=on -s
 	-device virtio-9p-pci,fsdev=host,mount_tag=host -serial "file:$work/console" -monitor "pipe:$work/monitor" \
 	"${cards[@]}" >"$work/qemu.log" 2>&1 &
 qemu=$!
-exec 3>"$work/monitor.in"
-cat "$work/monitor.out" >/dev/null &
+exec 3<>"$work/monitor.in" 4<>"$work/monitor.out" # does not wait for a machine that did not start
+cat <&4 >/dev/null &
+monitor=$!
 
 # --- what it says
 
@@ -121,8 +123,7 @@ while IFS= read -r line; do
 	'@done') done=1 ;;
 	esac
 done < <(timeout 600 tail -n +1 -F --pid="$qemu" "$work/console" 2>/dev/null)
-wait "$qemu"
-qemu=
+[ -n "$done" ] && wait "$qemu" && qemu=
 [ -n "$done" ] || {
 	say "the guest did not come to its end; the last it said:"
 	tail -n 30 "$work/console" "$work/qemu.log" >&2
