@@ -18,8 +18,8 @@ void fdb_near_begin(struct fdb_near *near, uint32_t now)
 {
 	near->now = now;
 	near->n_before = near->n_asked;
-	near->stamp = (uint64_t)(now >> near->shift) << 32 | (uint64_t)(fdb_changes(near->fdb) & UINT16_MAX) << 16 |
-		      FDB_NEAR_VALID;
+	// the period's number may wrap: an entry that expires is a change
+	near->stamp = (uint64_t)(now >> near->shift) << 48 | (uint64_t)fdb_changes(near->fdb) << 16 | FDB_NEAR_VALID;
 }
 
 static void keep(struct fdb_near *near, uint64_t key, uint64_t word)

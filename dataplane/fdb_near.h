@@ -20,7 +20,7 @@ typedef uint64_t fdb_near_pair __attribute__((vector_size(16)));
 
 struct fdb_near_set {
 	alignas(64) fdb_near_pair key[FDB_NEAR_WAYS / 2]; // vlan << 48 | mac
-	fdb_near_pair word[FDB_NEAR_WAYS / 2];            // stamp 48, a 1, port 14 bits, and whether it was a sender
+	fdb_near_pair word[FDB_NEAR_WAYS / 2];            // period 16, changes 32, a 1, port 14 bits, sender or not
 };
 
 struct fdb_near {

@@ -284,6 +284,26 @@ static void sender_never_expires_and_silent_one_does_within_a_period_of_its_age(
 	fdb_destroy(fdb);
 }
 
+static void what_was_told_holds_no_more_after_any_number_of_changes(void **state)
+{
+	static struct fdb_near near;
+
+	for (uint32_t n = 1; n <= UINT32_C(1) << 20; n *= 2) {
+		struct fdb *fdb = make(16);
+
+		fdb_near_init(&near, fdb);
+		fdb_near_begin(&near, 0);
+		learn_by(&near, 0, A, 1);
+		assert_int_equal(find_by(&near, 0, A), 1);
+		for (uint32_t i = 1; i < n; i++)
+			fdb_flush_port(fdb, 2);
+		fdb_flush_port(fdb, 1);
+		fdb_near_begin(&near, 0);
+		assert_int_equal(find_by(&near, 0, A), FDB_PORT_NONE);
+		fdb_destroy(fdb);
+	}
+}
+
 static void address_that_nobody_has_is_not_found(void **state)
 {
 	struct fdb *fdb = make(16);
@@ -310,6 +330,7 @@ int main(void)
 		cmocka_unit_test(random_history_equals_a_plain_list),
 		cmocka_unit_test(what_workers_were_told_lately_is_what_the_table_says),
 		cmocka_unit_test(sender_never_expires_and_silent_one_does_within_a_period_of_its_age),
+		cmocka_unit_test(what_was_told_holds_no_more_after_any_number_of_changes),
 		cmocka_unit_test(address_that_nobody_has_is_not_found),
 	};
 
