@@ -248,7 +248,7 @@ void workers_port_detach(struct workers *all, uint16_t port)
 
 		p->attached = false;
 		p->up = false;
-		p->bypass = false;
+		worker_port_bypass(p, false);
 	}
 	fdb_flush_port(all->fdb, port);
 	lay_out_queues(all);

@@ -164,6 +164,21 @@ static void each_worker_sends_by_its_own_queue_what_nothing_schedules(void **sta
 	net_forget_meters(&net, &meter, 1);
 }
 
+// Turns do not come by the last port any more once it has gone: it must be left as none that may be sent to.
+static void no_worker_may_send_past_the_scheduler_to_a_port_that_went(void **state)
+{
+	turns(1);
+	for (uint16_t i = 0; i < WORKERS; i++)
+		assert_true(workers_at(net.all, i)->port[1].plain_bytes > 0);
+	workers_port_detach(net.all, 1);
+	turns(1);
+	for (uint16_t i = 0; i < WORKERS; i++) {
+		const struct worker_port *p = &workers_at(net.all, i)->port[1];
+
+		assert_true(!p->up && p->plain_bytes == 0);
+	}
+}
+
 // --- flows of ports that have one queue
 
 static uint16_t worker_that_denied(uint64_t before[WORKERS_MAX], uint16_t port)
@@ -454,6 +469,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(each_worker_sends_by_its_own_queue_what_nothing_schedules, open_wide,
+						close_wide),
+		cmocka_unit_test_setup_teardown(no_worker_may_send_past_the_scheduler_to_a_port_that_went, open_wide,
 						close_wide),
 		cmocka_unit_test(both_directions_are_one_workers_and_each_gets_its_share),
 		cmocka_unit_test(frames_for_a_worker_that_is_behind_are_counted_and_it_catches_up),
