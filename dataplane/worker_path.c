@@ -10,6 +10,7 @@
 
 #define TX_RETRIES 3 // for packets that no scheduler can take back
 #define TX_BURSTS 8  // of scheduled packets in one turn of a port: receiving may not starve
+#define MAC_GROUP (UINT64_C(1) << 40)
 
 static void drop(struct worker_port *p, enum counter_id why, struct rte_mbuf *m)
 {
@@ -290,9 +291,9 @@ static void forward(struct worker *w, const struct burst *b, uint16_t i, struct 
 	uint16_t dst = fdb_near_look(w->near, pkt->vlan, pkt->dst_mac);
 	struct worker_port *out;
 
-	if (unlikely(dst == FDB_PORT_NONE))
+	if (unlikely(dst == FDB_PORT_NONE) && (pkt->dst_mac & MAC_GROUP) == 0) // of a group nobody is the sender
 		dst = fdb_near_find(w->near, pkt->vlan, pkt->dst_mac);
-	if (unlikely(dst == FDB_PORT_NONE)) { // of a group nobody is the sender
+	if (unlikely(dst == FDB_PORT_NONE)) {
 		flood(w, b->in, b->m[i], pkt, answer, now_tsc);
 		return;
 	}
