@@ -172,6 +172,7 @@ static void keep_result(struct of_audit *a)
 	json_object_set_new(a->result, "pairs", json_integer((json_int_t)r.n_pairs));
 	json_object_set_new(a->result, "packets", json_integer((json_int_t)r.n_packets));
 	json_object_set_new(a->result, "sampled_pairs", json_integer((json_int_t)r.n_sampled));
+	json_object_set_new(a->result, "sampled_others", json_integer((json_int_t)r.n_sampled_others));
 	json_object_set_new(a->result, "findings", json_integer((json_int_t)n_all));
 	json_object_set_new(a->result, "found", items);
 }

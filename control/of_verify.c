@@ -1,16 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// Classes: every test of ports, protocol or tag that can meet a pair's packets cuts that field; a packet of the lowest
-// value of each piece stands for all of the product. So within a pair nothing is missed, as long as masks are prefixes.
 #include "of_verify.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "hft/eval.h"
+#include "of_classes.h"
 
 #define FINDINGS_MAX 64
-#define CUTS_MAX 48
-#define PACKETS_MAX 4096 // of one pair
+#define PACKETS_MAX 4096 // classes of one pair
 #define ETH_ARP 0x0806
 #define ETH_IP4 0x0800
 #define ETH_IP6 0x86dd
@@ -45,13 +43,18 @@ struct of_verify {
 	uint32_t n_ends;
 	const struct of_rule **cutting; // entries that test ports, protocol or tag
 	uint32_t n_cutting;
+	uint64_t n_met; // so many times was one of them compared with a pair
 	enum stage stage;
 	uint32_t i, k; // of the stage
+	bool begun;    // that pair, entry or broadcast: the packet, and the trace's ways, stand in the middle
+	uint64_t at;   // its class or port
+	uint64_t class_step;
+	struct of_classes classes;
 	struct of_packet packet;
 	struct of_hop from;
 	struct verify_run run;
 	bool told[OF_N_FINDINGS]; // for this pair
-	uint8_t *reached;         // edge ports, in a broadcast
+	uint8_t *reached;         // edge ports, by a broadcast
 	struct of_verify_result result;
 	struct of_finding findings[FINDINGS_MAX];
 };
@@ -119,7 +122,7 @@ static void on_event(void *ctx, enum of_trace_event what, uint32_t sw, uint32_t 
 	default:
 		break;
 	}
-	if (what == OF_TRACE_EDGE && v->reached != NULL)
+	if (what == OF_TRACE_EDGE && v->stage == STAGE_BROADCAST)
 		v->reached[v->trace.first[sw] +
 			   (uint32_t)(topo_port(v->in.topo, sw, port) - v->in.topo->switches[sw].ports)] = 1;
 	if (what == OF_TRACE_EDGE && is_via(v, v->trace.packet, at)) {
@@ -154,11 +157,6 @@ static uint64_t eth_number(const uint8_t eth[6])
 	return n;
 }
 
-static bool has_ports(const struct of_packet *p)
-{
-	return p->ip_proto == 6 || p->ip_proto == 17 || p->ip_proto == 132;
-}
-
 static bool is_denied(const struct of_verify *v)
 {
 	const struct of_packet *p = &v->packet;
@@ -169,11 +167,11 @@ static bool is_denied(const struct of_verify *v)
 	m.f[MATCH_DST_ETH] = eth_number(p->eth_dst);
 	m.f[MATCH_VLAN] = p->vlan;
 	if (p->eth_type == ETH_IP4) {
-		m.kind = has_ports(p) ? MATCH_IP4PORTS : MATCH_IP4;
+		m.kind = of_packet_has_ports(p) ? MATCH_IP4PORTS : MATCH_IP4;
 		m.src = match_ip4(p->ip4_src);
 		m.dst = match_ip4(p->ip4_dst);
 	} else if (p->eth_type == ETH_IP6) {
-		m.kind = has_ports(p) ? MATCH_IP6PORTS : MATCH_IP6;
+		m.kind = of_packet_has_ports(p) ? MATCH_IP6PORTS : MATCH_IP6;
 		m.src = ip6_number(p->ip6_src);
 		m.dst = ip6_number(p->ip6_dst);
 	}
@@ -219,117 +217,6 @@ static void try_pair_way(struct of_verify *v, const struct endpoint *a, const st
 	}
 }
 
-// --- classes
-
-struct cuts {
-	uint32_t at[CUTS_MAX], n;
-	uint32_t max;
-	bool full;
-};
-
-static void cut(struct cuts *c, uint64_t at)
-{
-	if (at > c->max)
-		return;
-	for (uint32_t i = 0; i < c->n; i++) {
-		if (c->at[i] == at)
-			return;
-	}
-	if (c->n == CUTS_MAX)
-		c->full = true;
-	else
-		c->at[c->n++] = (uint32_t)at;
-}
-
-static void cut_span(struct cuts *c, const struct span *s)
-{
-	if (s->lo == 0 && s->hi >= c->max)
-		return;
-	cut(c, s->lo);
-	cut(c, s->hi + 1);
-}
-
-static void cut_masked(struct cuts *c, uint16_t value, uint16_t mask)
-{
-	cut(c, value & mask);
-	cut(c, (uint64_t)(value | (uint16_t)~mask) + 1);
-}
-
-struct classes {
-	struct cuts proto, sport, dport, vlan;
-};
-
-// Can the entry meet packets of this pair, whatever their ports, protocol and tag?
-static bool meets(const struct of_match *m, const struct of_packet *p)
-{
-	struct of_match wide = *m;
-
-	wide.has &= OF_HAS_ETH_DST | OF_HAS_ETH_SRC | OF_HAS_ETH_TYPE | OF_HAS_IP4_SRC | OF_HAS_IP4_DST |
-		    OF_HAS_IP6_SRC | OF_HAS_IP6_DST;
-	return of_packet_matches(p, 0, &wide);
-}
-
-static void cut_by_entries(const struct of_verify *v, struct classes *c)
-{
-	for (uint32_t i = 0; i < v->n_cutting; i++) {
-		const struct of_match *m = &v->cutting[i]->match;
-
-		if (!meets(m, &v->packet))
-			continue;
-		if (m->has & OF_HAS_IP_PROTO)
-			cut_span(&c->proto, &(struct span){m->ip_proto, m->ip_proto});
-		if (m->has & OF_HAS_L4_SRC)
-			cut_masked(&c->sport, m->l4_src, m->l4_src_mask);
-		if (m->has & OF_HAS_L4_DST)
-			cut_masked(&c->dport, m->l4_dst, m->l4_dst_mask);
-		if ((m->has & OF_HAS_VLAN) && m->vlan != OF_VLAN_NONE && m->vlan != OF_VLAN_UPPER)
-			cut(&c->vlan, m->vlan == OF_VLAN_ANY ? 1 : m->vlan);
-	}
-}
-
-static void cut_by_policy(const struct of_verify *v, const struct endpoint *a, const struct endpoint *b,
-			  struct classes *c)
-{
-	uint32_t kinds = a->eth_type == ETH_IP4   ? MATCH_KINDS_V4
-			 : a->eth_type == ETH_IP6 ? MATCH_KINDS_V6
-						  : MATCH_NONIP;
-
-	for (uint32_t i = 0; i < v->in.policy->n_atoms; i++) {
-		const struct match *m = &v->in.policy->atoms[i].match;
-
-		for (uint32_t k = 0; k < m->n_boxes; k++) {
-			const struct box *box = &m->boxes[k];
-
-			if (!(box->kinds & kinds) || a->ip < box->src.lo || a->ip > box->src.hi ||
-			    b->ip < box->dst.lo || b->ip > box->dst.hi)
-				continue;
-			cut_span(&c->proto, &box->f[MATCH_PROTO]);
-			cut_span(&c->sport, &box->f[MATCH_SRC_PORT]);
-			cut_span(&c->dport, &box->f[MATCH_DST_PORT]);
-			cut_span(&c->vlan, &box->f[MATCH_VLAN]);
-		}
-	}
-}
-
-static struct classes find_classes(const struct of_verify *v, const struct endpoint *a, const struct endpoint *b)
-{
-	static const uint8_t usual[] = {6, 17, 253}; // TCP, UDP, one that nobody has
-	struct classes c = {
-		.proto = {.max = 255}, .sport = {.max = 65535}, .dport = {.max = 65535}, .vlan = {.max = 4095}};
-
-	cut(&c.sport, 0);
-	cut(&c.dport, 0);
-	cut(&c.vlan, 0);
-	cut(&c.proto, a->eth_type == ETH_IP6 ? 58 : a->eth_type == ETH_IP4 ? 1 : 0);
-	for (size_t i = 0; a->eth_type != OF_PACKET_TRIED && i < sizeof(usual); i++)
-		cut(&c.proto, usual[i]);
-	cut_by_entries(v, &c);
-	cut_by_policy(v, a, b, &c);
-	if (a->eth_type == OF_PACKET_TRIED)
-		c.proto.n = c.sport.n = c.dport.n = 1;
-	return c;
-}
-
 static void set_addresses(struct of_packet *p, const struct endpoint *a, const struct endpoint *b)
 {
 	memset(p, 0, sizeof(*p));
@@ -345,56 +232,63 @@ static void set_addresses(struct of_packet *p, const struct endpoint *a, const s
 }
 
 // Every class of the pair's packets; of too many only some.
-static void check_pair(struct of_verify *v, const struct endpoint *a, const struct endpoint *b)
+static void begin_pair(struct of_verify *v, const struct endpoint *a, const struct endpoint *b)
 {
-	struct classes c;
-	uint64_t n = 0, total, step;
+	struct of_classes *c = &v->classes;
+	uint64_t step;
 
 	set_addresses(&v->packet, a, b);
-	c = find_classes(v, a, b);
-	total = (uint64_t)c.proto.n * c.sport.n * c.dport.n * c.vlan.n;
-	step = total / PACKETS_MAX + 1;
-	step += step > 1 && step % 2 == 0; // odd: not in step with a field's pieces
+	of_classes_find(c, &v->packet, a->ip, b->ip, v->in.policy, v->cutting, v->n_cutting);
+	step = c->n / PACKETS_MAX + 1;
+	v->class_step = step + (step > 1 && step % 2 == 0); // odd: not in step with a field's pieces
+	v->n_met += v->n_cutting;
+	v->at = 0;
+	of_classes_packet(c, 0, &v->packet);
 	v->result.n_pairs++;
-	v->trace.skips = false;
 	memset(v->told, 0, sizeof(v->told));
-	for (; n < total; n += step) {
-		struct of_packet *p = &v->packet;
-		uint64_t rest = n;
+}
 
-		p->ip_proto = (uint8_t)c.proto.at[rest % c.proto.n];
-		rest /= c.proto.n;
-		p->vlan = (uint16_t)c.vlan.at[rest % c.vlan.n];
-		rest /= c.vlan.n;
-		p->l4_src = (uint16_t)c.sport.at[rest % c.sport.n];
-		p->l4_dst = (uint16_t)c.dport.at[rest / c.sport.n];
-		if (!has_ports(p)) {
-			if (p->l4_src != 0 || p->l4_dst != 0)
-				continue; // tried already
-			p->icmp_type = p->ip_proto == 58 ? 128 : p->ip_proto == 1 ? 8 : 0;
-		}
-		do {
-			try_pair_way(v, a, b);
-		} while (of_trace_again(&v->trace));
-	}
-	v->result.n_sampled +=
-		step > 1 || v->trace.skips || c.proto.full || c.sport.full || c.dport.full || c.vlan.full;
+// One packet on one way. true: the pair is done.
+static bool check_pair(struct of_verify *v, const struct endpoint *a, const struct endpoint *b)
+{
+	struct of_classes *c = &v->classes;
+
+	if (!v->begun)
+		begin_pair(v, a, b);
+	try_pair_way(v, a, b);
+	if (of_trace_again(&v->trace))
+		return false;
+	do
+		v->at += v->class_step;
+	while (v->at < c->n && !of_classes_packet(c, v->at, &v->packet));
+	if (v->at < c->n)
+		return false;
+	v->result.n_sampled += v->class_step > 1 || v->trace.skips || c->full;
+	return true;
 }
 
 // --- packets made for an entry: they may come from anywhere, so only loops are looked for
 
-static void check_entry(struct of_verify *v, uint32_t sw, const struct of_rule *r)
+// One packet on one way. true: the entry is done.
+static bool check_entry(struct of_verify *v, uint32_t sw, const struct of_rule *r)
 {
 	const struct topo_switch *s = &v->in.topo->switches[sw];
 
-	of_packet_for(&r->match, &v->packet);
-	for (uint32_t i = 0; i < s->n_ports; i++) {
-		if (!s->ports[i].up || ((r->match.has & OF_HAS_IN_PORT) && r->match.in_port != s->ports[i].no))
-			continue;
-		do {
-			follow(v, (struct of_hop){sw, s->ports[i].no}, (struct of_hop){TOPO_NONE, 0});
-		} while (of_trace_again(&v->trace));
+	if (!v->begun) {
+		of_packet_for(&r->match, &v->packet);
+		v->at = 0;
 	}
+	while (v->at < s->n_ports &&
+	       (!s->ports[v->at].up || ((r->match.has & OF_HAS_IN_PORT) && r->match.in_port != s->ports[v->at].no)))
+		v->at++;
+	if (v->at < s->n_ports) {
+		follow(v, (struct of_hop){sw, s->ports[v->at].no}, (struct of_hop){TOPO_NONE, 0});
+		v->at += of_trace_again(&v->trace) ? 0 : 1;
+	}
+	if (v->at < s->n_ports)
+		return false;
+	v->result.n_sampled_others += v->trace.skips;
+	return true;
 }
 
 // --- broadcasts
@@ -420,33 +314,39 @@ static void find_unreached(struct of_verify *v, const struct topo_port *from)
 	}
 }
 
-static void check_broadcast(struct of_verify *v, uint32_t sw, const struct topo_port *port)
+static void begin_broadcast(struct of_verify *v)
 {
-	if (!is_edge(port) || v->reached != NULL)
-		return;
 	of_packet_for(&(struct of_match){0}, &v->packet);
 	memset(v->packet.eth_dst, 0xff, 6);
 	v->packet.eth_type = ETH_ARP;
 	v->packet.arp_op = 1;
-	if (is_denied(v))
-		return;
-	v->reached = calloc(v->trace.n_ports + 1U, 1);
 	memset(v->told, 0, sizeof(v->told));
-	do {
-		if (v->reached != NULL)
-			memset(v->reached, 0, v->trace.n_ports);
-		follow(v, (struct of_hop){sw, port->no}, (struct of_hop){TOPO_NONE, 0});
-		if (v->reached != NULL)
-			find_unreached(v, port);
-	} while (of_trace_again(&v->trace));
-	free(v->reached);
-	v->reached = NULL;
+}
+
+// On one way. true: the port is done.
+static bool check_broadcast(struct of_verify *v, uint32_t sw, const struct topo_port *port)
+{
+	if (!v->begun)
+		begin_broadcast(v);
+	if (!is_edge(port) || is_denied(v))
+		return true;
+	memset(v->reached, 0, v->trace.n_ports);
+	follow(v, (struct of_hop){sw, port->no}, (struct of_hop){TOPO_NONE, 0});
+	find_unreached(v, port);
+	if (of_trace_again(&v->trace))
+		return false;
+	v->result.n_sampled_others += v->trace.skips;
+	return true;
 }
 
 // --- all of it
 
-static void next(struct of_verify *v, uint32_t n_inner, uint32_t n_outer)
+static void next(struct of_verify *v, bool done, uint32_t n_inner, uint32_t n_outer)
 {
+	v->begun = !done;
+	if (!done)
+		return;
+	v->trace.skips = false;
 	if (++v->k >= n_inner) {
 		v->k = 0;
 		v->i++;
@@ -457,11 +357,13 @@ static void next(struct of_verify *v, uint32_t n_inner, uint32_t n_outer)
 	}
 }
 
+// At most one packet is followed on one way, so that a step ends soon however many there are.
 static void do_one(struct of_verify *v)
 {
 	const struct topo *t = v->in.topo;
 	const struct endpoint *a, *b;
 	const struct of_rules *rules;
+	bool done = true;
 
 	switch (v->stage) {
 	case STAGE_PAIRS:
@@ -469,30 +371,35 @@ static void do_one(struct of_verify *v)
 		b = a == NULL ? NULL : &v->ends[v->k];
 		if (a != NULL && a->eth_type == b->eth_type &&
 		    (a->host->sw != b->host->sw || a->host->port != b->host->port))
-			check_pair(v, a, b);
-		next(v, v->n_ends, v->n_ends);
+			done = check_pair(v, a, b);
+		next(v, done, v->n_ends, v->n_ends);
 		break;
 	case STAGE_ENTRIES:
 		rules = v->i < t->n_switches ? v->in.tables[v->i] : NULL;
 		if (rules != NULL && v->k < rules->n)
-			check_entry(v, v->i, &rules->rules[v->k]);
-		next(v, rules == NULL ? 0 : rules->n, t->n_switches);
+			done = check_entry(v, v->i, &rules->rules[v->k]);
+		next(v, done, rules == NULL ? 0 : rules->n, t->n_switches);
 		break;
 	case STAGE_BROADCAST:
 		if (v->i < t->n_switches && v->k < t->switches[v->i].n_ports)
-			check_broadcast(v, v->i, &t->switches[v->i].ports[v->k]);
-		next(v, v->i < t->n_switches ? t->switches[v->i].n_ports : 0, t->n_switches);
+			done = check_broadcast(v, v->i, &t->switches[v->i].ports[v->k]);
+		next(v, done, v->i < t->n_switches ? t->switches[v->i].n_ports : 0, t->n_switches);
 		break;
 	case STAGE_DONE:
 		break;
 	}
 }
 
+static uint64_t work_done(const struct of_verify *v)
+{
+	return v->trace.n_compared + v->n_met + v->result.n_packets;
+}
+
 bool of_verify_step(struct of_verify *v, uint64_t n_entries)
 {
-	uint64_t until = v->trace.n_compared + v->result.n_packets + n_entries;
+	uint64_t until = work_done(v) + n_entries;
 
-	while (v->stage != STAGE_DONE && v->trace.n_compared + v->result.n_packets < until) {
+	while (v->stage != STAGE_DONE && work_done(v) < until) {
 		do_one(v);
 		until--; // also what compares nothing takes its time
 	}
@@ -574,6 +481,11 @@ struct of_verify *of_verify_create(const struct of_verify_in *in)
 		of_verify_destroy(v);
 		return NULL;
 	}
+	v->reached = calloc(v->trace.n_ports + 1U, 1);
+	if (v->reached == NULL) {
+		of_verify_destroy(v);
+		return NULL;
+	}
 	v->trace.groups = in->groups;
 	v->trace.event = on_event;
 	v->trace.ctx = v;
@@ -588,6 +500,7 @@ void of_verify_destroy(struct of_verify *v)
 	of_bridge_fini(&v->bridge);
 	free(v->ends);
 	free(v->cutting);
+	free(v->reached);
 	free(v);
 }
 

@@ -43,7 +43,8 @@ struct of_finding {
 
 struct of_verify_result {
 	uint64_t n_packets, n_pairs;
-	uint64_t n_sampled; // pairs with more classes, or equal ways, than are tried: not all were
+	uint64_t n_sampled;        // pairs with more classes, or equal ways, than are tried: not all were
+	uint64_t n_sampled_others; // entries and broadcasts with more equal ways than are tried
 	uint64_t n_of[OF_N_FINDINGS];
 	const struct of_finding *findings; // the first ones; at most one of a kind for a pair or a place
 	uint32_t n_findings;
@@ -52,7 +53,7 @@ struct of_verify_result {
 // NULL: out of memory.
 struct of_verify *of_verify_create(const struct of_verify_in *in);
 void of_verify_destroy(struct of_verify *v); // accepts NULL
-// Works on, about until so many entries were looked at. true: done.
+// Works on, about until so many entries were looked at; the last packet is followed to its end, on one way. true: done.
 bool of_verify_step(struct of_verify *v, uint64_t n_entries);
 void of_verify_result(const struct of_verify *v, struct of_verify_result *out);
 const char *of_finding_name(enum of_finding_kind kind); // "black_hole"

@@ -249,6 +249,63 @@ static void broadcasts_that_go_round_and_switches_that_are_silent_are_found(void
 	(void)state;
 }
 
+// Whatever comes to switch 0, by each combination of three times ten buckets.
+static void many_ways(struct net *net)
+{
+	struct of_rule r = {.priority = 65535, .instructions = {.n_actions = 3, .goto_table = OF_TABLE_ALL}};
+	struct of_group_mod g = {.type = OF_GROUP_SELECT, .n_buckets = 10};
+
+	for (uint32_t i = 0; i < g.n_buckets; i++) {
+		g.buckets[i] = (struct of_bucket){.weight = 1, .watch_port = OF_PORT_ANY, .n_actions = 1};
+		g.buckets[i].actions[0] = (struct of_action){.type = OF_ACT_OUTPUT, .port = 900 + i};
+	}
+	for (uint32_t i = 0; i < r.instructions.n_actions; i++) {
+		g.group = 500 + i;
+		assert_int_equal(of_groups_set(&net->groups[0], &g), 0);
+		r.instructions.actions[i] = (struct of_action){.type = OF_ACT_GROUP, .group = g.group};
+	}
+	assert_int_equal(of_rules_add(&net->rules[0], &r), 0);
+	of_rules_sort(&net->rules[0]);
+}
+
+// So that the controller's loop goes on meanwhile. Nothing depends on where steps end.
+static void a_step_follows_no_more_packets_than_it_was_given(void **state)
+{
+	uint64_t steps[] = {UINT32_MAX, 1, 7};
+	struct of_verify_result all, result;
+	struct net net;
+
+	rnd_state = 27;
+	random_net(&net, 3, false);
+	many_ways(&net);
+	for (unsigned int i = 0; i < 3; i++) {
+		struct of_verify_in in = {&net.topo, &net.addrs, net.tables, &net.policy, WALL, net.group_sets};
+		struct of_verify *v = of_verify_create(&in);
+		uint64_t n = 0;
+		bool done = false;
+
+		assert_non_null(v);
+		while (!done) {
+			done = of_verify_step(v, steps[i]);
+			of_verify_result(v, &result);
+			assert_true(result.n_packets - n <= steps[i]);
+			n = result.n_packets;
+		}
+		if (i == 0)
+			all = result;
+		assert_int_equal(result.n_packets, all.n_packets);
+		assert_int_equal(result.n_pairs, all.n_pairs);
+		assert_int_equal(result.n_sampled, all.n_sampled);
+		assert_int_equal(result.n_sampled_others, all.n_sampled_others);
+		assert_memory_equal(result.n_of, all.n_of, sizeof(all.n_of));
+		of_verify_destroy(v);
+	}
+	assert_true(all.n_sampled >= 3 * (N - 1)); // all from host 0
+	assert_true(all.n_sampled_others > 1);     // that entry, and broadcasts
+	net_fini(&net);
+	(void)state;
+}
+
 // 1.0 has no IPv6: what is about both families holds for IPv4, and is counted.
 static void of_both_families_1_0_gets_what_it_can_say(void **state)
 {
@@ -380,6 +437,7 @@ int main(void)
 		cmocka_unit_test(what_is_damaged_is_found),
 		cmocka_unit_test(a_leak_is_told_with_its_packet),
 		cmocka_unit_test(broadcasts_that_go_round_and_switches_that_are_silent_are_found),
+		cmocka_unit_test(a_step_follows_no_more_packets_than_it_was_given),
 		cmocka_unit_test(of_both_families_1_0_gets_what_it_can_say),
 		cmocka_unit_test(a_limit_of_an_ip6_address_is_kept_where_its_host_is),
 		cmocka_unit_test(hosts_are_spread_over_equal_ways_and_move_only_when_theirs_is_gone),
