@@ -39,6 +39,21 @@ struct of_group *of_groups_find(const struct of_groups *g, uint32_t id)
 	return at < g->n && g->groups[at].what.group == id ? &g->groups[at] : NULL;
 }
 
+static int make_room(struct of_groups *g)
+{
+	uint32_t cap = g->cap == 0 ? 4 : g->cap * 2;
+	struct of_group *more;
+
+	if (g->n < g->cap)
+		return 0;
+	more = reallocarray(g->groups, cap, sizeof(*more));
+	if (more == NULL)
+		return -ENOMEM;
+	g->groups = more;
+	g->cap = cap;
+	return 0;
+}
+
 int of_groups_set(struct of_groups *g, const struct of_group_mod *what)
 {
 	uint32_t at = place_of(g, what->group);
@@ -47,18 +62,56 @@ int of_groups_set(struct of_groups *g, const struct of_group_mod *what)
 		g->groups[at] = (struct of_group){.what = *what};
 		return 0;
 	}
-	if (g->n == g->cap) {
-		uint32_t cap = g->cap == 0 ? 4 : g->cap * 2;
-		struct of_group *more = reallocarray(g->groups, cap, sizeof(*more));
-
-		if (more == NULL)
-			return -ENOMEM;
-		g->groups = more;
-		g->cap = cap;
-	}
+	if (make_room(g) < 0)
+		return -ENOMEM;
 	memmove(&g->groups[at + 1], &g->groups[at], (g->n - at) * sizeof(*g->groups));
 	g->groups[at] = (struct of_group){.what = *what};
 	g->n++;
+	return 0;
+}
+
+int of_groups_add(struct of_groups *g, const struct of_group_mod *what)
+{
+	if (g->n >= OF_GROUPS_MAX)
+		return -E2BIG;
+	if (make_room(g) < 0)
+		return -ENOMEM;
+	g->groups[g->n++] = (struct of_group){.what = *what};
+	return 0;
+}
+
+static int compare_indirect(const void *a, const void *b)
+{
+	const struct of_group *const *x = a, *const *y = b;
+
+	if ((*x)->what.group != (*y)->what.group)
+		return (*x)->what.group < (*y)->what.group ? -1 : 1;
+	return *x < *y ? -1 : *x > *y;
+}
+
+int of_groups_sort(struct of_groups *g)
+{
+	const struct of_group **order = calloc(g->n + 1U, sizeof(*order));
+	struct of_group *sorted = calloc(g->n + 1U, sizeof(*sorted));
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; order != NULL && i < g->n; i++)
+		order[i] = &g->groups[i];
+	if (order == NULL || sorted == NULL) {
+		free(order);
+		free(sorted);
+		return -ENOMEM;
+	}
+	qsort(order, g->n, sizeof(*order), compare_indirect);
+	for (uint32_t i = 0; i < g->n; i++) {
+		n -= n > 0 && sorted[n - 1].what.group == order[i]->what.group;
+		sorted[n++] = *order[i];
+	}
+	free(order);
+	free(g->groups);
+	g->groups = sorted;
+	g->cap = g->n + 1;
+	g->n = n;
 	return 0;
 }
 

@@ -35,7 +35,7 @@ static int take(struct of_switch *sw, uint16_t kind, const union of_mp_entry *en
 	struct of_rule r;
 
 	if (kind == OF_MP_GROUP_DESC)
-		return of_groups_set(&sw->seen_groups, &entry->group);
+		return of_groups_add(&sw->seen_groups, &entry->group);
 	memset(&r, 0, sizeof(r));
 	r.match = entry->flow.match;
 	r.instructions = entry->flow.instructions;
@@ -61,10 +61,13 @@ bool of_read_stats(struct of_switch *sw, const struct of_msg *m)
 		forget(sw); // stays unanswered
 		return true;
 	}
+	if (m->mp.more)
+		return true;
 	if (m->mp.kind == OF_MP_FLOW)
-		sw->seen_whole = !m->mp.more && of_rules_sort(&sw->seen) == 0;
-	if (!m->mp.more)
-		*xid = 0;
+		sw->seen_whole = of_rules_sort(&sw->seen) == 0;
+	else if (of_groups_sort(&sw->seen_groups) < 0)
+		forget(sw);
+	*xid = 0;
 	return true;
 }
 

@@ -87,6 +87,22 @@ static void take_group_features(struct of_switch *sw, const struct of_group_feat
 		sw->groups_max = f->max_groups[OF_GROUP_SELECT];
 }
 
+// Of too many of ours the first ones: those go, and no more are made there.
+static int take_group(struct of_switch *sw, const struct of_group_mod *group)
+{
+	int rc = of_plan_is_group(group->group) ? of_groups_add(&sw->have_groups, group) : 0;
+
+	if (rc != -E2BIG)
+		return rc;
+	if (!sw->refuses_groups)
+		of_net_note(sw->net,
+			    "switch %016" PRIx64 " says that it has more than %d groups of ours: it is given none",
+			    dpid_of(sw), OF_GROUPS_MAX);
+	sw->refuses_groups = true;
+	sw->groups_max = 0;
+	return 0;
+}
+
 static int take(struct of_switch *sw, enum sync_part part, const union of_mp_entry *entry)
 {
 	switch (part) {
@@ -95,7 +111,7 @@ static int take(struct of_switch *sw, enum sync_part part, const union of_mp_ent
 	case SYNC_METERS:
 		return take_meter(sw, &entry->meter_config);
 	case SYNC_GROUPS:
-		return of_plan_is_group(entry->group.group) ? of_groups_set(&sw->have_groups, &entry->group) : 0;
+		return take_group(sw, &entry->group);
 	default:
 		take_group_features(sw, &entry->group_features);
 		return 0;
@@ -109,7 +125,7 @@ static void part_read(struct of_switch *sw, enum sync_part part)
 		if (sw->asked[i] != 0)
 			return;
 	}
-	if (of_rules_sort(&sw->have) < 0) {
+	if (of_rules_sort(&sw->have) < 0 || of_groups_sort(&sw->have_groups) < 0) {
 		sw->read_back_ns = sw->net->now_ns + OF_SYNC_RETRY_NS;
 		return;
 	}

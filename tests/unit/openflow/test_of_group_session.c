@@ -29,7 +29,8 @@ struct session {
 	bool refuses;
 	const uint8_t *desc; // of groups, for who asks
 	uint16_t desc_len;
-	uint8_t out[2][1 << 16];
+	bool floods; // descriptions without end
+	uint8_t out[2][1 << 20];
 	size_t n_out[2];
 };
 
@@ -80,6 +81,29 @@ static void on_group_mod(void *ctx, const struct of_group_mod *mod)
 	}
 }
 
+// Messages full of empty groups, by falling number.
+static void flood_groups(struct session *s, const struct of_msg *request)
+{
+	static uint8_t body[8189 * 8];
+	struct of_msg m = {.type = OF_MULTIPART_REPLY, .xid = request->xid, .mp = {.kind = OF_MP_GROUP_DESC}};
+	uint32_t id = OF_PLAN_GROUPS + 8 * 8189;
+
+	m.mp.body = body;
+	m.mp.body_len = sizeof(body);
+	for (int i = 0; i < 8; i++) {
+		struct of_out out = {.p = body, .left = sizeof(body)};
+
+		while (out.left > 0) {
+			of_put(&out, 8, 2);
+			of_put(&out, OF_GROUP_SELECT, 1);
+			of_pad(&out, 1);
+			of_put(&out, id--, 4);
+		}
+		m.mp.more = i < 7;
+		played_send(&s->played[0], &m);
+	}
+}
+
 static bool describe_groups(void *ctx, const struct of_msg *request)
 {
 	struct session *s = ctx;
@@ -87,6 +111,10 @@ static bool describe_groups(void *ctx, const struct of_msg *request)
 
 	if (request->mp.kind != OF_MP_GROUP_DESC)
 		return false;
+	if (s->floods) {
+		flood_groups(s, request);
+		return true;
+	}
 	m.mp.body = s->desc;
 	m.mp.body_len = s->desc_len;
 	played_send(&s->played[0], &m);
@@ -116,7 +144,7 @@ static void on_flow_mod(void *ctx, const struct of_flow_mod *mod)
 
 static void settle(struct session *s)
 {
-	static uint8_t bytes[1 << 16];
+	static uint8_t bytes[1 << 20];
 	struct err err;
 
 	while (s->n_out[0] + s->n_out[1] > 0) {
@@ -298,11 +326,33 @@ static void a_switch_that_refuses_groups_gets_single_ways(void **state)
 	(void)state;
 }
 
+// They are not kept, nor is the switch waited for, nor taken for one that was read.
+static void groups_without_end_are_not_kept(void **state)
+{
+	struct session *s = calloc(1, sizeof(*s));
+
+	s->floods = true;
+	session_up(s, NULL, 0);
+	assert_int_equal(way(s)->type, OF_ACT_OUTPUT);
+	turns(s, 3 * SECOND);
+	assert_int_equal(s->n_deleted, OF_GROUPS_MAX);
+	of_net_read(s->of);
+	settle(s);
+	assert_true(of_net_is_read(s->of));
+	of_net_read_stop(s->of);
+	assert_null(of_net_tables(s->of, 0));
+	assert_non_null(of_net_tables(s->of, 1));
+	of_net_read_end(s->of);
+	session_down(s);
+	(void)state;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_group_comes_before_who_names_it_and_goes_after),
 		cmocka_unit_test(what_a_switch_has_is_not_sent_again_and_what_is_not_wanted_goes),
+		cmocka_unit_test(groups_without_end_are_not_kept),
 		cmocka_unit_test(a_switch_that_refuses_groups_gets_single_ways),
 	};
 

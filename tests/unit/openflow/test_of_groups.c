@@ -360,12 +360,42 @@ static void a_link_through_a_bridge_takes_no_part(void **state)
 	(void)state;
 }
 
+static void groups_added_in_any_order_are_sorted_once_and_have_an_end(void **state)
+{
+	struct of_groups added, set;
+	struct of_group_mod g;
+	uint32_t id = 1;
+
+	memset(&g, 0, sizeof(g));
+	of_groups_init(&added);
+	of_groups_init(&set);
+	for (uint32_t i = 0; i < OF_GROUPS_MAX; i++) {
+		id = id * 1664525 + 1013904223;
+		g.group = id >> 22; // some twice
+		g.type = (uint8_t)(i % 4);
+		assert_int_equal(of_groups_add(&added, &g), 0);
+		assert_int_equal(of_groups_set(&set, &g), 0);
+	}
+	assert_int_equal(of_groups_add(&added, &g), -E2BIG);
+	assert_int_equal(of_groups_sort(&added), 0);
+	assert_int_equal(added.n, set.n);
+	for (uint32_t i = 0; i < set.n; i++) {
+		assert_int_equal(added.groups[i].what.group, set.groups[i].what.group);
+		assert_int_equal(added.groups[i].what.type, set.groups[i].what.type);
+	}
+	assert_int_equal(of_groups_add(&added, &g), 0);
+	of_groups_fini(&added);
+	of_groups_fini(&set);
+	(void)state;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(equal_ports_are_a_group_that_destinations_share),
 		cmocka_unit_test(groups_are_the_same_in_whichever_order_all_is_found),
 		cmocka_unit_test(more_groups_than_a_switch_can_have_are_not_asked_of_it),
+		cmocka_unit_test(groups_added_in_any_order_are_sorted_once_and_have_an_end),
 		cmocka_unit_test(a_link_through_a_bridge_takes_no_part),
 	};
 
