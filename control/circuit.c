@@ -294,8 +294,8 @@ static int try_pair(struct circuit_place *p)
 	p->key = c.key = key_of(&p->row_ids, p->src, p->dst, p->ip6);
 	memcpy(c.src, p->src->mac, 6);
 	memcpy(c.dst, p->dst->mac, 6);
-	circuit_ends_ips(&p->ends, p->src, p->ip6, &c.src_ips);
-	circuit_ends_ips(&p->ends, p->dst, p->ip6, &c.dst_ips);
+	circuit_ends_ips(&p->ends, p->src, p->ip6, &p->box->src, &c.src_ips);
+	circuit_ends_ips(&p->ends, p->dst, p->ip6, &p->box->dst, &c.dst_ips);
 	p->full = false;
 	n = via_of(p, via + 1);
 	if (n < 0)
@@ -376,8 +376,8 @@ static void meet_pair(struct circuit_place *p)
 	struct circuit_ips src, dst;
 
 	p->row_ids = (struct idset){0};
-	circuit_ends_ips(&p->ends, p->src, p->ip6, &src);
-	circuit_ends_ips(&p->ends, p->dst, p->ip6, &dst);
+	circuit_ends_ips(&p->ends, p->src, p->ip6, &p->box->src, &src);
+	circuit_ends_ips(&p->ends, p->dst, p->ip6, &p->box->dst, &dst);
 	for (uint32_t i = 0; i < src.n; i++) {
 		for (uint32_t k = 0; k < dst.n; k++)
 			meet(p, src.ip[i], dst.ip[k]);

@@ -21,7 +21,7 @@
 #define CIRCUIT_TAG_LAST 4094
 #define CIRCUIT_PAIRS_MAX 256 // of hosts, in one row, of each family of addresses
 #define CIRCUIT_VIA_MAX 16    // middleboxes in one list
-#define CIRCUIT_IPS_MAX 16    // addresses of one host that are looked at, the lowest
+#define CIRCUIT_IPS_MAX 32    // addresses of one host that a circuit is about
 #define CIRCUIT_SEGMENTS_MAX (3 * (CIRCUIT_VIA_MAX + 1))
 
 struct circuit_hop {
@@ -36,9 +36,10 @@ struct circuit {
 	uint64_t reservation; // whose queue it takes: that of the highest rate; 0: none
 	bool ip6;
 	uint8_t src[6], dst[6]; // hosts
-	struct circuit_ips {    // theirs, of the family
+	struct circuit_ips {    // theirs, of the family: those that its first row is about, then the latest
 		u128 ip[CIRCUIT_IPS_MAX];
 		uint32_t n;
+		bool more; // there are others
 	} src_ips, dst_ips;
 	uint8_t n_segments, n_via;
 	uint16_t tags[CIRCUIT_SEGMENTS_MAX];      // by segment; 0: within one switch, without a tag

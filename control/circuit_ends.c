@@ -6,9 +6,9 @@
 
 #include "circuit_priv.h"
 
-static void add(struct circuit_ends *e, const struct topo_host *h, u128 ip, bool ip6)
+static void add(struct circuit_ends *e, const struct topo_host *h, u128 ip, bool ip6, int64_t seen_ns)
 {
-	e->all[e->n++] = (struct circuit_end){.host = h, .ip = ip, .ip6 = ip6};
+	e->all[e->n++] = (struct circuit_end){.host = h, .ip = ip, .ip6 = ip6, .seen_ns = seen_ns};
 }
 
 // Another host said so long after this one did: the address has moved.
@@ -33,14 +33,14 @@ int circuit_ends_init(struct circuit_ends *e, const struct topo *t, const struct
 		return -ENOMEM;
 	for (uint32_t i = 0; i < t->n_hosts; i++) {
 		if (t->hosts[i].ip4 != 0)
-			add(e, &t->hosts[i], match_ip4(t->hosts[i].ip4), false);
+			add(e, &t->hosts[i], match_ip4(t->hosts[i].ip4), false, 0);
 	}
 	for (uint32_t i = 0; i < n_addrs; i++) {
 		const struct addr *claim = &a->all[i];
 		const struct topo_host *h = claim->ip6 && claim->how != ADDR_IP ? topo_host(t, claim->mac) : NULL;
 
 		if (h != NULL && !is_over(t, a, claim)) // what only comes from a router is not the router's
-			add(e, h, claim->ip, true);
+			add(e, h, claim->ip, true, claim->seen_ns);
 	}
 	return 0;
 }
@@ -84,21 +84,37 @@ void circuit_ends_mark(const struct circuit_ends *e, const struct topo *t, bool 
 	}
 }
 
-void circuit_ends_ips(const struct circuit_ends *e, const struct topo_host *h, bool ip6, struct circuit_ips *out)
+static bool is_ahead(const struct circuit_end *a, const struct circuit_end *b, const struct span128 *s)
 {
+	bool a_within = is_within(a, a->ip6, s), b_within = is_within(b, b->ip6, s);
+
+	if (a_within != b_within)
+		return a_within;
+	return a->seen_ns != b->seen_ns ? a->seen_ns > b->seen_ns : a->ip < b->ip;
+}
+
+void circuit_ends_ips(const struct circuit_ends *e, const struct topo_host *h, bool ip6, const struct span128 *s,
+		      struct circuit_ips *out)
+{
+	const struct circuit_end *best[CIRCUIT_IPS_MAX];
+
 	out->n = 0;
+	out->more = false;
 	for (uint32_t i = 0; i < e->n; i++) {
 		uint32_t at = out->n;
 
 		if (e->all[i].host != h || e->all[i].ip6 != ip6)
 			continue;
-		while (at > 0 && out->ip[at - 1] > e->all[i].ip)
+		while (at > 0 && is_ahead(&e->all[i], best[at - 1], s))
 			at--;
+		out->more |= out->n == CIRCUIT_IPS_MAX;
 		if (at == CIRCUIT_IPS_MAX)
 			continue;
 		out->n -= out->n == CIRCUIT_IPS_MAX;
-		memmove(&out->ip[at + 1], &out->ip[at], (out->n - at) * sizeof(*out->ip));
-		out->ip[at] = e->all[i].ip;
+		memmove(&best[at + 1], &best[at], (out->n - at) * sizeof(best[0]));
+		best[at] = &e->all[i];
 		out->n++;
 	}
+	for (uint32_t i = 0; i < out->n; i++)
+		out->ip[i] = best[i]->ip;
 }

@@ -12,6 +12,7 @@ struct circuit_ends {
 		const struct topo_host *host;
 		u128 ip;
 		bool ip6;
+		int64_t seen_ns;
 	} * all;
 	uint32_t n;
 };
@@ -25,8 +26,9 @@ bool circuit_ends_within(const struct circuit_ends *e, const struct topo_host *h
 // Sets the byte of each host (by index) of which that is so.
 void circuit_ends_mark(const struct circuit_ends *e, const struct topo *t, bool ip6, const struct span128 *s,
 		       uint8_t *marks);
-// The lowest ones, in order.
-void circuit_ends_ips(const struct circuit_ends *e, const struct topo_host *h, bool ip6, struct circuit_ips *out);
+// Those in the span first, then those that were claimed last.
+void circuit_ends_ips(const struct circuit_ends *e, const struct topo_host *h, bool ip6, const struct span128 *s,
+		      struct circuit_ips *out);
 
 // A row being placed.
 struct circuit_place {

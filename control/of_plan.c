@@ -75,8 +75,11 @@ void plan_unsaid(struct plan *p, const struct err *err)
 }
 
 // What is denied and goes through is told before all else.
-static void row_unsaid(struct plan *p, const struct row *row, const struct err *err)
+void plan_row_unsaid(struct plan *p, const struct row *row, const struct err *err)
 {
+	if (p->unsaid == row)
+		return;
+	p->unsaid = row;
 	plan_unsaid(p, err);
 	if (row->action.access != ACCESS_DENY)
 		return;
@@ -490,7 +493,7 @@ static int lower_row(struct plan *p, const struct row *row, struct of_match *mat
 	    (box.kinds & MATCH_KINDS_V6)) {
 		box.kinds &= ~MATCH_KINDS_V6;
 		err_set(err, ENOTSUP, "OpenFlow 1.0 cannot match IPv6");
-		row_unsaid(p, row, err);
+		plan_row_unsaid(p, row, err);
 	}
 	return of_lower_box(&box, p->in->version, matches, PLAN_MATCHES_MAX, err);
 }
@@ -511,10 +514,8 @@ static void add_row(struct plan *p, const struct row *row)
 	n = lower_row(p, row, matches, &err);
 	if (n >= 0 && priority > PRIORITY_ROW_LAST)
 		n = err_set(&err, E2BIG, "a row of rank %u is beyond what priorities can say", row->rank);
-	if (n < 0) {
-		row_unsaid(p, row, &err);
-		return;
-	}
+	if (n < 0)
+		plan_row_unsaid(p, row, &err);
 	for (int i = 0; i < n; i++)
 		add_row_once(p, row, &matches[i], (unsigned int)priority);
 }

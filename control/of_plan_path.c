@@ -2,6 +2,7 @@
 // Entries of circuits. Where a segment starts frames are told by the row and the two hosts, and get the segment's tag;
 // on the way by port and tag; where it ends the tag goes.
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "of_lower.h"
@@ -75,30 +76,67 @@ static bool is_link_local(u128 ip)
 	return ip >> 118 == 0xfe80 >> 6;
 }
 
+static void host_unsaid(struct plan *p, const struct row *row, const struct circuit *c, const uint8_t m[6])
+{
+	struct err err;
+
+	err_set(&err, E2BIG,
+		"host %02x:%02x:%02x:%02x:%02x:%02x has more than %u IPv6 addresses: request %" PRIu64
+		" holds for the latest only",
+		m[0], m[1], m[2], m[3], m[4], m[5], PLAN_IPS_MAX, c->ids.id[0]);
+	plan_row_unsaid(p, row, &err);
+}
+
+// Those in the span: their number. *more: others are left out.
+static uint32_t ips_within(const struct circuit_ips *ips, const struct span128 *s, u128 *out, bool *more)
+{
+	uint32_t n = 0;
+
+	*more = ips->more && s->lo != s->hi;
+	for (uint32_t i = 0; i < ips->n; i++) {
+		if (ips->ip[i] < s->lo || ips->ip[i] > s->hi)
+			continue;
+		if (n < PLAN_IPS_MAX)
+			out[n++] = ips->ip[i];
+		else
+			*more = true;
+	}
+	return n;
+}
+
 // The matches of a row for two hosts, in each pair of their addresses of one scope (RFC 6724, 5: rule 2): their number,
-// 0: none or none that can be said.
+// 0: none or none that can be said. What there are too many of for is left out, and told.
 static int match_pair(struct plan *p, const struct row *row, const struct circuit *c, struct of_match *matches)
 {
+	u128 srcs[PLAN_IPS_MAX], dsts[PLAN_IPS_MAX];
+	bool more_srcs, more_dsts;
+	uint32_t n_srcs = ips_within(&c->src_ips, &row->box.src, srcs, &more_srcs);
+	uint32_t n_dsts = ips_within(&c->dst_ips, &row->box.dst, dsts, &more_dsts);
 	struct err err;
 	int n = 0;
 
-	for (uint32_t s = 0; s < c->src_ips.n && n >= 0; s++) {
-		for (uint32_t d = 0; d < c->dst_ips.n && n >= 0; d++) {
-			u128 src = c->src_ips.ip[s], dst = c->dst_ips.ip[d];
-			struct box pair = pair_box(c, src, dst), both;
+	if (n_srcs > 0 && n_dsts > 0 && (more_srcs || more_dsts))
+		host_unsaid(p, row, c, more_srcs ? c->src : c->dst);
+	for (uint32_t s = 0; s < n_srcs; s++) {
+		for (uint32_t d = 0; d < n_dsts; d++) {
+			struct box pair = pair_box(c, srcs[s], dsts[d]), both;
 			int more;
 
-			if ((c->ip6 && is_link_local(src) != is_link_local(dst)) ||
+			if ((c->ip6 && is_link_local(srcs[s]) != is_link_local(dsts[d])) ||
 			    !box_intersect(&row->box, &pair, &both))
 				continue;
 			more = of_lower_box(&both, p->in->version, matches + n, PLAN_MATCHES_MAX - (unsigned int)n,
 					    &err);
-			n = more < 0 ? more : n + more;
+			if (more == -E2BIG)
+				err_set(&err, E2BIG, "request %" PRIu64 " needs more than %u OpenFlow entries of a row",
+					c->ids.id[0], PLAN_MATCHES_MAX);
+			if (more < 0)
+				plan_row_unsaid(p, row, &err);
+			else
+				n += more;
 		}
 	}
-	if (n < 0)
-		plan_unsaid(p, &err);
-	return n < 0 ? 0 : n;
+	return n;
 }
 
 // What the bridge sends on in this segment, among segments of other middleboxes.

@@ -4,6 +4,7 @@
 #include "of_plan.h"
 
 #define PLAN_MATCHES_MAX 512 // of one row
+#define PLAN_IPS_MAX 16      // addresses of one host that a row of circuits has entries for
 
 // 1.0 has one table, so its priorities interleave: a row of rank r has ROW + STEP r for its flood, one more for each
 // known destination, and one more for circuits.
@@ -28,8 +29,9 @@ struct plan {
 	const struct of_plan_in *in;
 	const struct topo_switch *sw;
 	uint32_t idx;
-	bool tables;   // a part of the action each
-	bool left_out; // a denial, as its source is elsewhere
+	bool tables;              // a part of the action each
+	const struct row *unsaid; // the last one that was counted
+	bool left_out;            // a denial, as its source is elsewhere
 	struct plan_link {
 		uint32_t port, peer;
 	} * links; // verified ones
@@ -57,6 +59,8 @@ void plan_output(struct plan *p, struct of_rule *r, uint32_t port);
 void plan_goto(struct of_rule *r, unsigned int table);
 void plan_in_port(struct of_rule *r, uint32_t port);
 void plan_unsaid(struct plan *p, const struct err *err);
+// Of a row: counted once, while it is the row at hand.
+void plan_row_unsaid(struct plan *p, const struct row *row, const struct err *err);
 
 // The actions of an entry of this row for a host, which leave by the port: by the queue of its limit where that is how
 // it is kept.

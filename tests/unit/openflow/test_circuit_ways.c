@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -331,10 +332,165 @@ static void packets_go_the_way_of_their_circuit_and_arrive_without_a_tag(void **
 	(void)state;
 }
 
+// --- hosts of many IPv6 addresses
+
+#define IP6(low) (((u128)0xfd00 << 112) + (low))
+#define OLD 0x1000 // the address that was claimed first, and is the highest
+
+// Entries that put frames on circuits: all, and (*n_of) those of one source.
+static uint32_t n_starts(const struct of_rules *rules, uint32_t low, uint32_t *n_of)
+{
+	uint32_t n = 0;
+
+	*n_of = 0;
+	for (uint32_t i = 0; i < rules->n; i++) {
+		const struct of_match *m = &rules->rules[i].match;
+
+		if (rules->rules[i].table != OF_PLAN_PATH || !(m->has & OF_HAS_IP6_SRC) || !(m->has & OF_HAS_IP6_DST))
+			continue;
+		n++;
+		*n_of += (uint32_t)(m->ip6_src[14] << 8 | m->ip6_src[15]) == low;
+	}
+	return n;
+}
+
+// Three switches in a line: what host 0 sends to host 2 goes by the middlebox, host 1. How many entries that makes at
+// the source, and how many of its oldest address.
+static uint32_t plan_many(uint32_t n_addresses, const struct box *box, uint32_t *n_of, struct of_plan_stats *stats)
+{
+	static struct net n;
+	struct demands demands;
+	struct tree tree;
+	struct addrs addrs;
+	struct err err;
+	struct demand d = {.id = 7, .kind = DEMAND_WAYPOINT, .end_ns = INT64_MAX};
+	const struct ip_addr via = {.addr = match_ip4(0x0a000002)};
+	uint16_t dists[3][NODES];
+	const uint16_t *dist[3] = {dists[0], dists[1], dists[2]};
+	struct circuit_in placing = {.topo = &n.topo, .addrs = &addrs, .tree = n.tree, .policy = &n.policy};
+	struct of_plan_in in = {.topo = &n.topo,
+				.tree = n.tree,
+				.dist = dist,
+				.policy = &n.policy,
+				.circuits = &n.circuits,
+				.addrs = &addrs,
+				.now_ns = NOW,
+				.policy_ns = WALL,
+				.version = OF_VERSION_13,
+				.n_tables = 254};
+	struct of_meters meters;
+	uint32_t n_all;
+
+	memset(&n, 0, sizeof(n));
+	topo_init(&n.topo, 32);
+	addrs_init(&addrs, 256);
+	for (uint32_t i = 0; i < 3; i++) {
+		uint8_t mac[6];
+
+		mac_of(i, mac);
+		topo_switch_up(&n.topo, topo_switch(&n.topo, i + 1), true);
+		topo_port_set(&n.topo, i, HOST_PORT, true, 0, 0);
+		assert_int_equal(topo_host_seen(&n.topo, mac, i, HOST_PORT, NOW, NULL), 1);
+		topo_host(&n.topo, mac)->ip4 = 0x0a000001 + i;
+		for (uint32_t k = 0; i == 0 && k < n_addresses; k++)
+			addrs_set(&addrs, IP6(k == 0 ? OLD : k), true, mac, ADDR_ND, k);
+		if (i == 2)
+			addrs_set(&addrs, IP6(0xdd00), true, mac, ADDR_ND, 0);
+	}
+	link_up(&n.topo, 0, 1);
+	link_up(&n.topo, 1, 2);
+	demands_init(&demands);
+	tree_init(&tree);
+	assert_int_equal(tree_add_node(&tree, TREE_NO_PARENT), 0);
+	match_init(&d.flows);
+	assert_int_equal(ip_list_add(&d.addresses, &via), 0);
+	assert_int_equal(match_add(&d.flows, box), 0);
+	assert_int_equal(demands_add(&demands, &d), 0);
+	ip_list_unref(d.addresses);
+	assert_int_equal(of_policy_build(&n.policy, &tree, &demands, 0, NULL, &err), 0);
+	tree_fini(&tree);
+	assert_int_equal(topo_tree(&n.topo, NULL, NULL, n.tree), 0);
+	circuits_init(&n.circuits);
+	assert_int_equal(circuits_place(&n.circuits, &placing), 0);
+	assert_int_equal(n.circuits.n_failures, 0);
+	circuits_live(&n.circuits, &n.policy, WALL);
+	for (uint32_t i = 0; i < 3; i++)
+		assert_int_equal(topo_distances(&n.topo, n.tree, i, dists[i]), 0);
+	of_meters_init(&meters);
+	of_rules_init(&n.rules[0]);
+	of_groups_init(&n.groups[0]);
+	assert_int_equal(of_plan(&in, 0, &n.rules[0], &meters, &n.groups[0], stats), 0);
+	n_all = n_starts(&n.rules[0], OLD, n_of);
+	of_meters_fini(&meters);
+	of_rules_fini(&n.rules[0]);
+	of_groups_fini(&n.groups[0]);
+	circuits_fini(&n.circuits);
+	of_policy_fini(&n.policy);
+	topo_fini(&n.topo);
+	addrs_fini(&addrs);
+	return n_all;
+}
+
+static void what_a_row_names_has_a_circuit_however_many_addresses_its_host_claims(void **state)
+{
+	struct of_plan_stats stats;
+	struct box box = box_any();
+	uint32_t n_of;
+
+	box.kinds = MATCH_KINDS_V6;
+	box.dst = (struct span128){IP6(0xdd00), IP6(0xdd00)};
+	box.src = (struct span128){IP6(OLD), IP6(OLD)};
+	assert_int_equal(plan_many(100, &box, &n_of, &stats), 1);
+	assert_int_equal(n_of, 1);
+	assert_int_equal(stats.rows_unsayable, 0);
+	(void)state;
+}
+
+static void addresses_that_have_no_entries_are_told_of_and_are_the_oldest(void **state)
+{
+	struct of_plan_stats stats;
+	struct box box = box_any();
+	uint32_t n_of;
+
+	box.kinds = MATCH_KINDS_V6;
+	box.dst = (struct span128){IP6(0xdd00), IP6(0xdd00)};
+	assert_int_equal(plan_many(16, &box, &n_of, &stats), 16);
+	assert_int_equal(n_of, 1);
+	assert_int_equal(stats.rows_unsayable, 0);
+	for (uint32_t n = 17; n < 100; n += 41) {
+		assert_int_equal(plan_many(n, &box, &n_of, &stats), 16);
+		assert_int_equal(n_of, 0);
+		assert_int_equal(stats.rows_unsayable, 1);
+		assert_string_equal(stats.why, "host 02:00:00:00:00:01 has more than 16 IPv6 addresses: request 7 "
+					       "holds for the latest only");
+	}
+	(void)state;
+}
+
+static void what_needs_too_many_entries_has_those_that_there_is_room_for(void **state)
+{
+	struct of_plan_stats stats;
+	struct box box = box_any();
+	uint32_t n_of, n;
+
+	box.kinds = MATCH_IP6PORTS;
+	box.dst = (struct span128){IP6(0xdd00), IP6(0xdd00)};
+	box.f[MATCH_PROTO] = (struct span){6, 6};
+	box.f[MATCH_SRC_PORT] = box.f[MATCH_DST_PORT] = (struct span){1, 1022}; // 18 x 18 prefixes
+	n = plan_many(16, &box, &n_of, &stats);
+	assert_int_equal(n, 18 * 18);
+	assert_int_equal(stats.rows_unsayable, 1);
+	assert_non_null(strstr(stats.why, "request 7 needs more than 512"));
+	(void)state;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(packets_go_the_way_of_their_circuit_and_arrive_without_a_tag),
+		cmocka_unit_test(what_a_row_names_has_a_circuit_however_many_addresses_its_host_claims),
+		cmocka_unit_test(addresses_that_have_no_entries_are_told_of_and_are_the_oldest),
+		cmocka_unit_test(what_needs_too_many_entries_has_those_that_there_is_room_for),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
