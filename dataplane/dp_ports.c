@@ -119,12 +119,19 @@ static struct sched_conf sched_conf_of(const struct dp *dp, const struct dp_port
 
 struct workers_port dp_port_for_workers(const struct dp_port *port)
 {
-	return (struct workers_port){.port_id = port->port_id,
-				     .max_frame_bytes = port->caps.max_frame_bytes,
-				     .n_rx_queues = port->caps.n_rx_queues,
-				     .n_tx_queues = port->caps.n_tx_queues,
-				     .sched = port->sched,
-				     .shaped = port->rate_bps != 0};
+	struct workers_port out = {.port_id = port->port_id,
+				   .max_frame_bytes = port->caps.max_frame_bytes,
+				   .n_rx_queues = port->caps.n_rx_queues,
+				   .n_tx_queues = port->caps.n_tx_queues,
+				   .sched = port->sched,
+				   .shaped = port->rate_bps != 0};
+
+	for (int fd; out.n_wait_fds < RTE_MIN(out.n_rx_queues, WORKERS_MAX); out.wait_fd[out.n_wait_fds++] = fd) {
+		fd = port_wait_fd(out.port_id, out.n_wait_fds);
+		if (fd < 0)
+			break;
+	}
+	return out;
 }
 
 // Ports that can, drop by themselves what is denied outright.

@@ -12,7 +12,6 @@
 #include <rte_atomic.h>
 #include <rte_rcu_qsbr.h>
 
-#include "nic-config/port.h"
 #include "worker_priv.h"
 
 #define IDLE_TURNS 200 // empty ones before the first sleep
@@ -39,7 +38,8 @@ void worker_wait_lay_out(struct worker *w)
 {
 	w->wait.n = 1;
 	for (uint16_t i = 0; i < w->n_rx && w->wait.n > 0; i++) {
-		int fd = port_wait_fd(w->port[w->rx[i].port].port_id, w->rx[i].queue);
+		const struct workers_port *conf = &w->all->conf[w->rx[i].port];
+		int fd = w->rx[i].queue < conf->n_wait_fds ? conf->wait_fd[w->rx[i].queue] : -1;
 
 		w->wait.fd[w->wait.n] = (struct pollfd){.fd = fd, .events = POLLIN};
 		w->wait.n = fd < 0 ? 0 : (uint16_t)(w->wait.n + 1);

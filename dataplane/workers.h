@@ -37,6 +37,8 @@ struct workers_port {
 	uint16_t n_rx_queues, n_tx_queues; // 0 counts as 1
 	struct sched *sched;               // borrowed, used by the first worker only
 	bool shaped;                       // it has a rate: everything goes through it
+	uint16_t n_wait_fds;               // of so many queues; the worker of another never waits in the kernel
+	int wait_fd[WORKERS_MAX];          // by queue: readable while frames are there; the device's
 };
 
 struct workers_conf {
