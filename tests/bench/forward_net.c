@@ -119,20 +119,18 @@ void forward_net_close(struct forward_net *net)
 	free(net);
 }
 
-static uint64_t cpu_ns(const struct forward_net *net)
+static void read_cpu(const struct forward_net *net, struct forward_figures *out)
 {
-	uint64_t sum = 0;
-
 	for (uint32_t i = 0; i < net->n_workers; i++) {
 		FILE *f = fopen(net->worker_task[i], "r");
 		uint64_t ns;
 
 		if (f != NULL && fscanf(f, "%" SCNu64, &ns) == 1)
-			sum += ns;
+			out->worker_cpu_ns[i] = ns;
 		if (f != NULL)
 			fclose(f);
+		out->cpu_ns += out->worker_cpu_ns[i];
 	}
-	return sum;
 }
 
 void forward_net_read(const struct forward_net *net, struct forward_figures *out)
@@ -146,7 +144,7 @@ void forward_net_read(const struct forward_net *net, struct forward_figures *out
 			out->counters[c] += value[c];
 	}
 	workers_phases_get(net->dp.workers, &out->phases);
-	out->cpu_ns = cpu_ns(net);
+	read_cpu(net, out);
 	out->wall_ns = bench_now_ns();
 	out->tsc = rte_rdtsc();
 }

@@ -6,14 +6,15 @@
 
 #include "dataplane/counters.h"
 #include "dataplane/dp.h"
-#include "dataplane/worker.h"
+#include "dataplane/workers.h"
 #include "forward.h"
 
 struct forward_net;
 
 struct forward_figures {
-	uint64_t cpu_ns;  // of the workers, together
-	uint64_t wall_ns; // monotonic
+	uint64_t cpu_ns;                     // of the workers, together
+	uint64_t worker_cpu_ns[WORKERS_MAX]; // 0: it cannot be asked, or there is none
+	uint64_t wall_ns;                    // monotonic
 	uint64_t tsc;
 	uint64_t counters[COUNTER_N]; // of all ports
 	struct worker_phases phases;
