@@ -36,7 +36,7 @@ first_ping() { # the workers wait by then
 	at h1 ping -c 1 -W 2 -q 10.0.0.2
 }
 denied() {
-	panectl 'deny(dstHost=10.0.0.2) on rootShare to +1.' && not at h1 ping -c 1 -W 0.3 -q 10.0.0.2
+	panectl 'deny(dstHost=10.0.0.2) on rootShare to +3.' && not at h1 ping -c 1 -W 0.3 -q 10.0.0.2
 }
 
 for driver in af_xdp af_packet two_workers; do
