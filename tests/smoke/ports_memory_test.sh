@@ -34,8 +34,10 @@ peer_start() { # DEVICE
 }
 peer_kill() {
 	exec 7>&-
+	[ -n "$peer" ] || return 0
 	kill -9 "$peer" 2>/dev/null
 	wait "$peer" 2>/dev/null
+	peer= # its number may be another's
 }
 trap 'peer_kill' EXIT
 
