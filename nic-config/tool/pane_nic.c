@@ -4,6 +4,7 @@
 #include <getopt.h>
 #include <libgen.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -96,14 +97,18 @@ static int run_action(const struct options *o, const struct action *a, bool note
 static int vet_plan(const struct options *o, const struct plan *plan)
 {
 	char why[ACTION_WHY_BYTES];
+	bool behind_driver = false;
 
 	for (int i = 0; i < plan->n; i++) {
-		if (action_can(o->sys, &plan->action[i], why) < 0) {
+		const struct action *a = &plan->action[i];
+
+		if (behind_driver && a->verb != VERB_HUGE && a->verb != VERB_DRIVER)
+			continue;
+		if (action_can(o->sys, a, why) < 0) {
 			fprintf(stderr, "pane-nic: %s; nothing was changed\n", why);
 			return -EINVAL;
 		}
-		if (plan->action[i].verb == VERB_DRIVER)
-			return 0;
+		behind_driver = behind_driver || a->verb == VERB_DRIVER;
 	}
 	return 0;
 }

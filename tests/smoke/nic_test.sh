@@ -103,6 +103,9 @@ kernel_pid=$!
 driver() { basename "$(readlink "$dev/driver")"; }
 
 check "a PCI device is listed" says "0000:03:00.0 +e1000e" "$nic" show --sys "$sys"
+check "a second device that is not there: nothing is done to the first" refused 1 '0000:06:00.0.*nothing was changed' \
+	"$nic" do --sys "$sys" --state "$state" "driver $pci vfio-pci" 'driver 0000:06:00.0 vfio-pci'
+check "it has its driver" is e1000e driver
 check "prepare binds it to vfio-pci" says "done +driver $pci vfio-pci" "$nic" prepare --sys "$sys" --state "$state" --huge-mb 64 pci:$pci
 check "it is bound" is vfio-pci driver
 check "huge pages are asked for" is 32 cat "$sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages"
