@@ -2,6 +2,7 @@
 #include "of_member.h"
 
 #include <openssl/hmac.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "of_net_priv.h"
@@ -11,6 +12,8 @@
 #define AGAIN_NS 60000000000LL // the dataplane forgets who is silent (mac_ageing_s)
 #define SURE_NS 5000000000LL   // by then a port of the dataplane that leads to a switch is known as such
 #define OLD_NS 2000000000LL    // told by then
+#define TOKEN_NS 3000000000LL  // by then the next round of probes takes another one
+#define VALID_NS 9000000000LL  // the last two, and a second for the dataplane to tell
 #define FRAME_BYTES 60
 
 // --- frames that say where an address is
@@ -36,21 +39,45 @@ static void send_from(struct of_switch *sw, uint32_t port, const uint8_t mac[6])
 	of_conn_send(sw->conn, &m, NULL);
 }
 
-static void make_token(struct of_net *net, uint64_t dpid, struct topo_port *p)
+static struct topo_token make_token(const struct of_net *net, uint64_t dpid, uint32_t port)
 {
-	uint8_t said[12], whole[EVP_MAX_MD_SIZE] = {0};
+	struct topo_token token = {.mac = {TOKEN_FIRST, TOKEN_SECOND}, .made_ns = net->now_ns};
+	uint8_t said[20], whole[EVP_MAX_MD_SIZE] = {0};
 	unsigned int n = 0;
 
-	if (p->token[0] != 0)
-		return;
-	for (int i = 0; i < 8; i++)
+	for (int i = 0; i < 8; i++) {
 		said[i] = (uint8_t)(dpid >> (8 * i));
+		said[8 + i] = (uint8_t)(net->round >> (8 * i));
+	}
 	for (int i = 0; i < 4; i++)
-		said[8 + i] = (uint8_t)(p->no >> (8 * i));
+		said[16 + i] = (uint8_t)(port >> (8 * i));
 	HMAC(EVP_sha256(), net->conf.key, LLDP_KEY_BYTES, said, sizeof(said), whole, &n);
-	p->token[0] = TOKEN_FIRST;
-	p->token[1] = TOKEN_SECOND;
-	memcpy(p->token + 2, whole, 4);
+	memcpy(token.mac + 2, whole, 4);
+	return token;
+}
+
+// Whoever was at the port before it went down may know older ones.
+static bool is_valid(const struct of_net *net, const struct topo_port *p, const struct topo_token *token)
+{
+	return token->mac[0] != 0 && token->made_ns >= p->since_ns && net->now_ns - token->made_ns < VALID_NS;
+}
+
+static bool is_linked(const struct topo *t, uint32_t sw, const struct topo_port *p)
+{
+	uint32_t peer, peer_port;
+
+	return p->peer == t->bridge && topo_link(t, sw, p->no, &peer, &peer_port);
+}
+
+// One that made a link stays while the link does: nobody else is there to see it, and few of its frames need arrive.
+static void renew_token(const struct of_net *net, uint32_t sw, struct topo_port *p)
+{
+	const struct topo *t = &net->topo;
+
+	if (is_linked(t, sw, p) || (is_valid(net, p, &p->token[0]) && net->now_ns - p->token[0].made_ns < TOKEN_NS))
+		return;
+	p->token[1] = p->token[0];
+	p->token[0] = make_token(net, t->switches[sw].dpid, p->no);
 }
 
 void of_member_ask(struct of_switch *sw, uint32_t port)
@@ -61,8 +88,8 @@ void of_member_ask(struct of_switch *sw, uint32_t port)
 	for (uint32_t i = 0; net->topo.bridge != TOPO_NONE && i < t->n_ports; i++) {
 		if (t->ports[i].no != port || t->ports[i].closed)
 			continue;
-		make_token(net, t->dpid, &t->ports[i]);
-		send_from(sw, port, t->ports[i].token);
+		renew_token(net, sw->idx, &t->ports[i]);
+		send_from(sw, port, t->ports[i].token[0].mac);
 	}
 }
 
@@ -172,66 +199,123 @@ static void take_ports(struct of_net *net, const struct of_member *m)
 
 // --- its links
 
-static const struct topo_port *port_of_token(const struct topo *t, const uint8_t token[6], uint32_t *sw)
-{
-	for (*sw = 0; *sw < t->n_switches; ++*sw) {
-		for (uint32_t i = 0; i < t->switches[*sw].n_ports; i++) {
-			if (memcmp(t->switches[*sw].ports[i].token, token, 6) == 0)
-				return &t->switches[*sw].ports[i];
-		}
-	}
-	return NULL;
-}
-
 static bool is_token(const uint8_t mac[6])
 {
 	return mac[0] == TOKEN_FIRST && mac[1] == TOKEN_SECOND;
 }
 
-static bool is_seen_at(const struct of_member *m, const struct topo_port *p, uint32_t port)
+// The bridge's own port of a frame of ours, or of one that looks like it; NULL: it is neither.
+static struct topo_port *port_of(const struct topo *t, const struct of_member_sight *s)
 {
-	for (uint32_t i = 0; i < m->n_sights; i++) {
-		if (m->sights[i].port == port && memcmp(m->sights[i].mac, p->token, 6) == 0)
-			return true;
+	const struct topo_switch *bridge = &t->switches[t->bridge];
+
+	for (uint32_t i = 0; is_token(s->mac) && i < bridge->n_ports; i++) {
+		if (bridge->ports[i].no == s->port)
+			return &bridge->ports[i];
 	}
-	return false;
+	return NULL;
 }
 
 static void end_links(struct of_net *net, const struct of_member *m)
 {
 	struct topo *t = &net->topo;
 	const struct topo_switch *bridge = &t->switches[t->bridge];
-	uint32_t peer, peer_port;
 
+	for (uint32_t i = 0; i < m->n_sights; i++) {
+		struct topo_port *own = port_of(t, &m->sights[i]);
+
+		if (own != NULL && own->peer != TOPO_NONE && memcmp(own->token[0].mac, m->sights[i].mac, 6) == 0)
+			own->seen_ns = net->now_ns;
+	}
 	for (uint32_t i = 0; i < bridge->n_ports; i++) {
-		const struct topo_port *p = &bridge->ports[i];
+		const struct topo_port *own = &bridge->ports[i];
+		uint32_t peer, peer_port;
 
-		if (p->peer == TOPO_NONE)
+		if (own->peer == TOPO_NONE ||
+		    (own->seen_ns == net->now_ns && topo_link(t, t->bridge, own->no, &peer, &peer_port)))
 			continue;
-		if (!topo_link(t, t->bridge, p->no, &peer, &peer_port) ||
-		    !is_seen_at(m, topo_port(t, peer, peer_port), p->no))
-			topo_part(t, p->no, net->now_ns);
+		topo_part(t, own->no, net->now_ns);
+		probe_now(net);
 	}
 }
 
+struct expected { // a frame that the dataplane may see now
+	struct topo_token token;
+	uint32_t sw;
+	struct topo_port *port; // NULL: two ports have the same
+};
+
+static int by_token(const void *a, const void *b)
+{
+	const struct expected *x = a, *y = b;
+
+	return memcmp(x->token.mac, y->token.mac, 6);
+}
+
+// Sorted; malloc'ed. NULL: out of memory.
+static struct expected *expect(const struct of_net *net, uint32_t *n)
+{
+	const struct topo *t = &net->topo;
+	struct expected *all;
+
+	*n = 0;
+	for (uint32_t i = 0; i < t->n_switches; i++)
+		*n += 2 * t->switches[i].n_ports;
+	all = calloc(*n + 1, sizeof(*all));
+	*n = 0;
+	for (uint32_t i = 0; all != NULL && i < t->n_switches; i++) {
+		for (uint32_t k = 0; k < 2 * t->switches[i].n_ports; k++) {
+			struct topo_port *p = &t->switches[i].ports[k / 2];
+
+			if (i != t->bridge && t->switches[i].up && p->up && !p->closed && !is_linked(t, i, p) &&
+			    is_valid(net, p, &p->token[k % 2]))
+				all[(*n)++] = (struct expected){p->token[k % 2], i, p};
+		}
+	}
+	if (all != NULL)
+		qsort(all, *n, sizeof(*all), by_token);
+	for (uint32_t i = 1; i < *n; i++) {
+		if (by_token(&all[i - 1], &all[i]) == 0)
+			all[i - 1].port = all[i].port = NULL;
+	}
+	return all;
+}
+
 // One link to each switch: a second one would close a loop.
-static void find_links(struct of_net *net, const struct of_member *m)
+static void make_link(struct of_net *net, struct topo_port *own, const struct expected *e)
 {
 	struct topo *t = &net->topo;
 
+	if (e->port == NULL || is_linked(t, e->sw, e->port))
+		return;
+	if (port_towards(t, e->sw) != TOPO_NONE) {
+		topo_port_share(t, e->sw, e->port->no, net->now_ns);
+		return;
+	}
+	topo_join(t, own->no, e->sw, e->port->no, net->now_ns);
+	e->port->token[0] = own->token[0] = e->token;
+	e->port->token[1] = (struct topo_token){0};
+}
+
+static void find_links(struct of_net *net, const struct of_member *m)
+{
+	struct expected *all = NULL;
+	uint32_t n = 0;
+
 	for (uint32_t i = 0; i < m->n_sights; i++) {
 		const struct of_member_sight *s = &m->sights[i];
-		const struct topo_port *own = topo_port(t, t->bridge, s->port), *p;
-		uint32_t sw;
+		struct topo_port *own = s->at_ns < net->member_ns - OLD_NS ? NULL : port_of(&net->topo, s);
+		struct expected *e, key;
 
-		p = own == NULL || !own->up || !is_token(s->mac) ? NULL : port_of_token(t, s->mac, &sw);
-		if (p == NULL || !p->up || p->closed || own->peer != TOPO_NONE)
+		if (own == NULL || !own->up || own->peer != TOPO_NONE)
 			continue;
-		if (port_towards(t, sw) == TOPO_NONE)
-			topo_join(t, s->port, sw, p->no, net->now_ns);
-		else
-			topo_port_share(t, sw, p->no, net->now_ns);
+		all = all == NULL ? expect(net, &n) : all;
+		memcpy(key.token.mac, s->mac, 6);
+		e = all == NULL ? NULL : bsearch(&key, all, n, sizeof(*all), by_token);
+		if (e != NULL && s->at_ns >= e->token.made_ns)
+			make_link(net, own, e);
 	}
+	free(all);
 }
 
 // --- its hosts

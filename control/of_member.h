@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // The local dataplane as a member of the network of switches: a bridge that learns (topo.h), whose ports and sights are
 // told by its owner. Which of its ports leads to which port of a switch is found out by asking: the switch sends out a
-// frame from an address, and to the same, that nobody else knows, as it is made with the controller's key; no bridge
-// sends that on, and the dataplane tells where it saw the address. So a host can make no link. What else it sees at
-// ports without a switch behind them are its own hosts.
+// frame from an address, and to the same, that is made of the port and the round of probes with the controller's key;
+// no bridge sends that on, and the dataplane tells where it saw the address. A host sees those of its own port only:
+// they count while they are of the last two rounds that sent another one (of TOKEN_NS at least), and the port was not
+// down since. So it can make no link by what it kept. An address that made a link is asked by until the link ends, by a
+// port that goes down or a dataplane that has not seen it for twice its mac_ageing_s: lost frames end no link. 32 bits
+// of it are the key's: who sends many guesses may meet one. What else is seen at ports without a switch behind them are
+// the dataplane's own hosts.
 //
 // It learns from what passes. So that it knows hosts that are silent, and at once when their side changes, the switch
 // of that side sends it frames from, and to, their addresses. Thread: control only. Times: monotonic.

@@ -5,11 +5,10 @@
 //
 // One of the switches may be a bridge that learns (IEEE 802.1D, 7.8): nobody tells it where to send. It sends a frame
 // to where it saw the address last, or everywhere. So that it always saw it in the right place:
-//  - all its links are on the tree, and all that is flooded goes along them;
-//  - the tree without the bridge falls into sides, one for each of its links; what a host sends comes to the bridge
-//  from
-//    the host's own side only, and leaves it to the side of the host it is for (topo_leads): a way that leaves the side
-//    it begins in goes either into the bridge or straight into the side where it ends, and never leaves that again.
+// All its links are on the tree, and all that is flooded goes along them. The tree without the bridge falls into sides,
+// one for each of its links: what a host sends comes to the bridge from the host's own side only, and leaves it to the
+// side of the host it is for (topo_leads). So a way that leaves the side it begins in goes either into the bridge or
+// straight into the side where it ends, and never leaves that again.
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
@@ -22,21 +21,26 @@
 
 #define TOPO_NAME_MAX 16
 
+struct topo_token {     // of_member.c
+	uint8_t mac[6]; // 0: none
+	int64_t made_ns;
+};
+
 struct topo_port {
 	uint32_t no;
 	char name[TOPO_NAME_MAX + 1]; // as the switch calls it; may be empty
 	uint8_t mac[6];               // that its probes come from
 	uint64_t speed_bps;           // 0: not known
 	bool up;
-	bool inner;               // another switch of this network is or was behind it: no host is learnt here
-	bool closed;              // stays inner when probes end, until it goes down
-	bool shared;              // its probes come through a bridge
-	bool bridged;             // of a switch: it has or had a link to the bridge; inner until it goes down
-	uint32_t peer, peer_port; // switch index and port number that its probes arrive at; TOPO_NONE: none
-	int64_t since_ns;         // up, or without the link it had
-	int64_t seen_ns;          // its last probe arrived
-	int64_t shared_ns;        // the last one came in through a bridge
-	uint8_t token[6];         // of_member.c; 0: none yet
+	bool inner;                 // another switch of this network is or was behind it: no host is learnt here
+	bool closed;                // stays inner when probes end, until it goes down
+	bool shared;                // its probes come through a bridge
+	bool bridged;               // of a switch: it has or had a link to the bridge; inner until it goes down
+	uint32_t peer, peer_port;   // switch index and port number that its probes arrive at; TOPO_NONE: none
+	int64_t since_ns;           // up, or without the link it had
+	int64_t seen_ns;            // its last probe arrived; of the bridge: the link was told
+	int64_t shared_ns;          // the last one came in through a bridge
+	struct topo_token token[2]; // the last one, and the one before; of the bridge: what made its link
 };
 
 struct topo_switch {

@@ -18,10 +18,22 @@
 #define PORTS 4
 
 static struct played_net net;
-static struct of_member_sight sights[64];
+static struct of_member_sight sights[512];
+static uint8_t said[2][16][6]; // the last address that a port of a switch was asked to send a frame from
 static uint32_t n_sights;
 static uint32_t behind[2][16]; // the bridge's port behind a port of a switch; 0: none
 static bool port_is_up[PORTS + 1];
+
+static uint64_t n_sorts;
+
+void __real_qsort(void *base, size_t n, size_t size, int (*cmp)(const void *, const void *));
+void __wrap_qsort(void *base, size_t n, size_t size, int (*cmp)(const void *, const void *));
+
+void __wrap_qsort(void *base, size_t n, size_t size, int (*cmp)(const void *, const void *))
+{
+	n_sorts++;
+	__real_qsort(base, n, size, cmp);
+}
 
 static void see(const uint8_t mac[6], uint32_t port)
 {
@@ -39,7 +51,10 @@ static void pass(void *ctx, const struct of_packet_out *out)
 	const struct played_peer *p = ctx;
 	uint32_t at = (uint32_t)(p - net.peers), port = out->actions[0].port;
 
-	if (at < 2 && port < 16 && behind[at][port] != 0)
+	if (at >= 2 || port >= 16)
+		return;
+	memcpy(said[at][port], out->data + 6, 6);
+	if (behind[at][port] != 0)
 		see(out->data + 6, behind[at][port]);
 }
 
@@ -67,6 +82,7 @@ static int setup(void **state)
 	const struct of_net_conf conf = {.hosts_max = 64, .key = {1, 2, 3}};
 
 	n_sights = 0;
+	memset(said, 0, sizeof(said));
 	memset(behind, 0, sizeof(behind));
 	memset(port_is_up, true, sizeof(port_is_up));
 	played_net_init(&net, 2, OF_VERSION_13, &conf);
@@ -119,6 +135,116 @@ static void a_host_that_takes_the_address_of_a_switchs_port_makes_no_link(void *
 	run(10);
 	assert_int_equal(leads_to(1, &sw), 0);
 	assert_null(topo_host(t, forged)); // nor is it a host
+	(void)state;
+}
+
+static void addresses_like_ours_are_compared_at_once_and_only_while_they_are_new(void **state)
+{
+	uint8_t forged[6] = {0x06, 0x50, 9, 9};
+
+	behind[1][5] = 2;
+	run(10);
+	for (uint32_t i = 0; i < 400; i++) {
+		forged[4] = (uint8_t)(i >> 8);
+		forged[5] = (uint8_t)i;
+		see(forged, i < 200 ? 1 : 2); // without a link, and with one
+	}
+	n_sorts = 0;
+	tell();
+	assert_int_equal(n_sorts, 1); // of what may be seen now
+	net.now_ns += 4 * SECOND;
+	tell();
+	net.now_ns += SECOND;
+	n_sorts = 0;
+	for (int i = 0; i < 10; i++)
+		tell();
+	assert_int_equal(n_sorts, 0);
+	for (uint32_t i = 0; i < n_sights; i++)
+		sights[i].at_ns = sights[i].port == 2 ? net.now_ns : sights[i].at_ns;
+	tell();
+	assert_int_equal(n_sorts, 0); // there is a link already
+	(void)state;
+}
+
+// What a host that was at this port has seen there, long ago or lately.
+static void an_address_of_ours_that_is_replayed_makes_no_link(void **state)
+{
+	uint8_t kept[6];
+	uint32_t sw;
+
+	memcpy(kept, said[1][5], 6);
+	assert_int_equal(kept[0], 0x06);
+	run(10);
+	assert_memory_not_equal(kept, said[1][5], 6);
+	for (int i = 0; i < 10; i++) {
+		see(kept, 1);
+		run(1);
+		assert_int_equal(leads_to(1, &sw), 0);
+	}
+	assert_false(topo_port(of_net_topo(net.of), topo_find_switch(of_net_topo(net.of), 2), 5)->inner);
+	(void)state;
+}
+
+static void who_was_at_a_port_before_it_went_down_makes_no_link(void **state)
+{
+	struct played *p = &net.peers[1].played;
+	uint8_t kept[6];
+	uint32_t sw;
+
+	run(1);
+	memcpy(kept, said[1][5], 6);
+	played_port_status(p, 2, 5, OF_PORT_LINK_DOWN);
+	run(1);
+	played_port_status(p, 2, 5, 0);
+	run(1);
+	see(kept, 1);
+	run(1);
+	assert_int_equal(leads_to(1, &sw), 0);
+	(void)state;
+}
+
+// Frames are lost, or too many others are seen: the link is asked for by the same one for as long as it is there.
+static void a_link_stays_though_frames_of_ours_are_lost(void **state)
+{
+	const struct topo *t = of_net_topo(net.of);
+	uint64_t gen;
+	uint32_t sw;
+
+	behind[1][5] = 2;
+	run(5);
+	assert_int_equal(leads_to(2, &sw), 5);
+	run(5); // settled
+	gen = t->gen;
+	behind[1][5] = 0;
+	for (int i = 0; i < 60; i++) {
+		run(1);
+		assert_int_equal(leads_to(2, &sw), 5);
+	}
+	behind[1][5] = 2;
+	run(60);
+	assert_int_equal(t->gen, gen);
+	(void)state;
+}
+
+static void a_link_ends_when_the_dataplane_forgets_it_and_begins_by_a_new_frame_only(void **state)
+{
+	uint8_t kept[6];
+	uint32_t sw;
+
+	behind[1][5] = 2;
+	run(20);
+	assert_int_equal(leads_to(2, &sw), 5);
+	memcpy(kept, said[1][5], 6);
+	behind[1][5] = 0;
+	n_sights = 0;
+	run(1);
+	assert_int_equal(leads_to(2, &sw), 0);
+	see(kept, 3);
+	run(5);
+	assert_int_equal(leads_to(3, &sw), 0);
+	behind[1][5] = 3;
+	run(5);
+	assert_int_equal(leads_to(3, &sw), 5);
 	(void)state;
 }
 
@@ -215,6 +341,13 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(a_host_that_takes_the_address_of_a_switchs_port_makes_no_link, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(addresses_like_ours_are_compared_at_once_and_only_while_they_are_new,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(an_address_of_ours_that_is_replayed_makes_no_link, setup, teardown),
+		cmocka_unit_test_setup_teardown(who_was_at_a_port_before_it_went_down_makes_no_link, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_link_stays_though_frames_of_ours_are_lost, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_link_ends_when_the_dataplane_forgets_it_and_begins_by_a_new_frame_only, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_second_link_to_a_switch_stays_closed_until_the_first_one_goes, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(what_it_sees_elsewhere_are_its_hosts_and_what_passes_is_not, setup,
