@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include <rte_eal.h>
 #include <rte_errno.h>
 #include <rte_mbuf.h>
 #include <rte_mbuf_pool_ops.h>
@@ -34,9 +35,17 @@ static uint32_t room_bytes(const struct dp_conf *conf)
 	return RTE_PKTMBUF_HEADROOM + RTE_ALIGN_CEIL(RTE_MAX(conf->mtu + L2_OVERHEAD_BYTES, 2048U), 64U);
 }
 
+// Where devices see the memory by its virtual addresses, every buffer can be theirs.
+static void name_for_devices(struct rte_mempool *pool, void *arg, void *object, unsigned int at)
+{
+	struct rte_mbuf *m = object;
+
+	m->buf_iova = (rte_iova_t)m->buf_addr;
+}
+
 // One virtual range without gaps: af_xdp gives the kernel base and size of n buffers side by side, but with small pages
 // a pool usually lets none cross a page, and what lies past that size the kernel refuses until nothing is received any
-// more. Devices that do DMA need the usual pool.
+// more. Devices that do DMA by physical addresses need the usual pool.
 static struct rte_mempool *pool_contiguous(unsigned int n, uint16_t room)
 {
 	struct rte_pktmbuf_pool_private private = {.mbuf_data_room_size = room};
@@ -58,6 +67,8 @@ static struct rte_mempool *pool_contiguous(unsigned int n, uint16_t room)
 		return NULL;
 	}
 	rte_mempool_obj_iter(pool, rte_pktmbuf_init, NULL);
+	if (rte_eal_iova_mode() == RTE_IOVA_VA)
+		rte_mempool_obj_iter(pool, name_for_devices, NULL);
 	return pool;
 }
 
@@ -92,6 +103,7 @@ int dp_pool_up(struct dp *dp, struct err *err)
 			       "memory_mb: %u is too little for %u ports of MTU %u and %u workers: at least %lu",
 			       conf->memory_mb, conf->n_ports, conf->mtu, dp->n_workers, least_mb);
 	total = (unsigned int)n + conf->held_buffers;
+	dp->pool_is_for_dma = uses_dma(conf) || rte_eal_iova_mode() == RTE_IOVA_VA;
 	dp->pool = uses_dma(conf)
 			   ? rte_pktmbuf_pool_create("pane_pool", total, POOL_CACHE, 0, (uint16_t)room, SOCKET_ID_ANY)
 			   : pool_contiguous(total, (uint16_t)room);

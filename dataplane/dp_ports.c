@@ -78,8 +78,14 @@ static int open_device(struct dp *dp, struct dp_port *port, struct err *err)
 				 .pool = dp->pool};
 	char why[PORT_ERR_MAX];
 	struct port_caps caps;
-	int ret = port_open(&conf, &port->port_id, why);
+	int ret;
 
+	if (!dp->pool_is_for_dma && strncmp(port->device, "pci:", 4) == 0)
+		return err_set(err, ENOTSUP,
+			       "port %s (%s): the packet buffers are not where PCI devices see them: start the switch "
+			       "with a PCI port",
+			       port->name, port->device);
+	ret = port_open(&conf, &port->port_id, why);
 	port->opened = ret == 0;
 	if (ret == 0)
 		shaper_up(dp, port);

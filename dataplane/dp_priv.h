@@ -35,6 +35,7 @@ struct dp {
 	size_t n_up; // steps of bringing it up that were taken
 	bool eal;    // is up
 	struct rte_mempool *pool;
+	bool pool_is_for_dma; // PCI devices can be given its buffers
 	uint32_t queued_max;  // buffers that may wait in the scheduler of one port
 	uint32_t n_parts;     // of the pool, one a port
 	uint16_t last_number; // given to a port

@@ -94,6 +94,16 @@ start
 check "without a file system of huge pages it says so" wait_for 20 grep -q 'no file system of huge pages is mounted' $R/log
 wait $switch
 mount -t hugetlbfs none /dev/hugepages
+config | sed 's/^ports:/&\n  - name: none\n    device: "null:"/' >$R/config.yaml
+start
+check "the switch starts without a card" wait_for 60 all_up 1
+config "${cards[@]:0:2}" >$R/config.yaml
+kill -HUP $switch
+check "it takes two while it runs" wait_for 30 all_up 2
+check "they forward" wait_for 10 ping_one 3 4
+kill -TERM $switch
+check "it stops" wait $switch
+config "${cards[@]}" >$R/config.yaml
 start
 check "the switch starts on four cards" wait_for 90 all_up
 check "all pairs ping" all_pairs
