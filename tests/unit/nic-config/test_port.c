@@ -356,6 +356,63 @@ static void af_xdp_passes_mtu_size_and_tagged_frames(void **state)
 	interface_port_works("af_xdp:pt0");
 }
 
+static bool is_readable(int fd)
+{
+	struct pollfd pfd = {.fd = fd, .events = POLLIN};
+
+	return poll(&pfd, 1, 0) == 1 && (pfd.revents & POLLIN) != 0;
+}
+
+// A hash of the flow says which queue a frame is in, so many flows are sent, one at a time; the kernel is silent.
+static void a_queues_descriptor_is_readable_when_that_queue_has_a_frame(void **state)
+{
+	enum { QUEUES = 3, FRAMES = 200 };
+	struct port_conf conf = {.name = "k0", .device = "af_packet:pt0", .n_queues = QUEUES, .mtu = MTU, .pool = pool};
+	char why[PORT_ERR_MAX] = "";
+	uint32_t n[QUEUES] = {0};
+	struct rte_mbuf *m;
+	uint16_t id;
+	int fd;
+
+	if (!have_namespace)
+		skip();
+	assert_int_equal(system("ip link add pt0 type veth peer name pt1 && "
+				"{ for i in pt0 pt1; do echo 1 >/proc/sys/net/ipv6/conf/$i/disable_ipv6; done; } && "
+				"ip link set pt1 up"),
+			 0);
+	if (port_open(&conf, &id, why) < 0 || port_start(id, why) < 0)
+		fail_msg("%s", why);
+	fd = far_socket("pt1");
+	for (uint32_t i = 0; i < FRAMES; i++) {
+		uint8_t sent[64];
+		struct pollfd pfd[QUEUES];
+
+		make_frame(sent, false, sizeof(sent));
+		memcpy(sent + 12, "\x08\x00\x45\x00\x00\x32\x00\x00\x00\x00\x40\x11\x00\x00", 14); // UDP over IPv4
+		memcpy(sent + 34, &i, sizeof(i));                                                  // its ports
+		assert_int_equal(send(fd, sent, sizeof(sent), 0), sizeof(sent));
+		for (uint16_t q = 0; q < QUEUES; q++)
+			pfd[q] = (struct pollfd){.fd = port_wait_fd(id, q), .events = POLLIN};
+		assert_int_equal(poll(pfd, QUEUES, WAIT_MS), 1);
+		for (uint16_t q = 0; q < QUEUES; q++) {
+			bool has = (pfd[q].revents & POLLIN) != 0;
+
+			assert_int_equal(rte_eth_rx_burst(id, q, &m, 1), has);
+			assert_false(is_readable(pfd[q].fd));
+			if (!has)
+				continue;
+			n[q]++;
+			rte_pktmbuf_free(m);
+		}
+	}
+	for (uint16_t q = 0; q < QUEUES; q++)
+		assert_true(n[q] > 0);
+	assert_int_equal(port_wait_fd(id, QUEUES), -1);
+	close(fd);
+	port_close(id);
+	assert_int_equal(system("ip link del pt0"), 0);
+}
+
 // The driver has filled the ring of the queue when it learns that another socket is bound there; from too small a pool
 // it cannot fill it.
 static void an_af_xdp_port_that_does_not_open_keeps_no_buffers(void **state)
@@ -456,6 +513,7 @@ int main(void)
 		cmocka_unit_test(mtu_beyond_the_buffers_is_refused),
 		cmocka_unit_test(af_packet_passes_mtu_size_and_tagged_frames),
 		cmocka_unit_test(af_xdp_passes_mtu_size_and_tagged_frames),
+		cmocka_unit_test(a_queues_descriptor_is_readable_when_that_queue_has_a_frame),
 		cmocka_unit_test(an_af_xdp_port_that_does_not_open_keeps_no_buffers),
 		cmocka_unit_test(an_af_xdp_port_closed_under_traffic_keeps_no_buffers),
 		cmocka_unit_test(tap_port_makes_its_interface),
