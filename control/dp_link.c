@@ -225,7 +225,8 @@ static void on_host(struct dp_link *link, const struct proto_host *host)
 				.port = host->port,
 				.has_ip = host->kinds != 0,
 				.ip6 = (host->kinds & MATCH_KINDS_V6) != 0,
-				.ip = host->addr};
+				.ip = host->addr,
+				.at_ns = steady_ns()};
 	struct timespec now;
 
 	clock_gettime(CLOCK_REALTIME, &now);

@@ -20,17 +20,17 @@ static bool is_away(struct member_tell *m, const struct nib *nib, int64_t now_ns
 	return !some && now_ns - m->away_ns < MEMBER_AWAY_NS;
 }
 
-static struct of_member_sight sight_of(const struct nib_seen *seen, int64_t wall_minus_now_ns)
+static struct of_member_sight sight_of(const struct nib_seen *seen)
 {
-	struct of_member_sight s = {.port = seen->port, .has_ip = seen->has_ip, .ip6 = seen->ip6, .ip = seen->ip};
+	struct of_member_sight s = {
+		.port = seen->port, .has_ip = seen->has_ip, .ip6 = seen->ip6, .ip = seen->ip, .at_ns = seen->at_ns};
 
 	for (int i = 0; i < 6; i++)
 		s.mac[i] = (uint8_t)(seen->mac >> (8 * (5 - i)));
-	s.at_ns = seen->last_ns - wall_minus_now_ns;
 	return s;
 }
 
-static void tell(const struct nib *nib, struct of_net *net, int64_t now_ns, int64_t wall_ns)
+static void tell(const struct nib *nib, struct of_net *net, int64_t now_ns)
 {
 	size_t n_ports = nib_n_ports(nib), n_seen = nib_n_seen(nib);
 	struct of_member_port *ports = calloc(n_ports + 1, sizeof(*ports));
@@ -43,14 +43,14 @@ static void tell(const struct nib *nib, struct of_net *net, int64_t now_ns, int6
 		ports[i] = (struct of_member_port){p->port, p->name, p->up, p->rate_bps};
 	}
 	for (size_t i = 0; sights != NULL && i < n_seen; i++)
-		sights[i] = sight_of(nib_seen_at(nib, i), wall_ns - now_ns);
+		sights[i] = sight_of(nib_seen_at(nib, i));
 	if (ports != NULL && sights != NULL) // else in a second
 		of_member_set(net, &m, now_ns);
 	free(ports);
 	free(sights);
 }
 
-int64_t member_tell(struct member_tell *m, const struct nib *nib, struct of_net *net, int64_t now_ns, int64_t wall_ns)
+int64_t member_tell(struct member_tell *m, const struct nib *nib, struct of_net *net, int64_t now_ns)
 {
 	if (nib_n_ports(nib) == 0 && m->gen == nib_gen(nib))
 		return INT64_MAX;
@@ -59,6 +59,6 @@ int64_t member_tell(struct member_tell *m, const struct nib *nib, struct of_net 
 	m->gen = nib_gen(nib);
 	m->told_ns = now_ns;
 	if (!is_away(m, nib, now_ns))
-		tell(nib, net, now_ns, wall_ns);
+		tell(nib, net, now_ns);
 	return now_ns + AGAIN_NS;
 }

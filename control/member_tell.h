@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the controller knows of the local dataplane (nib.h), told to the network of switches (of_member.h).
-// Owner: the caller. Thread: control only. Times: monotonic, but wall_ns since the epoch.
+// Owner: the caller. Thread: control only. Times: monotonic.
 #pragma once
 #include "nib.h"
 #include "of_net.h"
@@ -15,4 +15,4 @@ struct member_tell {
 };
 
 // Tells it when something is new, and once a second. Returns when to call again; INT64_MAX: when something is new.
-int64_t member_tell(struct member_tell *m, const struct nib *nib, struct of_net *net, int64_t now_ns, int64_t wall_ns);
+int64_t member_tell(struct member_tell *m, const struct nib *nib, struct of_net *net, int64_t now_ns);

@@ -47,6 +47,7 @@ struct nib_seen {
 	bool has_ip, ip6;
 	u128 ip;         // as in hft/match.h
 	int64_t last_ns; // when, ns since the epoch
+	int64_t at_ns;   // when, CLOCK_MONOTONIC: what orders sights, though somebody sets the clock
 };
 
 struct nib *nib_create(void); // NULL: no memory

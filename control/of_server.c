@@ -405,7 +405,7 @@ int64_t of_server_turn(struct of_server *s, const struct engine *engine, int64_t
 	s->engine = engine;
 	s->now_ns = now_ns;
 	follow_policy(s);
-	member_ns = member_tell(&s->member, s->nib, s->net, uptime_ns, now_ns);
+	member_ns = member_tell(&s->member, s->nib, s->net, uptime_ns);
 	of_net_turn(s->net, uptime_ns, now_ns);
 	follow_queues(s);
 	view = (struct nib_net){of_net_topo(s->net), of_net_addrs(s->net), now_ns - uptime_ns, s->queues, s->n_queues};
