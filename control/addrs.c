@@ -23,17 +23,47 @@ static uint32_t *slot_of(const struct addrs *a, u128 ip)
 	return &a->slots[(h >> 32) & (a->cap - 1)]; // cap is a power of 2
 }
 
+static uint32_t *slot_of_mac(const struct addrs *a, const uint8_t mac[6])
+{
+	uint64_t h = 0;
+
+	for (int i = 0; i < 6; i++)
+		h = h << 8 | mac[i];
+	return &a->slots[a->cap + ((h * UINT64_C(0x9e3779b97f4a7c15)) >> 32 & (a->cap - 1))];
+}
+
 static void link_entry(struct addrs *a, uint32_t i)
 {
-	uint32_t *slot = slot_of(a, a->all[i].ip);
+	struct addr *at = &a->all[i];
+	uint32_t *slot = slot_of(a, at->ip);
 
-	a->all[i].next = *slot;
+	at->next = *slot;
 	*slot = i + 1;
+	if (!at->ip6)
+		return;
+	slot = slot_of_mac(a, at->mac);
+	at->next_of = *slot;
+	*slot = i + 1;
+}
+
+static void unlink_entry(struct addrs *a, uint32_t i)
+{
+	uint32_t *at = slot_of(a, a->all[i].ip);
+
+	while (*at != i + 1)
+		at = &a->all[*at - 1].next;
+	*at = a->all[i].next;
+	if (!a->all[i].ip6)
+		return;
+	at = slot_of_mac(a, a->all[i].mac);
+	while (*at != i + 1)
+		at = &a->all[*at - 1].next_of;
+	*at = a->all[i].next_of;
 }
 
 static void link_all(struct addrs *a)
 {
-	memset(a->slots, 0, a->cap * sizeof(*a->slots));
+	memset(a->slots, 0, 2 * (size_t)a->cap * sizeof(*a->slots));
 	for (uint32_t i = 0; i < a->n; i++)
 		link_entry(a, i);
 }
@@ -57,6 +87,36 @@ struct addr *addrs_after(const struct addrs *a, const struct addr *entry)
 	return same_address(a, entry->next, entry->ip, entry->ip6);
 }
 
+static struct addr *same_mac(const struct addrs *a, uint32_t i, const uint8_t mac[6])
+{
+	while (i != 0 && memcmp(a->all[i - 1].mac, mac, 6) != 0)
+		i = a->all[i - 1].next_of;
+	return i == 0 ? NULL : &a->all[i - 1];
+}
+
+struct addr *addrs_of(const struct addrs *a, const uint8_t mac[6])
+{
+	return a->n == 0 ? NULL : same_mac(a, *slot_of_mac(a, mac), mac);
+}
+
+struct addr *addrs_of_after(const struct addrs *a, const struct addr *entry)
+{
+	return same_mac(a, entry->next_of, entry->mac);
+}
+
+void addrs_forget(struct addrs *a, struct addr *entry)
+{
+	uint32_t i = (uint32_t)(entry - a->all), last = a->n - 1;
+
+	unlink_entry(a, i);
+	if (i != last) {
+		unlink_entry(a, last);
+		a->all[i] = a->all[last];
+		link_entry(a, i);
+	}
+	a->n--;
+}
+
 static bool grow(struct addrs *a)
 {
 	uint32_t cap = a->cap == 0 ? 64 : a->cap * 2;
@@ -66,7 +126,7 @@ static bool grow(struct addrs *a)
 	if (all == NULL)
 		return false;
 	a->all = all;
-	slots = reallocarray(a->slots, cap, sizeof(*slots));
+	slots = reallocarray(a->slots, 2 * (size_t)cap, sizeof(*slots));
 	if (slots == NULL)
 		return false;
 	a->slots = slots;

@@ -26,6 +26,7 @@ struct addr {
 	int64_t seen_ns;
 	int64_t contest_ns; // when another one claimed it while this claim was fresh; INT64_MIN: never
 	uint32_t next;      // of the same slot
+	uint32_t next_of;   // IPv6: of the same slot of Ethernet addresses
 };
 
 // Two hosts say that they have an address.
@@ -37,15 +38,20 @@ struct addr_contest {
 
 struct addrs {
 	struct addr *all;
-	uint32_t *slots; // first of each slot + 1, 0: none
+	uint32_t *slots; // first of each slot + 1, 0: none; of IP addresses, then of Ethernet addresses
 	uint32_t n, cap, max;
 };
 
 void addrs_init(struct addrs *a, uint32_t max);
 void addrs_fini(struct addrs *a);
-// The claims of one address: first, and then after each; NULL: no more. Valid until the next addrs_set or _keep.
+// The claims of one address: first, and then after each; NULL: no more. Valid until the next addrs_set, _forget or
+// _keep.
 struct addr *addrs_first(const struct addrs *a, u128 ip, bool ip6);
 struct addr *addrs_after(const struct addrs *a, const struct addr *entry);
+// Likewise the IPv6 claims of one Ethernet address.
+struct addr *addrs_of(const struct addrs *a, const uint8_t mac[6]);
+struct addr *addrs_of_after(const struct addrs *a, const struct addr *entry);
+void addrs_forget(struct addrs *a, struct addr *entry); // moves others
 // mac has the address. The entry; NULL: `max` of them, or out of memory.
 struct addr *addrs_set(struct addrs *a, u128 ip, bool ip6, const uint8_t mac[6], enum addr_how how, int64_t now_ns);
 // Forgets what fn does not want to keep.

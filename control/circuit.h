@@ -39,7 +39,7 @@ struct circuit {
 	struct circuit_ips {    // theirs, of the family: those that its first row is about, then the latest
 		u128 ip[CIRCUIT_IPS_MAX];
 		uint32_t n;
-		bool more; // there are others
+		bool more; // there may be others (of_discover.c: CLAIMS_MAX)
 	} src_ips, dst_ips;
 	uint8_t n_segments, n_via;
 	uint16_t tags[CIRCUIT_SEGMENTS_MAX];      // by segment; 0: within one switch, without a tag

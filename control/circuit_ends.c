@@ -99,7 +99,6 @@ void circuit_ends_ips(const struct circuit_ends *e, const struct topo_host *h, b
 	const struct circuit_end *best[CIRCUIT_IPS_MAX];
 
 	out->n = 0;
-	out->more = false;
 	for (uint32_t i = 0; i < e->n; i++) {
 		uint32_t at = out->n;
 
@@ -107,7 +106,6 @@ void circuit_ends_ips(const struct circuit_ends *e, const struct topo_host *h, b
 			continue;
 		while (at > 0 && is_ahead(&e->all[i], best[at - 1], s))
 			at--;
-		out->more |= out->n == CIRCUIT_IPS_MAX;
 		if (at == CIRCUIT_IPS_MAX)
 			continue;
 		out->n -= out->n == CIRCUIT_IPS_MAX;
@@ -117,4 +115,5 @@ void circuit_ends_ips(const struct circuit_ends *e, const struct topo_host *h, b
 	}
 	for (uint32_t i = 0; i < out->n; i++)
 		out->ip[i] = best[i]->ip;
+	out->more = out->n == CIRCUIT_IPS_MAX;
 }

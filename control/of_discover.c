@@ -8,6 +8,7 @@
 #define PROBE_FAST_NS 300000000LL    // while a port settles
 #define PROBE_SLOW_NS 4000000000LL   // TOPO_LINK_AGE_NS is about four of them
 #define ROUNDS_VALID 8               // of PROBE_FAST_NS: older probes are replays
+#define CLAIMS_MAX CIRCUIT_IPS_MAX   // IPv6 addresses of one host; and those that a request names
 #define MEMBER_FIRST_NS 2500000000LL // a port is new: the dataplane's word is waited for
 
 // --- packets that come in
@@ -73,6 +74,50 @@ static struct addr *remember(struct of_net *net, const struct addr_claim *c)
 	return addrs_set(&net->addrs, c->ip, c->ip6, c->mac, c->how, net->now_ns);
 }
 
+// A request is about this very address.
+static bool is_named(const struct of_net *net, u128 ip)
+{
+	for (uint32_t i = 0; i < net->policy.demands.n; i++) {
+		const struct demand *d = &net->policy.demands.all[i];
+
+		for (uint32_t b = 0; b < d->flows.n_boxes; b++) {
+			const struct box *box = &d->flows.boxes[b];
+
+			if ((box->kinds & MATCH_KINDS_V6) &&
+			    ((box->src.lo == ip && box->src.hi == ip) || (box->dst.lo == ip && box->dst.hi == ip)))
+				return true;
+		}
+		for (uint32_t b = 0; d->addresses != NULL && b < d->addresses->n; b++) {
+			if (d->addresses->at[b].ip6 && d->addresses->at[b].addr == ip)
+				return true;
+		}
+	}
+	return false;
+}
+
+// For one more IPv6 address that a host says it has: each is an entry at its switch, and a plan. The oldest one goes,
+// but none that was said lately: a host that says more and more is not heard.
+static bool make_room(struct of_net *net, const struct addr_claim *c)
+{
+	struct addr *oldest = NULL;
+	uint32_t n = 0;
+
+	for (struct addr *at = addrs_of(&net->addrs, c->mac); at != NULL; at = addrs_of_after(&net->addrs, at)) {
+		if (at->how == ADDR_IP)
+			continue;
+		n++;
+		if (net->now_ns - at->seen_ns >= ADDRS_FRESH_NS && (oldest == NULL || at->seen_ns < oldest->seen_ns) &&
+		    !is_named(net, at->ip))
+			oldest = at;
+	}
+	if (n < CLAIMS_MAX)
+		return true;
+	if (oldest == NULL)
+		return is_named(net, c->ip);
+	addrs_forget(&net->addrs, oldest);
+	return true;
+}
+
 static bool is_recent(const struct of_net *net, int64_t at_ns)
 {
 	return at_ns != INT64_MIN && net->now_ns - at_ns < ADDRS_FRESH_NS;
@@ -117,7 +162,10 @@ static void on_claim(struct of_net *net, const struct addr_claim *c)
 		return;
 	for (theirs = addrs_first(&net->addrs, c->ip, c->ip6); theirs != NULL;
 	     theirs = addrs_after(&net->addrs, theirs))
-		is_new = is_new && memcmp(theirs->mac, c->mac, 6) != 0;
+		is_new = is_new && (memcmp(theirs->mac, c->mac, 6) != 0 || theirs->how == ADDR_IP);
+	is_new = is_new && c->how != ADDR_IP;
+	if (c->ip6 && is_new && !make_room(net, c))
+		return;
 	mine = remember(net, c);
 	for (theirs = mine == NULL ? NULL : addrs_first(&net->addrs, c->ip, c->ip6); theirs != NULL;
 	     theirs = addrs_after(&net->addrs, theirs)) {
@@ -127,7 +175,7 @@ static void on_claim(struct of_net *net, const struct addr_claim *c)
 		else if (was != NULL && !c->ip6 && was->ip4 == (uint32_t)(c->ip >> 96))
 			was->ip4 = 0; // it has moved
 	}
-	if (c->ip6 && is_new && net->policy.demands.n > 0)
+	if (c->ip6 && is_new && mine != NULL && net->policy.demands.n > 0)
 		net->topo.gen++; // circuits end there
 	if (c->ip6 || h->ip4 == (uint32_t)(c->ip >> 96) || (c->how == ADDR_IP && h->ip4 != 0))
 		return;

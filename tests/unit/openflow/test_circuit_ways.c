@@ -464,6 +464,11 @@ static void addresses_that_have_no_entries_are_told_of_and_are_the_oldest(void *
 		assert_string_equal(stats.why, "host 02:00:00:00:00:01 has more than 16 IPv6 addresses: request 7 "
 					       "holds for the latest only");
 	}
+	box.src = (struct span128){IP6(OLD), IP6(OLD + 1)};
+	assert_int_equal(plan_many(31, &box, &n_of, &stats), 1);
+	assert_int_equal(stats.rows_unsayable, 0);
+	assert_int_equal(plan_many(32, &box, &n_of, &stats), 1); // as many as are heard: there may be others
+	assert_int_equal(stats.rows_unsayable, 1);
 	(void)state;
 }
 

@@ -282,6 +282,68 @@ static void what_a_switch_cannot_keep_is_told_of_it_and_counted(void **state)
 	(void)state;
 }
 
+// --- hosts that say they have many addresses
+
+// Host 0 says by neighbour discovery that it has fd00::<low>.
+static void say_ip6(uint32_t low)
+{
+	uint8_t f[14 + 64] = {[0] = 0x33, [1] = 0x33, [6] = 2, [11] = 1, [12] = 0x86, [13] = 0xdd, [14] = 0x60};
+
+	f[20] = 58;
+	f[21] = 255;
+	f[54] = 136;
+	f[62] = 0xfd;
+	f[76] = (uint8_t)(low >> 8);
+	f[77] = (uint8_t)low;
+	played_packet_in(&net.peers[0].played, PLAYED_NET_HOST_PORT, f, sizeof(f));
+	played_net_turn(&net);
+}
+
+static uint32_t n_told(void)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < net.peers[0].rules.n; i++)
+		n += of_plan_tells_ip6(&net.peers[0].rules.rules[i]);
+	return n;
+}
+
+static bool knows(uint32_t low)
+{
+	return addrs_first(of_net_addrs(net.of), ((u128)0xfd00 << 112) + low, true) != NULL;
+}
+
+static void a_host_that_claims_more_and_more_addresses_fills_no_switch(void **state)
+{
+	const struct of_net_conf conf = {.hosts_max = 65536};
+	const struct played_want reserve = {7, 0, 1, PLAYED_RESERVE, 1000000, INT64_MAX};
+	uint64_t n_mods;
+
+	up(2, OF_VERSION_13, &conf);
+	played_net_policy(&net, &reserve, 1);
+	played_net_run(&net, SECOND);
+	for (uint32_t i = 1; i <= 32; i++)
+		say_ip6(i);
+	played_net_run(&net, SECOND);
+	assert_int_equal(n_told(), 32);
+	n_mods = played_net_stats(&net).flow_mods;
+	for (uint32_t i = 33; i < 2000; i++)
+		say_ip6(i);
+	played_net_run(&net, SECOND);
+	assert_int_equal(n_told(), 32);
+	assert_int_equal(played_net_stats(&net).flow_mods, n_mods);
+	assert_true(!knows(33) && !knows(1999));
+	played_net_run(&net, ADDRS_FRESH_NS);
+	for (uint32_t i = 2; i <= 32; i++)
+		say_ip6(i);
+	say_ip6(33); // in place of the one that was not said again
+	played_net_run(&net, SECOND);
+	assert_true(knows(33) && knows(2) && !knows(1));
+	assert_int_equal(n_told(), 32);
+	played_net_fini(&net);
+	(void)state;
+}
+
 // --- updates that find no rest
 
 #define RING PLAYED_NET_MAX
@@ -403,6 +465,7 @@ int main(void)
 		cmocka_unit_test(without_an_end_it_is_said_again_in_time_and_ends_with_the_controller),
 		cmocka_unit_test(a_restart_says_nothing_anew),
 		cmocka_unit_test(what_a_switch_cannot_keep_is_told_of_it_and_counted),
+		cmocka_unit_test(a_host_that_claims_more_and_more_addresses_fills_no_switch),
 		cmocka_unit_test(an_update_has_an_end_in_a_network_that_has_no_rest),
 	};
 
