@@ -161,6 +161,19 @@ void of_groups_diff(const struct of_groups *have, const struct of_groups *want,
 	}
 }
 
+bool of_rules_use_group(const struct of_rules *rules, uint32_t group)
+{
+	for (uint32_t i = 0; i < rules->n; i++) {
+		const struct of_instructions *todo = &rules->rules[i].instructions;
+
+		for (uint8_t k = 0; k < todo->n_actions; k++) {
+			if (todo->actions[k].type == OF_ACT_GROUP && todo->actions[k].group == group)
+				return true;
+		}
+	}
+	return false;
+}
+
 void of_group_message(enum of_rules_change change, const struct of_group_mod *what, struct of_msg *m)
 {
 	static const uint16_t commands[] = {[OF_RULE_ADD] = 0, [OF_RULE_MODIFY] = 1, [OF_RULE_DELETE] = 2};

@@ -32,4 +32,5 @@ bool of_group_same(const struct of_group_mod *a, const struct of_group_mod *b); 
 // ADD what only `want` has, MODIFY what differs; what only `have` has is for the caller to take out, in its time.
 void of_groups_diff(const struct of_groups *have, const struct of_groups *want,
 		    void (*fn)(void *ctx, enum of_rules_change change, const struct of_group_mod *what), void *ctx);
+bool of_rules_use_group(const struct of_rules *rules, uint32_t group); // one of them names it
 void of_group_message(enum of_rules_change change, const struct of_group_mod *what, struct of_msg *m);

@@ -158,14 +158,14 @@ static void on_up(void *ctx, struct of_conn *conn)
 		    of_conn_version(conn) - 1U, net->topo.switches[idx].n_ports);
 }
 
-static void on_error(struct of_switch *sw, const struct of_error *e)
+static void on_error(struct of_switch *sw, uint32_t xid, const struct of_error *e)
 {
-	bool refuses = !sw->refuses_groups && of_sync_group_error(sw, e);
+	const char *follows = of_sync_group_error(sw, xid, e);
 
 	sw->net->stats.errors++;
 	of_net_note(sw->net, "switch %016" PRIx64 " answers with error %u, code %u%s", dpid_of(sw), e->type, e->code,
-		    refuses ? ": it is given no groups" : "");
-	if (refuses) // what would have used them does not wait
+		    follows == NULL ? "" : follows);
+	if (follows != NULL) // what would have used them does not wait
 		sw->read_back_ns = sw->net->now_ns;
 	else if (sw->read_back_ns == INT64_MAX)
 		sw->read_back_ns = sw->net->now_ns + OF_SYNC_RETRY_NS;
@@ -196,7 +196,7 @@ static void on_message(void *ctx, struct of_conn *conn, const struct of_msg *m)
 		break;
 	case OF_ERROR:
 		if (!of_sync_refused(sw, m->xid) && !of_read_refused(sw, m->xid))
-			on_error(sw, &m->error);
+			on_error(sw, m->xid, &m->error);
 		break;
 	default:
 		break;
@@ -223,7 +223,8 @@ struct of_switch *of_net_attach(struct of_net *net, void *session, int64_t now_n
 	sw->net = net;
 	sw->session = session;
 	sw->idx = TOPO_NONE;
-	sw->read_back_ns = INT64_MAX;
+	sw->read_back_ns = sw->groups_by_ns = INT64_MAX;
+	sw->groups_wait_ns = INT64_MIN;
 	sw->conn = of_conn_create(&conn_ops, sw, now_ns);
 	if (sw->conn == NULL) {
 		free(sw);
@@ -340,6 +341,8 @@ void of_net_turn(struct of_net *net, int64_t now_ns, int64_t wall_ns)
 			net->ops.close(sw->session);
 		} else if (now_ns >= sw->read_back_ns) {
 			of_sync_read_back(sw);
+		} else {
+			of_sync_groups_turn(sw);
 		}
 	}
 	if (now_ns >= net->probe_ns)
@@ -364,6 +367,8 @@ int64_t of_net_next_ns(const struct of_net *net)
 
 		at = keep_alive < at ? keep_alive : at;
 		at = sw->read_back_ns < at ? sw->read_back_ns : at;
+		at = sw->groups_by_ns < at ? sw->groups_by_ns : at;
+		at = sw->groups_wait_ns != INT64_MIN && sw->groups_wait_ns < at ? sw->groups_wait_ns : at;
 		at = sw->hold_ns != INT64_MIN && sw->sync == SYNC_KNOWN && sw->hold_ns < at ? sw->hold_ns : at;
 	}
 	if (!net->placed && net->place_ns < at)

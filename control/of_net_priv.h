@@ -22,6 +22,8 @@ enum sync_part { // what is read back, each by a request of its own
 	SYNC_PARTS,
 };
 
+#define N_GROUP_XIDS 16
+
 struct of_switch {
 	struct of_net *net;
 	void *session;
@@ -30,19 +32,26 @@ struct of_switch {
 	enum sync_state sync;
 	struct of_rules have;
 	struct of_meters have_meters;
-	struct of_groups have_groups; // of_plan_is_group
-	uint32_t asked[SYNC_PARTS];   // the request's xid while an answer is owed; 0: none is
-	uint32_t groups_max;          // of_plan.h
-	bool refuses_groups;          // it has none for us, whatever it says
-	uint32_t barrier_xid;         // of the last step (of_update.c); 0: none is awaited
-	bool deaf;                    // it did not answer one in time
-	struct of_rules seen;         // read by of_net_read
-	struct of_groups seen_groups; // likewise
-	uint32_t seen_xid;            // its request, while an answer is owed; 0: none is
-	uint32_t seen_groups_xid;     // likewise
-	bool seen_whole;              // it was answered
-	bool planned;                 // its queues are known
-	struct of_plan_queue *queues; // that its limits need
+	struct of_groups have_groups;      // of_plan_is_group
+	uint32_t asked[SYNC_PARTS];        // the request's xid while an answer is owed; 0: none is
+	uint32_t groups_max;               // of_plan.h
+	bool refuses_groups;               // it has none for us, whatever it says
+	uint32_t others_groups;            // select groups that are not ours
+	int64_t groups_wait_ns;            // it was full: no more of them until then; INT64_MIN: not
+	int64_t groups_pause_ns;           // the last such wait
+	int64_t groups_by_ns;              // all but those was read: what it owes of them is due; INT64_MAX: not so
+	uint32_t group_xids[N_GROUP_XIDS]; // of the last entries sent to it that name one
+	uint32_t n_group_xids;             // of all
+	uint8_t n_lost_groups;             // times that it did not know one that an entry named
+	uint32_t barrier_xid;              // of the last step (of_update.c); 0: none is awaited
+	bool deaf;                         // it did not answer one in time
+	struct of_rules seen;              // read by of_net_read
+	struct of_groups seen_groups;      // likewise
+	uint32_t seen_xid;                 // its request, while an answer is owed; 0: none is
+	uint32_t seen_groups_xid;          // likewise
+	bool seen_whole;                   // it was answered
+	bool planned;                      // its queues are known
+	struct of_plan_queue *queues;      // that its limits need
 	uint32_t n_queues;
 	bool dirty;           // may differ from what it should have
 	int64_t hold_ns;      // left alone until then; INT64_MIN: no more
@@ -89,9 +98,12 @@ void of_net_note(struct of_net *net, const char *fmt, ...) __attribute__((format
 void of_sync_read_back(struct of_switch *sw);
 void of_sync_stats(struct of_switch *sw, const struct of_msg *m); // the answer, or a part of it
 bool of_sync_refused(struct of_switch *sw, uint32_t xid); // an error answers our request for what it has none of
-// An error about a group that was sent. true: it is none of those that end when all is read back.
-bool of_sync_group_error(struct of_switch *sw, const struct of_error *e);
-bool of_sync_has_groups(const struct of_switch *sw); // it says that it can
+// An error about a group that was sent, or an entry with one, answers xid. What follows from it, in words, when all is
+// read back; NULL: nothing.
+const char *of_sync_group_error(struct of_switch *sw, uint32_t xid, const struct of_error *e);
+uint32_t of_sync_groups_max(const struct of_switch *sw); // of_plan.h
+void of_sync_groups_turn(struct of_switch *sw);          // it may be time for more of them, or to wait no longer
+bool of_sync_has_groups(const struct of_switch *sw);     // it says that it can
 // A barrier is answered.
 void of_update_barrier(struct of_switch *sw, uint32_t xid);
 bool of_update_awaits(const struct of_net *net); // the last step is not in place everywhere yet

@@ -50,8 +50,10 @@ struct of_plan_in {
 	// it: without a controller they end. When is a function of policy_ns and the cookie: it is the same in every
 	// life of the controller. 0: they stay. What denies never ends so.
 	int64_t lease_ns;
-	uint32_t groups_max; // select groups that the switch can have, 0: none
-	bool queues;         // 1.0 has no meters: limits become queues with a most rate (ovsdb.h)
+	uint32_t groups_max; // select groups of ours that the switch can have at a time, 0: none
+	// Those that it has, wanted or not: they take room, and are used before others. NULL: none.
+	const struct of_groups *groups;
+	bool queues; // 1.0 has no meters: limits become queues with a most rate (ovsdb.h)
 	uint8_t version;
 	uint8_t n_tables;
 };
@@ -64,6 +66,7 @@ struct of_plan_stats {
 	uint32_t rows_unsayable;    // rows of the policy that OpenFlow cannot express
 	uint32_t denials_unsayable; // among them: what they deny goes through there
 	char why[160];              // of one of them, of a denial if there is one
+	uint32_t groups_short;      // there was no room for so many
 	uint32_t n_queues;          // of limits
 	struct of_plan_queue {
 		uint64_t request, max_bps;

@@ -98,6 +98,30 @@ static bool make_for(const struct plan *p, uint32_t to, struct of_group_mod *g)
 	return n >= 2;
 }
 
+static bool is_there(const struct plan *p, uint32_t id)
+{
+	return p->in->groups != NULL && of_groups_find(p->in->groups, id) != NULL;
+}
+
+// Of those that are to be made, only as many as there is room for beside those that are there, wanted or not.
+static void fit_groups(const struct plan *p)
+{
+	uint32_t taken = p->in->groups == NULL ? 0 : p->in->groups->n, n_new = 0;
+	uint32_t room = p->in->groups_max > taken ? p->in->groups_max - taken : 0;
+
+	for (uint32_t i = 0; i < p->groups->n; i++)
+		n_new += !is_there(p, p->groups->groups[i].what.group);
+	for (uint32_t i = p->groups->n; i-- > 0 && n_new > room;) {
+		uint32_t id = p->groups->groups[i].what.group;
+
+		if (is_there(p, id))
+			continue;
+		of_groups_del(p->groups, id);
+		p->stats->groups_short++;
+		n_new--;
+	}
+}
+
 void plan_groups(struct plan *p)
 {
 	uint32_t n = p->in->topo->n_switches;
@@ -119,8 +143,7 @@ void plan_groups(struct plan *p)
 		if ((other == NULL || is_before(&g, &other->what)) && p->rc == 0)
 			p->rc = of_groups_set(p->groups, &g);
 	}
-	while (p->groups->n > p->in->groups_max)
-		of_groups_del(p->groups, p->groups->groups[p->groups->n - 1].what.group);
+	fit_groups(p);
 	for (uint32_t to = 0; to < n; to++) {
 		const struct of_group *mine;
 

@@ -10,6 +10,10 @@
 
 #define COOKIE_MASK (0xffffffffULL << 32)
 #define METER_ALL 0xffffffffU
+#define GROUPS_PAUSE_NS 30000000000LL // a switch that was full is asked again, and then half as often, and so on
+#define GROUPS_PAUSE_MAX_NS (3600 * 1000000000LL)
+#define GROUPS_LATE_NS 5000000000LL
+#define LOST_GROUPS_MAX 3 // somebody may have taken one out
 
 static uint64_t dpid_of(const struct of_switch *sw)
 {
@@ -36,7 +40,8 @@ void of_sync_read_back(struct of_switch *sw)
 	of_rules_fini(&sw->have);
 	of_meters_fini(&sw->have_meters);
 	of_groups_fini(&sw->have_groups);
-	sw->groups_max = 0;
+	sw->groups_max = sw->others_groups = 0;
+	sw->groups_by_ns = INT64_MAX;
 	sw->sync = SYNC_READING;
 	sw->read_back_ns = INT64_MAX;
 	memset(sw->asked, 0, sizeof(sw->asked));
@@ -90,8 +95,10 @@ static void take_group_features(struct of_switch *sw, const struct of_group_feat
 // Of too many of ours the first ones: those go, and no more are made there.
 static int take_group(struct of_switch *sw, const struct of_group_mod *group)
 {
-	int rc = of_plan_is_group(group->group) ? of_groups_add(&sw->have_groups, group) : 0;
+	bool ours = of_plan_is_group(group->group);
+	int rc = ours ? of_groups_add(&sw->have_groups, group) : 0;
 
+	sw->others_groups += !ours && (group->type == OF_GROUP_SELECT || group->type == OF_GROUP_UNREAD);
 	if (rc != -E2BIG)
 		return rc;
 	if (!sw->refuses_groups)
@@ -121,10 +128,14 @@ static int take(struct of_switch *sw, enum sync_part part, const union of_mp_ent
 static void part_read(struct of_switch *sw, enum sync_part part)
 {
 	sw->asked[part] = 0;
-	for (int i = 0; i < SYNC_PARTS; i++) {
-		if (sw->asked[i] != 0)
-			return;
+	if (sw->asked[SYNC_ENTRIES] != 0 || sw->asked[SYNC_METERS] != 0)
+		return;
+	if (sw->asked[SYNC_GROUPS] != 0 || sw->asked[SYNC_GROUP_FEATURES] != 0) {
+		if (sw->groups_by_ns == INT64_MAX)
+			sw->groups_by_ns = sw->net->now_ns + GROUPS_LATE_NS;
+		return;
 	}
+	sw->groups_by_ns = INT64_MAX;
 	if (of_rules_sort(&sw->have) < 0 || of_groups_sort(&sw->have_groups) < 0) {
 		sw->read_back_ns = sw->net->now_ns + OF_SYNC_RETRY_NS;
 		return;
@@ -185,13 +196,69 @@ bool of_sync_refused(struct of_switch *sw, uint32_t xid)
 	return true;
 }
 
-bool of_sync_group_error(struct of_switch *sw, const struct of_error *e)
+static bool is_about_group(const struct of_switch *sw, uint32_t xid)
 {
-	if (e->type != OF_ERROR_GROUP_MOD || e->code == OF_GROUP_EXISTS || e->code == OF_GROUP_UNKNOWN ||
-	    of_conn_version(sw->conn) != OF_VERSION_13)
-		return false;
+	for (uint32_t i = 0; i < N_GROUP_XIDS && i < sw->n_group_xids; i++) {
+		if (sw->group_xids[i] == xid)
+			return true;
+	}
+	return false;
+}
+
+static const char *wait_for_room(struct of_switch *sw)
+{
+	int64_t longer_ns = sw->groups_pause_ns == 0 ? GROUPS_PAUSE_NS : 2 * sw->groups_pause_ns;
+
+	if (sw->net->now_ns < sw->groups_wait_ns)
+		return NULL;
+	sw->groups_pause_ns = longer_ns < GROUPS_PAUSE_MAX_NS ? longer_ns : GROUPS_PAUSE_MAX_NS;
+	sw->groups_wait_ns = sw->net->now_ns + sw->groups_pause_ns;
+	return ": it is given no more groups for a while";
+}
+
+const char *of_sync_group_error(struct of_switch *sw, uint32_t xid, const struct of_error *e)
+{
+	bool about_entry = e->type == OF_ERROR_BAD_ACTION && is_about_group(sw, xid);
+
+	if (sw->refuses_groups || of_conn_version(sw->conn) != OF_VERSION_13)
+		return NULL;
+	if (e->type == OF_ERROR_GROUP_MOD && e->code == OF_GROUP_NO_ROOM)
+		return wait_for_room(sw);
+	if (e->type == OF_ERROR_GROUP_MOD && (e->code == OF_GROUP_EXISTS || e->code == OF_GROUP_UNKNOWN))
+		return NULL;
+	if (e->type != OF_ERROR_GROUP_MOD && !about_entry)
+		return NULL;
+	// of a group that there was no room for, or that is gone
+	if (about_entry && e->code == OF_BAD_OUT_GROUP &&
+	    (sw->net->now_ns < sw->groups_wait_ns || sw->n_lost_groups++ < LOST_GROUPS_MAX))
+		return NULL;
 	sw->refuses_groups = true;
-	return true;
+	return ": it is given no groups";
+}
+
+void of_sync_groups_turn(struct of_switch *sw)
+{
+	if (sw->groups_wait_ns != INT64_MIN && sw->net->now_ns >= sw->groups_wait_ns) {
+		sw->groups_wait_ns = INT64_MIN;
+		sw->dirty = true;
+	}
+	if (sw->net->now_ns < sw->groups_by_ns)
+		return;
+	of_net_note(sw->net, "switch %016" PRIx64 " does not say which groups it has: it is given none", dpid_of(sw));
+	sw->refuses_groups = true;
+	sw->groups_max = 0;
+	sw->asked[SYNC_GROUP_FEATURES] = 0;
+	part_read(sw, SYNC_GROUPS);
+}
+
+// What is to be taken out later has its place until then, and so has what others made.
+uint32_t of_sync_groups_max(const struct of_switch *sw)
+{
+	uint32_t n = sw->have_groups.n, taken = n + sw->others_groups;
+
+	if (sw->groups_max == 0 || sw->groups_max <= taken || sw->net->now_ns < sw->groups_wait_ns)
+		return sw->groups_max == 0 ? 0 : n;
+	return n + sw->groups_max - taken;
 }
 
 // --- what they should have

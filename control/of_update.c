@@ -55,6 +55,7 @@ struct update {
 	struct of_switch *sw;
 	struct of_rules kept, gone; // to be known as there, or as not there any more
 	uint32_t n_sent, n_groups;
+	bool groups_short; // there is no room for all
 	int rc;
 };
 
@@ -208,12 +209,18 @@ static void send_rule(struct update *u, enum of_rules_change change, const struc
 	struct of_net *net = u->net;
 	struct of_msg m;
 	struct err err;
+	uint32_t xid;
 
 	of_rule_message(change, rule, net->now_ns + net->wall_minus_now_ns, &m);
 	net->stats.flow_mods++;
 	u->n_sent++;
-	if (of_conn_send(u->sw->conn, &m, &err) == 0)
+	xid = of_conn_send(u->sw->conn, &m, &err);
+	if (xid == 0)
 		of_net_note(net, "switch %016" PRIx64 ": an entry cannot be sent: %s", dpid_of(u->sw), err.msg);
+	for (uint8_t i = 0; i < m.flow_mod.instructions.n_actions; i++) {
+		if (m.flow_mod.instructions.actions[i].type == OF_ACT_GROUP)
+			u->sw->group_xids[u->sw->n_group_xids++ % N_GROUP_XIDS] = xid;
+	}
 }
 
 static void keep(struct update *u, const struct of_rule *rule)
@@ -344,19 +351,6 @@ static void send_new_groups(struct update *u, const struct of_groups *want)
 	of_conn_send(u->sw->conn, &barrier, NULL);
 }
 
-static bool is_used(const struct of_rules *rules, uint32_t group)
-{
-	for (uint32_t i = 0; i < rules->n; i++) {
-		const struct of_instructions *todo = &rules->rules[i].instructions;
-
-		for (uint8_t k = 0; k < todo->n_actions; k++) {
-			if (todo->actions[k].type == OF_ACT_GROUP && todo->actions[k].group == group)
-				return true;
-		}
-	}
-	return false;
-}
-
 // A switch that takes out a group takes out the entries that name it, and its cache of flows may follow later.
 static void send_old_groups(struct update *u, const struct of_groups *want)
 {
@@ -368,13 +362,17 @@ static void send_old_groups(struct update *u, const struct of_groups *want)
 
 		if (of_groups_find(want, g->what.group) != NULL)
 			continue;
+		if (of_rules_use_group(&u->sw->have, g->what.group)) {
+			g->leave_ns = 0;
+			u->sw->dirty = true;
+			continue;
+		}
 		if (g->leave_ns == 0)
 			g->leave_ns = net->now_ns + LEAVE_NS;
-		if (is_used(&u->sw->have, g->what.group)) {
-			u->sw->dirty = true;
-		} else if (net->now_ns >= g->leave_ns) {
+		if (net->now_ns >= g->leave_ns) {
 			send_group(u, OF_RULE_DELETE, &g->what);
 			of_groups_del(have, g->what.group);
+			u->sw->dirty |= u->groups_short;
 		} else if (g->leave_ns < net->leave_ns) {
 			net->leave_ns = g->leave_ns;
 		}
@@ -417,7 +415,8 @@ static int plan_switch(struct update *u, struct wanted *want)
 
 	in.version = of_conn_version(u->sw->conn);
 	in.n_tables = of_conn_features(u->sw->conn)->n_tables;
-	in.groups_max = u->sw->groups_max;
+	in.groups_max = of_sync_groups_max(u->sw);
+	in.groups = &u->sw->have_groups;
 	of_rules_init(&want->rules);
 	of_meters_init(&want->meters);
 	of_groups_init(&want->groups);
@@ -430,6 +429,7 @@ static int plan_switch(struct update *u, struct wanted *want)
 	}
 	of_net_lacks(u->sw, stats.rows_unsayable, stats.denials_unsayable, stats.why);
 	take_queues(u->sw, &stats);
+	u->groups_short = stats.groups_short > 0;
 	return 0;
 }
 

@@ -214,11 +214,15 @@ struct of_port_status {
 };
 
 enum of_error_type {
+	OF_ERROR_BAD_ACTION = 2,
 	OF_ERROR_GROUP_MOD = 6, // 1.3
 };
 
+#define OF_BAD_OUT_GROUP 9 // code of OF_ERROR_BAD_ACTION
+
 enum of_group_mod_error { // codes of OF_ERROR_GROUP_MOD
 	OF_GROUP_EXISTS = 0,
+	OF_GROUP_NO_ROOM = 3,
 	OF_GROUP_UNKNOWN = 8,
 };
 

@@ -146,6 +146,7 @@ static void on_message(struct played *p, const struct of_msg *m)
 		break;
 	case OF_FLOW_MOD:
 		p->n_flow_mods++;
+		p->mod_xid = m->xid;
 		if (p->flow_mod != NULL)
 			p->flow_mod(p->ctx, &m->flow_mod);
 		break;

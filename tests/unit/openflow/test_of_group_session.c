@@ -30,6 +30,8 @@ struct session {
 	const uint8_t *desc; // of groups, for who asks
 	uint16_t desc_len;
 	bool floods; // descriptions without end
+	bool withholds, takes_no_action;
+	uint32_t max; // groups that it says it can have; 0: 10
 	uint8_t out[2][1 << 20];
 	size_t n_out[2];
 };
@@ -76,6 +78,7 @@ static void on_group_mod(void *ctx, const struct of_group_mod *mod)
 		s->n_deleted++;
 		of_groups_del(&s->groups, mod->group);
 	} else {
+		assert_true(of_groups_find(&s->groups, mod->group) != NULL || s->groups.n < s->played[0].groups_max);
 		s->n_added++;
 		assert_int_equal(of_groups_set(&s->groups, mod), 0);
 	}
@@ -111,6 +114,8 @@ static bool describe_groups(void *ctx, const struct of_msg *request)
 
 	if (request->mp.kind != OF_MP_GROUP_DESC)
 		return false;
+	if (s->withholds)
+		return true;
 	if (s->floods) {
 		flood_groups(s, request);
 		return true;
@@ -134,6 +139,13 @@ static void on_flow_mod(void *ctx, const struct of_flow_mod *mod)
 	for (int i = 0; i < mod->instructions.n_actions && mod->command == OF_FLOW_ADD; i++) {
 		const struct of_action *a = &mod->instructions.actions[i];
 
+		if (a->type == OF_ACT_GROUP && s->takes_no_action) {
+			struct of_msg m = {.type = OF_ERROR, .xid = s->played[0].mod_xid};
+
+			m.error.type = OF_ERROR_BAD_ACTION;
+			played_send(&s->played[0], &m);
+			return;
+		}
 		assert_true(a->type != OF_ACT_GROUP || of_groups_find(&s->groups, a->group) != NULL || s->refuses);
 	}
 	of_rules_del(&s->ways, &r);
@@ -197,7 +209,7 @@ static void session_up(struct session *s, const uint8_t *group_desc, uint16_t le
 		played_init(&s->played[i], OF_VERSION_13, (uint64_t)i + 1, 4);
 		s->played[i].ctx = s;
 		s->played[i].send = i == 0 ? from_first : from_second;
-		s->played[i].groups_max = i == 0 ? 10 : 0;
+		s->played[i].groups_max = i != 0 ? 0 : s->max != 0 ? s->max : 10;
 		s->sw[i] = of_net_attach(s->of, &s->played[i], s->now_ns);
 	}
 	s->played[0].group_mod = on_group_mod;
@@ -322,6 +334,80 @@ static void a_switch_that_refuses_groups_gets_single_ways(void **state)
 	assert_true(way(s)->port == 3 || way(s)->port == 4);
 	turns(s, 20 * SECOND);
 	assert_int_equal(s->played[0].n_group_mods, 1);
+	turns(s, 1000 * SECOND);
+	assert_true(s->played[0].n_group_mods < 8); // asked ever less often
+	session_down(s);
+	(void)state;
+}
+
+static void a_switch_that_was_full_for_a_moment_is_asked_again(void **state)
+{
+	struct session *s = calloc(1, sizeof(*s));
+
+	s->refuses = true;
+	session_up(s, NULL, 0);
+	assert_int_equal(way(s)->type, OF_ACT_OUTPUT);
+	s->refuses = false;
+	turns(s, 40 * SECOND);
+	assert_int_equal(way(s)->type, OF_ACT_GROUP);
+	session_down(s);
+	(void)state;
+}
+
+// on_group_mod counts what the switch has.
+static void a_group_that_is_to_go_has_its_place_until_then(void **state)
+{
+	static uint8_t desc[400];
+	struct session *s = calloc(1, sizeof(*s));
+	struct of_group_mod stale, foreign;
+	uint16_t len;
+
+	session_up(s, NULL, 0);
+	stale = foreign = of_groups_find(&s->groups, way(s)->group)->what;
+	session_down(s);
+	stale.group ^= 1;
+	stale.n_buckets = foreign.n_buckets = 1;
+	foreign.group = 7;
+	len = describe(&stale, desc, sizeof(desc));
+	len = (uint16_t)(len + describe(&foreign, desc + len, sizeof(desc) - len));
+	s = calloc(1, sizeof(*s));
+	s->max = 2;
+	of_groups_set(&s->groups, &stale);
+	of_groups_set(&s->groups, &foreign);
+	session_up(s, desc, len);
+	turns(s, 3 * SECOND);
+	assert_int_equal(s->n_deleted, 1);
+	assert_int_equal(s->n_added, 1);
+	assert_int_equal(way(s)->type, OF_ACT_GROUP);
+	session_down(s);
+	(void)state;
+}
+
+static void a_switch_that_takes_groups_but_no_entry_with_one_gets_single_ways(void **state)
+{
+	struct session *s = calloc(1, sizeof(*s));
+	uint64_t n_mods;
+
+	s->takes_no_action = true;
+	session_up(s, NULL, 0);
+	assert_int_equal(way(s)->type, OF_ACT_OUTPUT);
+	turns(s, 5 * SECOND);
+	n_mods = s->played[0].n_group_mods;
+	turns(s, 20 * SECOND);
+	assert_int_equal(s->played[0].n_group_mods, n_mods);
+	session_down(s);
+	(void)state;
+}
+
+static void a_switch_that_does_not_say_its_groups_gets_single_ways(void **state)
+{
+	struct session *s = calloc(1, sizeof(*s));
+
+	s->withholds = true;
+	session_up(s, NULL, 0);
+	turns(s, 6 * SECOND);
+	assert_int_equal(way(s)->type, OF_ACT_OUTPUT);
+	assert_int_equal(s->played[0].n_group_mods, 0);
 	session_down(s);
 	(void)state;
 }
@@ -354,6 +440,10 @@ int main(void)
 		cmocka_unit_test(what_a_switch_has_is_not_sent_again_and_what_is_not_wanted_goes),
 		cmocka_unit_test(groups_without_end_are_not_kept),
 		cmocka_unit_test(a_switch_that_refuses_groups_gets_single_ways),
+		cmocka_unit_test(a_switch_that_was_full_for_a_moment_is_asked_again),
+		cmocka_unit_test(a_group_that_is_to_go_has_its_place_until_then),
+		cmocka_unit_test(a_switch_that_takes_groups_but_no_entry_with_one_gets_single_ways),
+		cmocka_unit_test(a_switch_that_does_not_say_its_groups_gets_single_ways),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
