@@ -122,16 +122,17 @@ check "and put right by the next life of the controller" wait_for 20 eval 'group
 check "all pairs reach each other" all_pairs
 
 if [ "$OF_TOPOLOGY" = ring ]; then
-	host 1 timeout 60 iperf3 -c "$(addr $far)" -p 5001 -b 5M -P 8 -t 6 -i 0.5 -J >"$dir/iperf" &
+	host 1 timeout 60 iperf3 -c "$(addr $far)" -p 5001 -b 5M -P 8 -t 12 -i 0.5 -J >"$dir/iperf" &
 	flow=$!
 	host $far timeout 60 iperf3 -s -1 -p 5001 >/dev/null 2>&1 &
 	sleep 2
 	ip link set "${TB_PREFIX}s1-s2" down
 	wait $flow
-	stood=$(python3 -c 'import json, sys
+	# streams that carry something in the last two seconds, eight after the cut; openflow_failure_test measures how soon
+	carry=$(python3 -c 'import json, sys
 d = json.load(open(sys.argv[1]))
-print(max(sum(i["streams"][k]["bytes"] == 0 for i in d["intervals"]) for k in range(8)))' "$dir/iperf")
-	check "cut, no flow stands still for a second ($stood half seconds)" [ "$stood" -le 1 ]
+print(sum(any(i["streams"][k]["bytes"] > 0 for i in d["intervals"][-4:]) for k in range(8)))' "$dir/iperf")
+	check "cut, all flows go on ($carry of 8)" [ "$carry" = 8 ]
 	ways="1:102"
 	check "all go the other way" all_carry
 	check "without groups at both ends of the cut" wait_for 10 eval '[ "$(n_groups)" = 0 ]'
