@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What of_plan.c and of_plan_path.c share. Thread: control only.
+// What of_plan.c and the other files of_plan_*.c share. Thread: control only.
 #pragma once
 #include "of_plan.h"
 

@@ -5,15 +5,13 @@
 //
 //  ahead   ways of circuits, and ports towards other switches from which frames are let in: who sends comes after.
 //  open    ports from the bridge that learns (topo.h), with the floods. It sends through them unasked: so what is to
-//  leave
-//          the tree for it leaves before (shrink), and it must know where hosts are before ways lead through it. It is
-//          told whenever ways come next (of_member.h): sooner than all that is farther from the host.
+//          leave the tree for it leaves before (shrink), and it must know where hosts are before ways lead through it.
+//          It is told whenever ways come next (of_member.h): sooner than all that is farther from the host.
 //  ways    to hosts, those nearest to the host first: a frame that meets a switch that has followed meets none that has
 //          not from there on, and the others still lead as they did (Ito et al., "Loop-free convergence by ordered FIB
 //          updates", RFC 6976).
 //  shrink  floods leave links that are not on the tree any more, before others take their place. What is left of the
-//  old
-//          tree is in the new one (topo_tree), so that floods of both make no loop together.
+//          old tree is in the new one (topo_tree), so that floods of both make no loop together.
 //  rest    all else, and ways to hosts that are gone, farthest first: one that is taken out gives way to a flood.
 //
 // Without a second way between any two switches there is nothing to order. Open vSwitch answers a barrier some
