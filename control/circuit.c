@@ -346,31 +346,38 @@ static void choose_list(struct circuit_place *p)
 	p->backwards = p->list != NULL && !is_forward(p, p->list);
 }
 
-static struct span128 one_address(u128 ip, bool ip6)
-{
-	return ip6 ? (struct span128){ip, ip} : match_ip4_prefix((uint32_t)(ip >> 96), 32);
-}
-
-// The requests that stand and are kept where the probe's packets between two addresses are.
-static void meet(struct circuit_place *p, u128 src, u128 dst)
+// What the requests that stand and are kept have in common with the row at hand.
+static int meet(struct circuit_place *p)
 {
 	const struct demands *all = &p->in->policy->demands;
-	struct box pair = box_any(), both;
-	const struct match one = {.boxes = &both, .n_boxes = 1};
+	struct box row = *p->box;
 
-	pair.kinds = p->ip6 ? MATCH_KINDS_V6 : MATCH_KINDS_V4;
-	pair.src = one_address(src, p->ip6);
-	pair.dst = one_address(dst, p->ip6);
-	if (!box_intersect(p->box, &pair, &both))
-		return;
-	for (uint32_t i = 0; i < all->n && p->row_ids.n + 1 < ACTION_SET_MAX; i++) {
+	p->n_met = 0;
+	row.kinds &= p->ip6 ? MATCH_KINDS_V6 : MATCH_KINDS_V4;
+	for (uint32_t i = 0; i < all->n; i++) {
 		const struct demand *d = &all->all[i];
 
-		if (d->kind != DEMAND_LIMIT && !circuit_has_failed(p->placed, d->id) && match_overlaps(&d->flows, &one))
-			idset_add(&p->row_ids, d->id);
+		for (uint32_t b = 0; b < d->flows.n_boxes && d->kind != DEMAND_LIMIT; b++) {
+			if (grow((void **)&p->met, p->n_met, &p->cap_met, sizeof(*p->met)) < 0)
+				return -ENOMEM;
+			p->met[p->n_met].id = d->id;
+			p->n_met += !circuit_has_failed(p->placed, d->id) &&
+				    box_intersect(&row, &d->flows.boxes[b], &p->met[p->n_met].box);
+		}
 	}
+	return 0;
 }
 
+static bool has_one_within(const struct circuit_ips *ips, const struct span128 *s)
+{
+	for (uint32_t i = 0; i < ips->n; i++) {
+		if (s->lo <= ips->ip[i] && ips->ip[i] <= s->hi)
+			return true;
+	}
+	return false;
+}
+
+// The requests that the probe's packets between two hosts meet.
 static void meet_pair(struct circuit_place *p)
 {
 	struct circuit_ips src, dst;
@@ -378,9 +385,11 @@ static void meet_pair(struct circuit_place *p)
 	p->row_ids = (struct idset){0};
 	circuit_ends_ips(&p->ends, p->src, p->ip6, &p->box->src, &src);
 	circuit_ends_ips(&p->ends, p->dst, p->ip6, &p->box->dst, &dst);
-	for (uint32_t i = 0; i < src.n; i++) {
-		for (uint32_t k = 0; k < dst.n; k++)
-			meet(p, src.ip[i], dst.ip[k]);
+	for (uint32_t i = 0; i < p->n_met && p->row_ids.n + 1 < ACTION_SET_MAX; i++) {
+		const struct box *both = &p->met[i].box;
+
+		if (has_one_within(&src, &both->src) && has_one_within(&dst, &both->dst))
+			idset_add(&p->row_ids, p->met[i].id);
 	}
 	idset_add(&p->row_ids, p->probe->id);
 }
@@ -410,6 +419,8 @@ static int place_family(struct circuit_place *p, bool ip6)
 	int rc = 0;
 
 	p->ip6 = ip6;
+	if (p->probe != NULL)
+		rc = meet(p);
 	circuit_ends_mark(&p->ends, t, ip6, &p->box->src, p->is_src);
 	circuit_ends_mark(&p->ends, t, ip6, &p->box->dst, p->is_dst);
 	for (uint32_t s = 0; s < t->n_hosts && rc == 0; s++) {
@@ -446,6 +457,7 @@ static void place_fini(struct circuit_place *p)
 {
 	free(p->is_src);
 	free(p->is_dst);
+	free(p->met);
 	circuit_ends_fini(&p->ends);
 }
 

@@ -36,6 +36,11 @@ struct circuit_place {
 	struct circuits *c;
 	const struct demand *probe;    // of circuits_fit, else NULL
 	const struct circuits *placed; // of circuits_fit: without the probe
+	struct circuit_met {           // of circuits_fit: what a request has in common with the row, in the family
+		uint64_t id;
+		struct box box;
+	} * met;
+	uint32_t n_met, cap_met;
 	struct circuit_ends ends;
 	uint8_t *is_src, *is_dst; // of the row, by host
 	// the row and pair at hand
