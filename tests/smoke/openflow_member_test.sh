@@ -129,7 +129,10 @@ check "they end" eval 'panectl "cancel 1." && panectl "cancel 2."'
 
 check "a reservation to its host is accepted" panectl "reserve(srcHost=$TB_SUBNET.3, dstHost=$own, dstPort=5001) = 60Mb on rootShare."
 check "it has a queue towards this switch" wait_for 10 are_queues "mid-3 60000000,"
-check "queues. has it at the own port, too" wait_for 5 eval 'panectl --json queues. | grep -q "\"port\":\"own\".*\"request\":3\|\"reservations\":\[3\]"'
+is_queued_at() { # PORT REQUEST: one item of queues. says so
+	panectl --json queues. | jq -es --arg port "$1" --argjson id "$2" 'any(.. | objects;
+		.port? == $port and (.request? == $id or any(.reservations[]?; . == $id)))' >/dev/null
+}
 check "a second one that its port has no room for is refused" not panectl "reserve(srcHost=$TB_SUBNET.1, dstHost=$own, dstPort=5002) = 60Mb on rootShare."
 check "nor is there room for one between its own hosts" not panectl "reserve(srcHost=$bystander, dstHost=$own, dstPort=5003) = 60Mb on rootShare."
 check "one that there is room for is accepted" panectl "reserve(srcHost=$bystander, dstHost=$own, dstPort=5003) = 30Mb on rootShare."
@@ -138,6 +141,7 @@ check "it has queues where the bridges send it on" wait_for 10 are_queues "${TB_
 at 99 timeout 20 iperf3 -s -p 5001 >/dev/null 2>&1 &
 sleep 0.3
 check "the flow passes, and arrives without a tag" host 3 timeout 8 iperf3 -c "$own" -p 5001 -n 1M
+check "in a queue of its own at the own port, which queues. tells" wait_for 5 is_queued_at own 3
 check "the way back of another one does, too" host 1 timeout 8 iperf3 -R -c "$own" -p 5001 -n 1M
 check "the flow is put in its queue" eval 'ovs-ofctl -O "$OF_PROTOCOL" dump-flows "${TB_PREFIX}s3" | grep "tp_dst=5001" | grep -qE "set_queue|enqueue"'
 check "what is installed is right with circuits" wait_for 20 panectl verify
