@@ -93,8 +93,8 @@ void workers_port_set_up(struct workers *all, uint16_t port, bool up);
 void workers_counters_get(const struct workers *all, uint16_t port, uint64_t *value);
 // Any thread. Since start.
 void workers_phases_get(const struct workers *all, struct worker_phases *out);
-// Any thread. What the requests of rows were met by, by counter slot (names.h), up to some 100 ms ago: numbers that
-// only grow, each whole.
+// Any thread. What the requests of rows were met by, by counter slot (names.h), up to some 100 ms ago (200 where it is
+// idle): numbers that only grow, each whole.
 void workers_row_count(const struct workers *all, uint32_t slot, uint64_t *packets, uint64_t *bytes);
 // Link thread. Where senders were met, of each worker oldest first, not each time (sights.h), of the workers in turn;
 // false: no more.

@@ -28,7 +28,7 @@ takes_little() {
 	n=$(idle_permille)
 	echo "$n thousandths of a core"
 	figures+=" $n"
-	[ "$n" -lt "${PANE_IDLE_MAX:-60}" ]
+	[ "$n" -lt "${PANE_IDLE_MAX:-100}" ]
 }
 figures=
 first_ping() { # the workers wait by then
