@@ -61,11 +61,6 @@ void of_net_destroy(struct of_net *net)
 	free(net);
 }
 
-static uint64_t dpid_of(const struct of_switch *sw)
-{
-	return of_conn_features(sw->conn)->dpid;
-}
-
 static struct of_switch *switch_at(struct of_net *net, uint32_t idx)
 {
 	struct of_switch *sw = net->switches;
@@ -137,7 +132,7 @@ static void on_up(void *ctx, struct of_conn *conn)
 
 	sw->conn = conn;
 	if (idx == TOPO_NONE || switch_at(net, idx) != NULL) {
-		of_net_note(net, "a second switch says that it is %016" PRIx64 ": refused", dpid_of(sw));
+		of_net_note(net, "a second switch says that it is %016" PRIx64 ": refused", of_net_dpid(sw));
 		net->ops.close(sw->session);
 		return;
 	}
@@ -154,7 +149,7 @@ static void on_up(void *ctx, struct of_conn *conn)
 	topo_switch_up(&net->topo, idx, true);
 	take_ports(sw);
 	of_sync_read_back(sw);
-	of_net_note(net, "switch %016" PRIx64 " is up, OpenFlow 1.%u, %u ports", dpid_of(sw),
+	of_net_note(net, "switch %016" PRIx64 " is up, OpenFlow 1.%u, %u ports", of_net_dpid(sw),
 		    of_conn_version(conn) - 1U, net->topo.switches[idx].n_ports);
 }
 
@@ -163,8 +158,8 @@ static void on_error(struct of_switch *sw, uint32_t xid, const struct of_error *
 	const char *follows = of_sync_group_error(sw, xid, e);
 
 	sw->net->stats.errors++;
-	of_net_note(sw->net, "switch %016" PRIx64 " answers with error %u, code %u%s", dpid_of(sw), e->type, e->code,
-		    follows == NULL ? "" : follows);
+	of_net_note(sw->net, "switch %016" PRIx64 " answers with error %u, code %u%s", of_net_dpid(sw), e->type,
+		    e->code, follows == NULL ? "" : follows);
 	if (follows != NULL) // what would have used them does not wait
 		sw->read_back_ns = sw->net->now_ns;
 	else if (sw->read_back_ns == INT64_MAX)
@@ -246,7 +241,7 @@ void of_net_detach(struct of_net *net, struct of_switch *sw, int64_t now_ns)
 	if (sw->idx != TOPO_NONE) {
 		topo_switch_up(&net->topo, sw->idx, false);
 		of_queues_gone(net, sw->idx);
-		of_net_note(net, "switch %016" PRIx64 " is gone", dpid_of(sw));
+		of_net_note(net, "switch %016" PRIx64 " is gone", of_net_dpid(sw));
 	}
 	of_conn_destroy(sw->conn);
 	of_rules_fini(&sw->have);
@@ -392,9 +387,10 @@ void of_net_lacks(struct of_switch *sw, uint32_t n, uint32_t n_denials, const ch
 		of_net_note(sw->net,
 			    "switch %016" PRIx64
 			    ": %u rows of the policy cannot be kept there, %u of them denials, as one: %s",
-			    dpid_of(sw), n, n_denials, why);
+			    of_net_dpid(sw), n, n_denials, why);
 	else
-		of_net_note(sw->net, "switch %016" PRIx64 ": all of the policy can be kept there again", dpid_of(sw));
+		of_net_note(sw->net, "switch %016" PRIx64 ": all of the policy can be kept there again",
+			    of_net_dpid(sw));
 	t->n_lacks = n;
 	t->n_open = n_denials;
 	snprintf(t->lacks, sizeof(t->lacks), "%s", why);

@@ -138,3 +138,8 @@ void of_member_ask(struct of_switch *sw, uint32_t port);
 bool of_member_is_new(const struct of_net *net);
 // Tells the dataplane where hosts are, as far as it was not told so lately. tree NULL: only what it was told before.
 void of_member_teach(struct of_net *net, const uint32_t *tree);
+
+static inline uint64_t of_net_dpid(const struct of_switch *sw)
+{
+	return of_conn_features(sw->conn)->dpid;
+}

@@ -15,11 +15,6 @@
 #define GROUPS_LATE_NS 5000000000LL
 #define LOST_GROUPS_MAX 3 // somebody may have taken one out
 
-static uint64_t dpid_of(const struct of_switch *sw)
-{
-	return of_conn_features(sw->conn)->dpid;
-}
-
 // --- reading back what a switch has
 
 bool of_sync_has_groups(const struct of_switch *sw)
@@ -104,7 +99,7 @@ static int take_group(struct of_switch *sw, const struct of_group_mod *group)
 	if (!sw->refuses_groups)
 		of_net_note(sw->net,
 			    "switch %016" PRIx64 " says that it has more than %d groups of ours: it is given none",
-			    dpid_of(sw), OF_GROUPS_MAX);
+			    of_net_dpid(sw), OF_GROUPS_MAX);
 	sw->refuses_groups = true;
 	sw->groups_max = 0;
 	return 0;
@@ -177,7 +172,7 @@ void of_sync_stats(struct of_switch *sw, const struct of_msg *m)
 		}
 	}
 	if (rc < 0)
-		of_net_note(sw->net, "switch %016" PRIx64 ": an entry cannot be read: %s", dpid_of(sw), err.msg);
+		of_net_note(sw->net, "switch %016" PRIx64 ": an entry cannot be read: %s", of_net_dpid(sw), err.msg);
 	if (!m->mp.more)
 		part_read(sw, part);
 }
@@ -244,7 +239,8 @@ void of_sync_groups_turn(struct of_switch *sw)
 	}
 	if (sw->net->now_ns < sw->groups_by_ns)
 		return;
-	of_net_note(sw->net, "switch %016" PRIx64 " does not say which groups it has: it is given none", dpid_of(sw));
+	of_net_note(sw->net, "switch %016" PRIx64 " does not say which groups it has: it is given none",
+		    of_net_dpid(sw));
 	sw->refuses_groups = true;
 	sw->groups_max = 0;
 	sw->asked[SYNC_GROUP_FEATURES] = 0;

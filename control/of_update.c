@@ -57,11 +57,6 @@ struct update {
 	int rc;
 };
 
-static uint64_t dpid_of(const struct of_switch *sw)
-{
-	return of_conn_features(sw->conn)->dpid;
-}
-
 static bool is_ready(const struct of_switch *sw)
 {
 	return sw->sync == SYNC_KNOWN && sw->hold_ns == INT64_MIN;
@@ -214,7 +209,7 @@ static void send_rule(struct update *u, enum of_rules_change change, const struc
 	u->n_sent++;
 	xid = of_conn_send(u->sw->conn, &m, &err);
 	if (xid == 0)
-		of_net_note(net, "switch %016" PRIx64 ": an entry cannot be sent: %s", dpid_of(u->sw), err.msg);
+		of_net_note(net, "switch %016" PRIx64 ": an entry cannot be sent: %s", of_net_dpid(u->sw), err.msg);
 	for (uint8_t i = 0; i < m.flow_mod.instructions.n_actions; i++) {
 		if (m.flow_mod.instructions.actions[i].type == OF_ACT_GROUP)
 			u->sw->group_xids[u->sw->n_group_xids++ % N_GROUP_XIDS] = xid;
@@ -511,8 +506,8 @@ static void bring_up_to_date(struct update *u, struct of_switch *sw)
 	n_meters = net->stats.meter_mods - n_meters;
 	if (u->n_sent + n_meters + u->n_groups == 0)
 		return;
-	of_net_note(net, "switch %016" PRIx64 ": %u entries, %" PRIu64 " meters and %u groups are changed", dpid_of(sw),
-		    u->n_sent, n_meters, u->n_groups);
+	of_net_note(net, "switch %016" PRIx64 ": %u entries, %" PRIu64 " meters and %u groups are changed",
+		    of_net_dpid(sw), u->n_sent, n_meters, u->n_groups);
 	send_barrier(sw);
 }
 
