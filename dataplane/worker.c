@@ -286,7 +286,7 @@ static void park(struct worker *w)
 	rte_rcu_qsbr_thread_offline(w->slot->rcu, w->id);
 	atomic_store(&w->parked, true);
 	while (atomic_load(&w->all->hold))
-		worker_wait(w, since_tsc);
+		worker_give_way(w, since_tsc);
 	atomic_store(&w->parked, false);
 	rte_rcu_qsbr_thread_online(w->slot->rcu, w->id);
 }

@@ -144,7 +144,7 @@ static inline void worker_phase_end(struct worker *w, enum worker_phase phase)
 
 // workers.c. One step of waiting for another thread, since since_tsc: at first it turns, then it sleeps, so that the
 // other one may have this core.
-void worker_wait(const struct worker *w, uint64_t since_tsc);
+void worker_give_way(const struct worker *w, uint64_t since_tsc);
 // worker.c. Memory aside, a worker is what workers_create makes of conf.
 struct worker *worker_create(struct workers *all, uint16_t id, const struct workers_conf *conf, struct err *err);
 void worker_destroy(struct worker *w); // accepts NULL

@@ -104,7 +104,7 @@ void workers_wake(struct workers *all)
 
 // --- ports
 
-void worker_wait(const struct worker *w, uint64_t since_tsc)
+void worker_give_way(const struct worker *w, uint64_t since_tsc)
 {
 	const struct timespec a_little = {.tv_nsec = WAIT_NS};
 
@@ -123,7 +123,7 @@ void workers_hold(struct workers *all)
 		const struct worker *w = all->worker[i];
 
 		while (atomic_load(&w->running) && !atomic_load(&w->parked))
-			worker_wait(w, all->held_since_tsc);
+			worker_give_way(w, all->held_since_tsc);
 	}
 }
 
@@ -147,7 +147,7 @@ void workers_release(struct workers *all)
 	note_hold(all, now_tsc - all->held_since_tsc);
 	for (uint16_t i = 0; i < all->n; i++) {
 		while (atomic_load(&all->worker[i]->parked))
-			worker_wait(all->worker[i], now_tsc);
+			worker_give_way(all->worker[i], now_tsc);
 	}
 }
 
