@@ -151,3 +151,15 @@ finish() {
 	[ "$failed" = 0 ] || tail -n 30 "$dir/log"
 	[ "$failed" = 0 ]
 }
+
+queues() { # of ours: "PORT RATE" of every port, sorted
+	local port qos n uuid
+
+	for port in $(ovs-vsctl --bare --columns=name find port qos!='[]'); do
+		qos=$(ovs-vsctl get port "$port" qos)
+		for n in $(ovs-vsctl get qos "$qos" queues | grep -oE '[0-9]+=' | tr -d =); do
+			uuid=$(ovs-vsctl get qos "$qos" "queues:$n")
+			[ "$n" = 0 ] || echo "$port $(ovs-vsctl get queue "$uuid" other_config:min-rate | tr -d '"')"
+		done
+	done | sort | tr '\n' ','
+}

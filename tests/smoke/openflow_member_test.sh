@@ -87,17 +87,6 @@ denials() { # bridges with a denial of what $1 matches
 are_denials() { # with one table they lie wherever hosts are
 	[ "$OF_PROTOCOL" = OpenFlow10 ] || [ "$(denials "$1")" = "$2" ]
 }
-queues() { # of ours: "PORT RATE" of every port, sorted
-	local port qos n uuid
-
-	for port in $(ovs-vsctl --bare --columns=name find port qos!='[]'); do
-		qos=$(ovs-vsctl get port "$port" qos)
-		for n in $(ovs-vsctl get qos "$qos" queues | grep -oE '[0-9]+=' | tr -d =); do
-			uuid=$(ovs-vsctl get qos "$qos" "queues:$n")
-			[ "$n" = 0 ] || echo "$port $(ovs-vsctl get queue "$uuid" other_config:min-rate | tr -d '"')"
-		done
-	done | sort | tr '\n' ','
-}
 are_queues() {
 	[ "$(queues)" = "$1" ]
 }

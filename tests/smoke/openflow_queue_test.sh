@@ -7,17 +7,6 @@ NETWORKS="3 2 line OpenFlow13 -a ends
 . "$(dirname "$(readlink -f "$0")")/of_init.sh"
 printf 'openflow_ovsdb: "unix:%s/db.sock"\n' "$TB_DIR" >>"$dir/pane.yaml"
 
-queues() { # of ours: "PORT RATE" of every port, sorted
-	local port qos n uuid
-
-	for port in $(ovs-vsctl --bare --columns=name find port qos!='[]'); do
-		qos=$(ovs-vsctl get port "$port" qos)
-		for n in $(ovs-vsctl get qos "$qos" queues | grep -oE '[0-9]+=' | tr -d =); do
-			uuid=$(ovs-vsctl get qos "$qos" "queues:$n")
-			[ "$n" = 0 ] || echo "$port $(ovs-vsctl get queue "$uuid" other_config:min-rate | tr -d '"')"
-		done
-	done | sort | tr '\n' ','
-}
 rows() { # QoS and Queue rows there are
 	echo "$(ovs-vsctl --bare --columns=_uuid list qos | grep -c .) $(ovs-vsctl --bare --columns=_uuid list queue | grep -c .)"
 }
