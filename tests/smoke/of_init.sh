@@ -88,6 +88,14 @@ wait_for() { # SECONDS COMMAND...
 host() { # of number $1
 	ip netns exec "${TB_PREFIX}h$1" "${@:2}"
 }
+listens() { # on port $2 of host $1
+	host "$1" ss -Hltn "sport = :$2" | grep -q .
+}
+iperf_server() { # for one client, at port $2 of host $1; it listens when this returns, and $server is its pid
+	host "$1" timeout 60 iperf3 -s -1 -p "$2" >/dev/null 2>&1 &
+	server=$!
+	wait_for 10 listens "$1" "$2"
+}
 reaches() {
 	host "$1" ping -c1 -W1 "$TB_SUBNET.$2"
 }

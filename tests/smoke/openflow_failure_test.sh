@@ -68,8 +68,7 @@ first=$((n - 1))
 
 check "a reservation is accepted" panectl "reserve(srcHost=$(addr 1), dstHost=$(addr 3)) = 6Gb on rootShare."
 check "it goes over s2" wait_for 10 goes $((first + 1)) "s1 s2 s3 "
-host 3 iperf3 -s -1 -p 5001 >/dev/null 2>&1 &
-sleep 0.3
+iperf_server 3 5001
 host 1 timeout 20 iperf3 -c "$(addr 3)" -p 5001 -b 100M -t 4 -i 0.5 -J >"$dir/iperf" &
 flow=$!
 sleep 1.5

@@ -29,9 +29,7 @@ all_pairs6() {
 tcp() { # from host $1 to address $2 of host $3, port $4
 	local server
 
-	host "$3" timeout 10 iperf3 -s -1 -p "$4" &
-	server=$!
-	sleep 0.3
+	iperf_server "$3" "$4"
 	host "$1" timeout 8 iperf3 -c "$2" -p "$4" -n 100K || { kill $server && return 1; }
 	wait $server
 }

@@ -6,10 +6,9 @@ NETWORKS="3 3 line OpenFlow13"
 . "$(dirname "$(readlink -f "$0")")/of_init.sh"
 
 megabits() { # UDP received from host $1 by host $2, port $3, offered $4
-	host "$2" iperf3 -s -1 -p "$3" >/dev/null 2>&1 &
-	sleep 0.3
+	iperf_server "$2" "$3"
 	host "$1" timeout 20 iperf3 -c "$TB_SUBNET.$2" -p "$3" -u -b "$4" -l 1200 -t 4 -J >"$dir/iperf.$3"
-	wait $!
+	wait $server
 	python3 -c 'import json, sys; r = json.load(open(sys.argv[1]))["end"]["sum"]; print(r["bits_per_second"] * (1 - r["lost_percent"] / 100) / 1e6)' "$dir/iperf.$3"
 }
 within() { # VALUE LOW HIGH
@@ -17,10 +16,9 @@ within() { # VALUE LOW HIGH
 	awk -v v="$1" -v l="$2" -v h="$3" 'BEGIN { exit !(v >= l && v <= h) }'
 }
 tcp_megabits() {
-	host "$2" iperf3 -s -1 -p "$3" >/dev/null 2>&1 &
-	sleep 0.3
+	iperf_server "$2" "$3"
 	host "$1" timeout 20 iperf3 -c "$TB_SUBNET.$2" -p "$3" -t 4 -O 1 -J >"$dir/iperf"
-	wait $!
+	wait $server
 	python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["end"]["sum_received"]["bits_per_second"] / 1e6)' "$dir/iperf"
 }
 meters() {

@@ -127,8 +127,8 @@ check "nor is there room for one between its own hosts" not panectl "reserve(src
 check "one that there is room for is accepted" panectl "reserve(srcHost=$bystander, dstHost=$own, dstPort=5003) = 30Mb on rootShare."
 check "one from its host is accepted" panectl "reserve(srcHost=$own, dstHost=$TB_SUBNET.1, srcPort=5001) = 20Mb on rootShare."
 check "it has queues where the bridges send it on" wait_for 10 are_queues "${TB_PREFIX}h1-s 20000000,mid-3 60000000,"
-at 99 timeout 20 iperf3 -s -p 5001 >/dev/null 2>&1 &
-sleep 0.3
+at 99 timeout 60 iperf3 -s -p 5001 >/dev/null 2>&1 &
+wait_for 10 eval 'at 99 ss -Hltn "sport = :5001" | grep -q .'
 check "the flow passes, and arrives without a tag" host 3 timeout 8 iperf3 -c "$own" -p 5001 -n 1M
 check "in a queue of its own at the own port, which queues. tells" wait_for 5 is_queued_at own 3
 check "the way back of another one does, too" host 1 timeout 8 iperf3 -R -c "$own" -p 5001 -n 1M

@@ -15,9 +15,7 @@ refused() { # why, statement
 tcp() { # from host $1 to $2, port $3
 	local server
 
-	host "$2" timeout 10 iperf3 -s -1 -p "$3" &
-	server=$!
-	sleep 0.3
+	iperf_server "$2" "$3"
 	host "$1" timeout 8 iperf3 -c "$(addr "$2")" -p "$3" -n 100K || return 1
 	wait $server
 }

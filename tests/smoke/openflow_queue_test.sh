@@ -47,8 +47,7 @@ if [ "$OF_PROTOCOL" = OpenFlow10 ]; then # no meters
 		'[ "$(entries | awk "/^s[0-9]/ { s = \$1 } /tp_dst=5001.*enqueue:[0-9]+:2/ { print s }" | sort -u)" = s1 ]'
 	check "queues. tells whose it is" eval 'panectl --json queues. | grep -q "\"queue\":2,\"request\":1,\"owner\":\"root\",\"max_rate\":5000000"'
 	check "what is installed is right" wait_for 10 panectl verify
-	host 2 timeout 10 iperf3 -s -1 -p 5001 >/dev/null 2>&1 &
-	sleep 0.3
+	iperf_server 2 5001
 	check "its flow passes" host 1 timeout 8 iperf3 -c "$TB_SUBNET.2" -p 5001 -n 1M
 	session=$(ovs-vsctl get bridge "${TB_PREFIX}s1" controller | tr -d '[]')
 	ovs-vsctl set controller "$session" target='"tcp:127.0.0.1:1"'
@@ -74,8 +73,7 @@ check "HTB has classes of that rate" wait_for 10 eval 'tc class show dev "${TB_P
 check "a second one is accepted" panectl "reserve(srcHost=$TB_SUBNET.1, dstHost=$TB_SUBNET.2, dstPort=5002) = 30Mb on rootShare to +5."
 check "and has its own" wait_for 5 eval '[ "$(queues | grep -o 30000000 | wc -l)" = 3 ]'
 check "what is beyond the links is refused" not panectl "reserve(srcHost=$TB_SUBNET.1, dstHost=$TB_SUBNET.2, dstPort=5003) = 10Gb on rootShare."
-host 2 iperf3 -s -1 -p 5001 >/dev/null 2>&1 &
-sleep 0.3
+iperf_server 2 5001
 check "its flow passes" host 1 timeout 8 iperf3 -c "$TB_SUBNET.2" -p 5001 -n 1M
 classes=$(tc -s class show dev "${TB_PREFIX}s1-s2" | awk '/^class/ { c = $3 } /Sent/ { print c, $2 }' | tr '\n' ' ')
 echo "      bytes by class on s1-s2: $classes(stock Open vSwitch ignores set_queue in user space: all in the class of queue 0)"

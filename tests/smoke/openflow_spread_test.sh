@@ -122,9 +122,9 @@ check "and put right by the next life of the controller" wait_for 20 eval 'group
 check "all pairs reach each other" all_pairs
 
 if [ "$OF_TOPOLOGY" = ring ]; then
+	iperf_server $far 5001
 	host 1 timeout 60 iperf3 -c "$(addr $far)" -p 5001 -b 5M -P 8 -t 12 -i 0.5 -J >"$dir/iperf" &
 	flow=$!
-	host $far timeout 60 iperf3 -s -1 -p 5001 >/dev/null 2>&1 &
 	sleep 2
 	ip link set "${TB_PREFIX}s1-s2" down
 	wait $flow
