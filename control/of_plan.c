@@ -11,9 +11,6 @@
 #include "of_plan_priv.h"
 
 #define ETH_TYPE_ARP 0x0806
-#define METERS 65521 // a prime under what Open vSwitch has
-#define METER_BURST_MS 250
-#define METER_BURST_MIN_KB 256
 
 struct of_rule *plan_blank(struct of_rule *r, unsigned int table, unsigned int priority)
 {
@@ -286,7 +283,7 @@ static void add_forwarding(struct plan *p)
 
 // --- the policy
 
-static bool has_hosts(const struct plan *p, uint32_t sw)
+bool plan_has_hosts(const struct plan *p, uint32_t sw)
 {
 	const struct topo_switch *s = &p->in->topo->switches[sw];
 
@@ -313,140 +310,7 @@ bool plan_is_elsewhere(const struct plan *p, uint32_t sw, const struct box *box)
 	return known;
 }
 
-// --- limits
-
-// What a limit is divided by is no matter of access: IPv6 addresses are believed, too.
-static bool comes_in_elsewhere(const struct plan *p, uint32_t sw, const struct box *box)
-{
-	const struct addrs *a = p->in->addrs;
-	bool known = false;
-
-	if (a == NULL || !(box->kinds & MATCH_KINDS_V6) || box->src.lo != box->src.hi)
-		return plan_is_elsewhere(p, sw, box);
-	for (const struct addr *claim = addrs_first(a, box->src.lo, true); claim != NULL;
-	     claim = addrs_after(a, claim)) {
-		const struct topo_host *h = claim->how == ADDR_IP ? NULL : topo_host(p->in->topo, claim->mac);
-
-		if (h != NULL && h->sw == sw)
-			return false;
-		known |= h != NULL;
-	}
-	return known;
-}
-
-uint32_t plan_sources(const struct plan *p, const struct match *flows, bool *here)
-{
-	const struct topo *t = p->in->topo;
-	uint32_t n = 0;
-
-	*here = false;
-	for (uint32_t sw = 0; sw < t->n_switches; sw++) {
-		bool some = false;
-
-		for (uint32_t i = 0; i < flows->n_boxes && !some; i++)
-			some = t->switches[sw].up && !comes_in_elsewhere(p, sw, &flows->boxes[i]) && has_hosts(p, sw);
-		n += some;
-		*here |= some && sw == p->idx;
-	}
-	return n;
-}
-
-// The meter of a limit: a small number made of the request's, the next one where another limit has it.
-static uint32_t meter_of(const struct of_policy *policy, uint64_t request)
-{
-	uint32_t id = (uint32_t)(request % METERS);
-
-	for (uint32_t i = 0; i < policy->demands.n && policy->demands.all[i].id < request; i++) {
-		const struct demand *d = &policy->demands.all[i];
-
-		if (d->kind == DEMAND_LIMIT && d->id % METERS == id)
-			id = (id + 1) % METERS;
-	}
-	return id + 1;
-}
-
-// Bursts of METER_BURST_MS: with less, TCP waits for its 200 ms timer while tokens run over (measured: 100 ms halves
-// it).
-static uint32_t add_meter(struct plan *p, const struct demand *d)
-{
-	bool here;
-	uint32_t n = plan_sources(p, &d->flows, &here);
-	uint64_t kbps = d->rate_bps / 1000 / (n == 0 ? 1 : n);
-	struct of_meter m = {.id = meter_of(p->in->policy, d->id)};
-
-	m.rate_kbps = kbps == 0 ? 1 : kbps > UINT32_MAX ? UINT32_MAX : (uint32_t)kbps;
-	m.burst_kb = m.rate_kbps / 1000 * METER_BURST_MS + m.rate_kbps % 1000 * METER_BURST_MS / 1000;
-	if (m.burst_kb < METER_BURST_MIN_KB)
-		m.burst_kb = METER_BURST_MIN_KB;
-	if (p->rc == 0)
-		p->rc = of_meters_add(p->meters, &m);
-	return m.id;
-}
-
-static void add_limit_box(struct plan *p, const struct demand *d, const struct box *box, uint8_t colour)
-{
-	static struct of_match matches[PLAN_MATCHES_MAX];
-	struct err err;
-	int n = of_lower_box(box, p->in->version, matches, PLAN_MATCHES_MAX, &err);
-	struct of_rule r;
-
-	if (n < 0)
-		plan_unsaid(p, &err);
-	for (int i = 0; i < n; i++) {
-		plan_blank(&r, OF_PLAN_LIMIT + colour, PRIORITY_LIMIT);
-		r.match = matches[i];
-		r.cookie |= (uint32_t)d->id;
-		r.ends_ns = plan_end(p, (uint32_t)d->id, d->end_ns, 1);
-		r.instructions.meter = add_meter(p, d);
-		plan_goto(&r, OF_PLAN_LIMIT + colour + 1U);
-		plan_add(p, &r);
-	}
-}
-
-static void add_limits(struct plan *p)
-{
-	const struct of_policy *policy = p->in->policy;
-	struct of_rule r;
-
-	for (unsigned int colour = 0; colour < OF_POLICY_COLOURS; colour++) {
-		plan_blank(&r, OF_PLAN_LIMIT + colour, 0);
-		plan_goto(&r, OF_PLAN_LIMIT + colour + 1);
-		plan_add(p, &r);
-	}
-	for (uint32_t i = 0; i < policy->demands.n; i++) {
-		const struct demand *d = &policy->demands.all[i];
-
-		if (d->kind != DEMAND_LIMIT || d->start_ns > p->in->policy_ns || d->end_ns <= p->in->policy_ns ||
-		    policy->colours[i] == OF_POLICY_UNSAID || !has_hosts(p, p->idx))
-			continue;
-		for (uint32_t b = 0; b < d->flows.n_boxes; b++) {
-			if (!comes_in_elsewhere(p, p->idx, &d->flows.boxes[b]))
-				add_limit_box(p, d, &d->flows.boxes[b], policy->colours[i]);
-		}
-	}
-}
-
 // --- access
-
-// An entry has one meter: the tightest limit's. The others' share of these packets is not counted.
-static uint32_t flat_meter(struct plan *p, const struct idset *limits)
-{
-	const struct demand *tightest = NULL;
-	struct err err;
-
-	if (limits->n > 1 || (p->in->version == OF_VERSION_10 && !p->in->queues)) {
-		err_set(&err, ENOTSUP, "a switch with one table cannot meter request %" PRIu64,
-			limits->id[limits->n - 1]);
-		plan_unsaid(p, &err);
-	}
-	for (unsigned int i = 0; i < limits->n; i++) {
-		const struct demand *d = demands_find(&p->in->policy->demands, limits->id[i]);
-
-		if (d != NULL && (tightest == NULL || d->rate_bps < tightest->rate_bps))
-			tightest = d;
-	}
-	return tightest == NULL || p->in->version == OF_VERSION_10 ? 0 : add_meter(p, tightest);
-}
 
 static void add_row_once(struct plan *p, const struct row *row, const struct of_match *match, unsigned int priority)
 {
@@ -466,7 +330,7 @@ static void add_row_once(struct plan *p, const struct row *row, const struct of_
 		return;
 	}
 	if (row->action.limits.n > 0)
-		r.instructions.meter = flat_meter(p, &row->action.limits);
+		r.instructions.meter = plan_flat_meter(p, &row->action.limits);
 	if (p->in->circuits != NULL)
 		plan_row_circuits(p, row, priority + 2);
 	for (uint32_t i = 0; i < t->n_hosts; i++) {
@@ -524,7 +388,7 @@ static void add_policy(struct plan *p)
 {
 	const struct flowtab *ft = p->tables ? &p->in->policy->access : &p->in->policy->flat;
 
-	if (!has_hosts(p, p->idx))
+	if (!plan_has_hosts(p, p->idx))
 		return;
 	for (uint32_t i = 0; i < ft->n_rows; i++) {
 		const struct row *row = &ft->rows[i];
@@ -589,7 +453,7 @@ int of_plan(const struct of_plan_in *in, uint32_t sw, struct of_rules *out, stru
 		plan_blank(&r, OF_PLAN_POLICY, 0);
 		plan_goto(&r, OF_PLAN_LIMIT);
 		plan_add(&p, &r);
-		add_limits(&p);
+		plan_limits(&p);
 		add_learning(&p);
 	}
 	add_forwarding(&p);

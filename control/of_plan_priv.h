@@ -68,6 +68,11 @@ void plan_limited(struct plan *p, struct of_rule *r, const struct row *row, cons
 		  uint32_t port);
 // A row about one source that is known to be at another switch than sw is that switch's.
 bool plan_is_elsewhere(const struct plan *p, uint32_t sw, const struct box *box);
+bool plan_has_hosts(const struct plan *p, uint32_t sw); // some port leads to no other switch
+// The entries of limits that are kept here.
+void plan_limits(struct plan *p);
+// With one table: the meter of an entry under these limits; 0: none.
+uint32_t plan_flat_meter(struct plan *p, const struct idset *limits);
 // The number of switches that packets of the group may come in at; *here: this is one of them.
 uint32_t plan_sources(const struct plan *p, const struct match *flows, bool *here);
 // Fills groups and group_to.
