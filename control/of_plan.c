@@ -330,7 +330,7 @@ static void add_row_once(struct plan *p, const struct row *row, const struct of_
 		return;
 	}
 	if (row->action.limits.n > 0)
-		r.instructions.meter = plan_flat_meter(p, &row->action.limits);
+		r.instructions.meter = plan_flat_meter(p, row);
 	if (p->in->circuits != NULL)
 		plan_row_circuits(p, row, priority + 2);
 	for (uint32_t i = 0; i < t->n_hosts; i++) {

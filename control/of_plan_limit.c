@@ -123,15 +123,16 @@ void plan_limits(struct plan *p)
 }
 
 // An entry has one meter: the tightest limit's. The others' share of these packets is not counted.
-uint32_t plan_flat_meter(struct plan *p, const struct idset *limits)
+uint32_t plan_flat_meter(struct plan *p, const struct row *row)
 {
+	const struct idset *limits = &row->action.limits;
 	const struct demand *tightest = NULL;
 	struct err err;
 
 	if (limits->n > 1 || (p->in->version == OF_VERSION_10 && !p->in->queues)) {
 		err_set(&err, ENOTSUP, "a switch with one table cannot meter request %" PRIu64,
 			limits->id[limits->n - 1]);
-		plan_unsaid(p, &err);
+		plan_row_unsaid(p, row, &err);
 	}
 	for (unsigned int i = 0; i < limits->n; i++) {
 		const struct demand *d = demands_find(&p->in->policy->demands, limits->id[i]);

@@ -71,8 +71,8 @@ bool plan_is_elsewhere(const struct plan *p, uint32_t sw, const struct box *box)
 bool plan_has_hosts(const struct plan *p, uint32_t sw); // some port leads to no other switch
 // The entries of limits that are kept here.
 void plan_limits(struct plan *p);
-// With one table: the meter of an entry under these limits; 0: none.
-uint32_t plan_flat_meter(struct plan *p, const struct idset *limits);
+// With one table: the meter of an entry of this row, under its limits; 0: none.
+uint32_t plan_flat_meter(struct plan *p, const struct row *row);
 // The number of switches that packets of the group may come in at; *here: this is one of them.
 uint32_t plan_sources(const struct plan *p, const struct match *flows, bool *here);
 // Fills groups and group_to.

@@ -69,8 +69,10 @@ static const struct demand *tightest(const struct plan *p, const struct idset *l
 }
 
 // The least of what rows of the request ask of the port.
-static bool need_queue(struct plan *p, uint64_t request, uint32_t port, uint64_t max_bps)
+static bool need_queue(struct plan *p, uint32_t port)
 {
+	const struct plan_row_queues *q = &p->row_queues;
+	uint64_t request = q->demand->id, max_bps = q->share_bps;
 	struct of_plan_stats *s = p->stats;
 	struct err err;
 
@@ -84,7 +86,7 @@ static bool need_queue(struct plan *p, uint64_t request, uint32_t port, uint64_t
 	if (s->n_queues == OF_PLAN_QUEUES_MAX) {
 		err_set(&err, ENOSPC, "request %" PRIu64 " would need more than %d queues", request,
 			OF_PLAN_QUEUES_MAX);
-		plan_unsaid(p, &err);
+		plan_row_unsaid(p, q->row, &err);
 		return false;
 	}
 	s->queues[s->n_queues++] = (struct of_plan_queue){.request = request, .max_bps = max_bps, .port = port};
@@ -92,13 +94,13 @@ static bool need_queue(struct plan *p, uint64_t request, uint32_t port, uint64_t
 }
 
 // It is said all the same: what is 0 would be no limit.
-static void note_low(struct plan *p, const struct demand *d)
+static void note_low(struct plan *p, const struct row *row, const struct demand *d)
 {
 	struct err err;
 
 	err_set(&err, ERANGE, "request %" PRIu64 ", divided among ports, is below the %d bit/s of a queue", d->id,
 		QUEUE_LEAST_BPS);
-	plan_unsaid(p, &err);
+	plan_row_unsaid(p, row, &err);
 }
 
 // Looked at once for a row, however many hosts there are.
@@ -116,7 +118,7 @@ static void begin_row(struct plan *p, const struct row *row)
 	q->n_ports = count_ports(p, q, &row->box);
 	q->share_bps = q->n_switches == 0 ? 0 : q->demand->rate_bps / q->n_switches / q->n_ports;
 	if (q->here && q->share_bps < QUEUE_LEAST_BPS)
-		note_low(p, q->demand);
+		note_low(p, row, q->demand);
 	q->share_bps = q->share_bps == 0 ? 1 : q->share_bps;
 }
 
@@ -128,7 +130,7 @@ void plan_limited(struct plan *p, struct of_rule *r, const struct row *row, cons
 	if (q->row != row)
 		begin_row(p, row);
 	plan_output(p, r, port);
-	if (!q->here || p->rc < 0 || !may_get(q, &row->box, host) || !need_queue(p, q->demand->id, port, q->share_bps))
+	if (!q->here || p->rc < 0 || !may_get(q, &row->box, host) || !need_queue(p, port))
 		return;
 	last = &r->instructions.actions[r->instructions.n_actions - 1];
 	last->type = OF_ACT_ENQUEUE;
