@@ -39,6 +39,8 @@ struct of_net *of_net_create(const struct of_net_ops *ops, const struct of_net_c
 		return NULL;
 	net->ops = *ops;
 	net->conf = *conf;
+	if (conf->entries_max == 0)
+		net->conf.entries_max = OF_NET_ENTRIES_MAX;
 	net->probe_ns = net->boundary_ns = net->first_up_ns = net->place_ns = net->leave_ns = net->forget_ns =
 		INT64_MAX;
 	net->ahead_ns = INT64_MIN;
@@ -136,6 +138,11 @@ static void on_up(void *ctx, struct of_conn *conn)
 		net->ops.close(sw->session);
 		return;
 	}
+	if (of_shut_is(net, idx)) {
+		of_net_note(net, "switch %016" PRIx64 " is back too soon: refused", of_net_dpid(sw));
+		net->ops.close(sw->session);
+		return;
+	}
 	sw->idx = idx;
 	if (net->first_up_ns == INT64_MAX) {
 		net->first_up_ns = net->now_ns;
@@ -172,7 +179,7 @@ static void on_message(void *ctx, struct of_conn *conn, const struct of_msg *m)
 {
 	struct of_switch *sw = ctx;
 
-	if (sw->idx == TOPO_NONE) // refused, about to be closed
+	if (sw->idx == TOPO_NONE || sw->shown_out) // refused, about to be closed
 		return;
 	switch (m->type) {
 	case OF_PACKET_IN:
@@ -218,7 +225,7 @@ struct of_switch *of_net_attach(struct of_net *net, void *session, int64_t now_n
 	sw->net = net;
 	sw->session = session;
 	sw->idx = TOPO_NONE;
-	sw->read_back_ns = sw->groups_by_ns = INT64_MAX;
+	sw->read_back_ns = sw->read_by_ns = sw->groups_by_ns = INT64_MAX;
 	sw->groups_wait_ns = INT64_MIN;
 	sw->conn = of_conn_create(&conn_ops, sw, now_ns);
 	if (sw->conn == NULL) {
@@ -336,6 +343,8 @@ void of_net_turn(struct of_net *net, int64_t now_ns, int64_t wall_ns)
 			net->ops.close(sw->session);
 		} else if (now_ns >= sw->read_back_ns) {
 			of_sync_read_back(sw);
+		} else if (now_ns >= sw->read_by_ns) {
+			of_shut_late(sw);
 		} else {
 			of_sync_groups_turn(sw);
 		}
@@ -362,6 +371,7 @@ int64_t of_net_next_ns(const struct of_net *net)
 
 		at = keep_alive < at ? keep_alive : at;
 		at = sw->read_back_ns < at ? sw->read_back_ns : at;
+		at = sw->read_by_ns < at ? sw->read_by_ns : at;
 		at = sw->groups_by_ns < at ? sw->groups_by_ns : at;
 		at = sw->groups_wait_ns != INT64_MIN && sw->groups_wait_ns < at ? sw->groups_wait_ns : at;
 		at = sw->hold_ns != INT64_MIN && sw->sync == SYNC_KNOWN && sw->hold_ns < at ? sw->hold_ns : at;

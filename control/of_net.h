@@ -31,11 +31,16 @@ struct of_net_ops {
 	void *ctx;                                                  // of note, kept and contested
 };
 
+// Two kilobytes each, and over twice what all hosts that are kept come to.
+#define OF_NET_ENTRIES_MAX (1U << 18)
+
 struct of_net_conf {
 	uint8_t key[LLDP_KEY_BYTES]; // random, of this process
 	uint32_t hosts_max;
 	int64_t lease_ns; // of_plan.h; 0: none
 	bool queues;      // of_plan.h
+	// Of ours that one switch may tell of; four times as many of all while they are read. 0: OF_NET_ENTRIES_MAX.
+	uint32_t entries_max;
 };
 
 struct of_net_stats {

@@ -34,6 +34,10 @@ struct of_switch {
 	struct of_meters have_meters;
 	struct of_groups have_groups;      // of_plan_is_group
 	uint32_t asked[SYNC_PARTS];        // the request's xid while an answer is owed; 0: none is
+	int64_t read_ns;                   // when it was asked
+	int64_t read_by_ns;                // the next part of an answer is due; INT64_MAX: not so
+	bool shown_out;                    // of_shut.c: its session is about to end
+	bool refuses_meters;               // it has none, whatever it says
 	uint32_t groups_max;               // of_plan.h
 	bool refuses_groups;               // it has none for us, whatever it says
 	uint32_t others_groups;            // select groups that are not ours
@@ -94,9 +98,22 @@ void of_net_note(struct of_net *net, const char *fmt, ...) __attribute__((format
 
 #define OF_SYNC_RETRY_NS 3000000000LL // after an error, or out of memory: reads back again
 
+#define OF_METERS_MAX (1U << 16)      // of one switch
+#define OF_READ_PART_NS 10000000000LL // a part of an answer comes in that time, and all of it in this:
+#define OF_READ_NS 60000000000LL
+
+// The switch is not served any more: why, as what it does. Its session ends.
+void of_shut(struct of_switch *sw, const char *why);
+bool of_shut_is(const struct of_net *net, uint32_t idx); // its next session has to wait
+// More was read back than there is room for. true: this switch was shut.
+bool of_shut_too_much(struct of_switch *sw);
+bool of_shut_seen_fits(const struct of_switch *sw); // the same of of_net_read, for which nobody is shut
+void of_shut_late(struct of_switch *sw);            // it owes a part
+
 // Asks the switch for all that it has.
 void of_sync_read_back(struct of_switch *sw);
 void of_sync_stats(struct of_switch *sw, const struct of_msg *m); // the answer, or a part of it
+void of_sync_no_meters(struct of_switch *sw, const char *why);    // from now on; why: what it does
 bool of_sync_refused(struct of_switch *sw, uint32_t xid); // an error answers our request for what it has none of
 // An error about a group that was sent, or an entry with one, answers xid. What follows from it, in words, when all is
 // read back; NULL: nothing.

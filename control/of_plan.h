@@ -53,7 +53,8 @@ struct of_plan_in {
 	uint32_t groups_max; // select groups of ours that the switch can have at a time, 0: none
 	// Those that it has, wanted or not: they take room, and are used before others. NULL: none.
 	const struct of_groups *groups;
-	bool queues; // 1.0 has no meters: limits become queues with a most rate (ovsdb.h)
+	bool queues;    // 1.0 has no meters: limits become queues with a most rate (ovsdb.h)
+	bool no_meters; // though 1.3: limits are unsayable
 	uint8_t version;
 	uint8_t n_tables;
 };

@@ -83,7 +83,8 @@ static void add_limit_box(struct plan *p, const struct demand *d, const struct b
 {
 	static struct of_match matches[PLAN_MATCHES_MAX];
 	struct err err;
-	int n = of_lower_box(box, p->in->version, matches, PLAN_MATCHES_MAX, &err);
+	int n = p->in->no_meters ? err_set(&err, ENOTSUP, "a switch without meters cannot keep request %" PRIu64, d->id)
+				 : of_lower_box(box, p->in->version, matches, PLAN_MATCHES_MAX, &err);
 	struct of_rule r;
 
 	if (n < 0)
@@ -127,11 +128,12 @@ uint32_t plan_flat_meter(struct plan *p, const struct row *row)
 {
 	const struct idset *limits = &row->action.limits;
 	const struct demand *tightest = NULL;
+	bool meters = p->in->version != OF_VERSION_10 && !p->in->no_meters;
 	struct err err;
 
-	if (limits->n > 1 || (p->in->version == OF_VERSION_10 && !p->in->queues)) {
-		err_set(&err, ENOTSUP, "a switch with one table cannot meter request %" PRIu64,
-			limits->id[limits->n - 1]);
+	if (limits->n > 1 || p->in->no_meters || (!meters && !p->in->queues)) {
+		err_set(&err, ENOTSUP, "a switch with%s cannot meter request %" PRIu64,
+			p->in->no_meters ? "out meters" : " one table", limits->id[limits->n - 1]);
 		plan_row_unsaid(p, row, &err);
 	}
 	for (unsigned int i = 0; i < limits->n; i++) {
@@ -140,5 +142,5 @@ uint32_t plan_flat_meter(struct plan *p, const struct row *row)
 		if (d != NULL && (tightest == NULL || d->rate_bps < tightest->rate_bps))
 			tightest = d;
 	}
-	return tightest == NULL || p->in->version == OF_VERSION_10 ? 0 : add_meter(p, tightest);
+	return tightest == NULL || !meters ? 0 : add_meter(p, tightest);
 }

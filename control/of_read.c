@@ -57,7 +57,7 @@ bool of_read_stats(struct of_switch *sw, const struct of_msg *m)
 		return false;
 	while ((rc = of_mp_next(m, &at, &entry, NULL)) > 0 && !full)
 		full = take(sw, m->mp.kind, &entry) < 0;
-	if (rc < 0 || full) {
+	if (rc < 0 || full || !of_shut_seen_fits(sw)) {
 		forget(sw); // stays unanswered
 		return true;
 	}

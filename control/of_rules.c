@@ -211,6 +211,21 @@ void of_meters_fini(struct of_meters *m)
 	*m = (struct of_meters){0};
 }
 
+static int make_room(struct of_meters *m)
+{
+	uint32_t cap = m->cap == 0 ? 16 : m->cap * 2;
+	struct of_meter *more;
+
+	if (m->n < m->cap)
+		return 0;
+	more = reallocarray(m->meters, cap, sizeof(*more));
+	if (more == NULL)
+		return -ENOMEM;
+	m->meters = more;
+	m->cap = cap;
+	return 0;
+}
+
 int of_meters_add(struct of_meters *m, const struct of_meter *meter)
 {
 	uint32_t at = m->n;
@@ -219,18 +234,54 @@ int of_meters_add(struct of_meters *m, const struct of_meter *meter)
 		at--;
 	if (at > 0 && m->meters[at - 1].id == meter->id)
 		return 0;
-	if (m->n == m->cap) {
-		uint32_t cap = m->cap == 0 ? 16 : m->cap * 2;
-		struct of_meter *more = reallocarray(m->meters, cap, sizeof(*more));
-
-		if (more == NULL)
-			return -ENOMEM;
-		m->meters = more;
-		m->cap = cap;
-	}
+	if (make_room(m) < 0)
+		return -ENOMEM;
 	memmove(&m->meters[at + 1], &m->meters[at], (m->n - at) * sizeof(*m->meters));
 	m->meters[at] = *meter;
 	m->n++;
+	return 0;
+}
+
+int of_meters_append(struct of_meters *m, const struct of_meter *meter)
+{
+	if (make_room(m) < 0)
+		return -ENOMEM;
+	m->meters[m->n++] = *meter;
+	return 0;
+}
+
+static int compare_meters(const void *a, const void *b)
+{
+	const struct of_meter *const *x = a, *const *y = b;
+
+	if ((*x)->id != (*y)->id)
+		return (*x)->id < (*y)->id ? -1 : 1;
+	return *x < *y ? -1 : *x > *y;
+}
+
+int of_meters_sort(struct of_meters *m)
+{
+	const struct of_meter **order = calloc(m->n + 1U, sizeof(*order));
+	struct of_meter *sorted = calloc(m->n + 1U, sizeof(*sorted));
+	uint32_t n = 0;
+
+	if (order == NULL || sorted == NULL) {
+		free(order);
+		free(sorted);
+		return -ENOMEM;
+	}
+	for (uint32_t i = 0; i < m->n; i++)
+		order[i] = &m->meters[i];
+	qsort(order, m->n, sizeof(*order), compare_meters);
+	for (uint32_t i = 0; i < m->n; i++) {
+		if (n == 0 || sorted[n - 1].id != order[i]->id)
+			sorted[n++] = *order[i];
+	}
+	free(order);
+	free(m->meters);
+	m->meters = sorted;
+	m->cap = m->n + 1;
+	m->n = n;
 	return 0;
 }
 

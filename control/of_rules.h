@@ -50,13 +50,17 @@ struct of_meter {
 };
 
 struct of_meters {
-	struct of_meter *meters; // by id, each once
+	struct of_meter *meters; // by id, each once, unless of_meters_sort is yet to be called
 	uint32_t n, cap;
 };
 
 void of_meters_init(struct of_meters *m);
 void of_meters_fini(struct of_meters *m);
 int of_meters_add(struct of_meters *m, const struct of_meter *meter); // one of its id stays; 0 or -ENOMEM
+// Appended; of_meters_sort is to follow. 0 or -ENOMEM.
+int of_meters_append(struct of_meters *m, const struct of_meter *meter);
+// Sorts by id; of several of one id the first that was added stays. 0; -ENOMEM: as it was.
+int of_meters_sort(struct of_meters *m);
 // As of_rules_diff; meters are changed in place.
 void of_meters_diff(const struct of_meters *have, const struct of_meters *want,
 		    void (*fn)(void *ctx, enum of_rules_change change, const struct of_meter *meter), void *ctx);

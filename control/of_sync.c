@@ -40,10 +40,12 @@ void of_sync_read_back(struct of_switch *sw)
 	sw->sync = SYNC_READING;
 	sw->read_back_ns = INT64_MAX;
 	memset(sw->asked, 0, sizeof(sw->asked));
+	sw->read_ns = sw->net->now_ns;
+	sw->read_by_ns = sw->read_ns + OF_READ_PART_NS;
 	ask(sw, SYNC_ENTRIES,
 	    (struct of_mp){
 		    .kind = OF_MP_FLOW, .table = OF_TABLE_ALL, .out_port = OF_PORT_ANY, .out_group = OF_GROUP_ANY});
-	if (of_conn_version(sw->conn) == OF_VERSION_13)
+	if (of_conn_version(sw->conn) == OF_VERSION_13 && !sw->refuses_meters)
 		ask(sw, SYNC_METERS, (struct of_mp){.kind = OF_MP_METER_CONFIG, .meter = METER_ALL});
 	if (!of_sync_has_groups(sw))
 		return;
@@ -78,7 +80,7 @@ static int take_meter(struct of_switch *sw, const struct of_meter_config *c)
 		m.rate_kbps = c->bands[0].rate;
 		m.burst_kb = c->bands[0].burst;
 	}
-	return of_meters_add(&sw->have_meters, &m);
+	return of_meters_append(&sw->have_meters, &m);
 }
 
 static void take_group_features(struct of_switch *sw, const struct of_group_features *f)
@@ -125,13 +127,15 @@ static void part_read(struct of_switch *sw, enum sync_part part)
 	sw->asked[part] = 0;
 	if (sw->asked[SYNC_ENTRIES] != 0 || sw->asked[SYNC_METERS] != 0)
 		return;
+	sw->read_by_ns = INT64_MAX;
 	if (sw->asked[SYNC_GROUPS] != 0 || sw->asked[SYNC_GROUP_FEATURES] != 0) {
 		if (sw->groups_by_ns == INT64_MAX)
 			sw->groups_by_ns = sw->net->now_ns + GROUPS_LATE_NS;
 		return;
 	}
 	sw->groups_by_ns = INT64_MAX;
-	if (of_rules_sort(&sw->have) < 0 || of_groups_sort(&sw->have_groups) < 0) {
+	if (of_rules_sort(&sw->have) < 0 || of_meters_sort(&sw->have_meters) < 0 ||
+	    of_groups_sort(&sw->have_groups) < 0) {
 		sw->read_back_ns = sw->net->now_ns + OF_SYNC_RETRY_NS;
 		return;
 	}
@@ -139,6 +143,13 @@ static void part_read(struct of_switch *sw, enum sync_part part)
 	sw->dirty = sw->net->recolour = sw->net->read_anew = true;
 	if (sw->hold_ns != INT64_MIN && sw->have.n == 0)
 		sw->hold_ns = INT64_MIN; // new to us
+}
+
+static int64_t next_part_ns(const struct of_switch *sw)
+{
+	int64_t part_ns = sw->net->now_ns + OF_READ_PART_NS, all_ns = sw->read_ns + OF_READ_NS;
+
+	return part_ns < all_ns ? part_ns : all_ns;
 }
 
 // SYNC_PARTS: of none.
@@ -173,8 +184,21 @@ void of_sync_stats(struct of_switch *sw, const struct of_msg *m)
 	}
 	if (rc < 0)
 		of_net_note(sw->net, "switch %016" PRIx64 ": an entry cannot be read: %s", of_net_dpid(sw), err.msg);
+	if (of_shut_too_much(sw))
+		return;
+	if (sw->read_by_ns != INT64_MAX)
+		sw->read_by_ns = next_part_ns(sw);
 	if (!m->mp.more)
 		part_read(sw, part);
+}
+
+// Limits cannot be kept there, which the next plan tells.
+void of_sync_no_meters(struct of_switch *sw, const char *why)
+{
+	of_net_note(sw->net, "switch %016" PRIx64 " %s: it is given none", of_net_dpid(sw), why);
+	sw->refuses_meters = true;
+	of_meters_fini(&sw->have_meters);
+	part_read(sw, SYNC_METERS);
 }
 
 bool of_sync_refused(struct of_switch *sw, uint32_t xid)
@@ -187,7 +211,10 @@ bool of_sync_refused(struct of_switch *sw, uint32_t xid)
 		sw->refuses_groups = true;
 	if (sw->refuses_groups)
 		sw->groups_max = 0;
-	part_read(sw, part);
+	if (part == SYNC_METERS)
+		of_sync_no_meters(sw, "has no meters");
+	else
+		part_read(sw, part);
 	return true;
 }
 

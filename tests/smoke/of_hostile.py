@@ -51,7 +51,7 @@ class Peer:
 
     def __init__(self, dpid, reads=True):
         self.dpid, self.reads, self.rest, self.said, self.probes, self.closed = dpid, reads, b"", b"", {}, False
-        self.flow_mods = 0
+        self.flow_mods, self.withholds = 0, ()
         self.sock = socket.create_connection(("127.0.0.1", PORT))
         self.send(message(HELLO, struct.pack("!HHI", 1, 8, 1 << 4), 1))
         peers.append(self)
@@ -71,6 +71,8 @@ class Peer:
         self.send(message(PORT_STATUS, struct.pack("!B7x", reason) + port_bytes(self.dpid, number, state), 0))
 
     def multipart(self, kind, xid):
+        if kind in self.withholds:
+            return
         body = b"".join(port_bytes(self.dpid, n) for n in (1, 2, 3)) if kind == PORT_DESC else b""
         self.send(message(MP_REPLY, struct.pack("!HH4x", kind, 0) + body, xid))
 
@@ -262,13 +264,22 @@ def not_reading():
     unharmed("of it")
 
 
+def withholding(silent):
+    check("a switch that does not say its entries is shown out", ends(silent, 60))
+    drop(silent)
+    unharmed("of it")
+
+
 def main():
     Peer(1)
     Peer(2)
+    silent = Peer(8)
+    silent.withholds = (MP_FLOW,)
     check("two switches that behave are linked", run(15, lambda: n_links() == 1))
     check("and get their entries", run(15, lambda: peers[0].flow_mods > 0 and peers[1].flow_mods > 0))
     for part in (identities, ports, probes, spoofing, bytes_of_all_kinds, not_reading):
         part()
+    withholding(silent)
     check("the controller goes on", len(panectl("hosts.")) > 0)
     sys.exit(failures)
 
