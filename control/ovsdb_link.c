@@ -240,6 +240,7 @@ void ovsdb_links_follow(struct ovsdb_links *l, struct of_server *server)
 	struct ovsdb_wish wish = {0};
 	uint64_t *but = NULL;
 	int n = of_net_queues(net, &l->gen, &queues), n_but = n < 0 ? n : of_net_queues_of(net, &wish.known, &but);
+	bool lost = n >= 0 && n_but < 0;
 
 	if (n >= 0 && n_but >= 0) {
 		wish.queues = queues;
@@ -249,10 +250,14 @@ void ovsdb_links_follow(struct ovsdb_links *l, struct of_server *server)
 	}
 	for (unsigned int i = 0; i < l->n; i++) {
 		look_at_bridges(&l->all[i], server, n >= 0);
-		if (n < 0)
+		if (n < 0 || n_but < 0)
 			ovsdb_turn(l->all[i].db, loop_uptime_ns());
-		else if (n_but < 0 || ovsdb_want(l->all[i].db, &wish, loop_uptime_ns()) < 0)
-			log_error("openflow: no memory for the queues of %s", l->all[i].name);
+		else if (ovsdb_want(l->all[i].db, &wish, loop_uptime_ns()) < 0)
+			lost = true;
+	}
+	if (lost) {
+		log_error("openflow: no memory for the queues that databases should have; tries again");
+		l->gen = 0; // of nothing that was placed: asked for again in the next turn
 	}
 	if (n >= 0)
 		free(queues);
