@@ -226,11 +226,11 @@ static void on_host(struct dp_link *link, const struct proto_host *host)
 				.has_ip = host->kinds != 0,
 				.ip6 = (host->kinds & MATCH_KINDS_V6) != 0,
 				.ip = host->addr,
-				.at_ns = steady_ns()};
+				.at_ns = steady_ns() - (int64_t)host->age_ns};
 	struct timespec now;
 
 	clock_gettime(CLOCK_REALTIME, &now);
-	seen.last_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+	seen.last_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec - (int64_t)host->age_ns;
 	for (int i = 0; i < 6; i++)
 		seen.mac = seen.mac << 8 | host->mac[i];
 	if (host->port == PROTO_NO_PORT)

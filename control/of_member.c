@@ -392,7 +392,7 @@ void of_member_set(struct of_net *net, const struct of_member *m, int64_t now_ns
 	find_links(net, m);
 	since_ns = t->gen == net->member_gen ? net->member_ns - OLD_NS : INT64_MIN; // the others were looked at
 	for (uint32_t i = 0; i < m->n_sights; i++) {
-		if (m->sights[i].at_ns >= since_ns)
+		if (m->sights[i].at_ns >= since_ns || topo_host(t, m->sights[i].mac) == NULL)
 			take_sight(net, &m->sights[i]);
 	}
 	forget_hosts(net, m);

@@ -172,7 +172,7 @@ static void greet(struct dp_tell *t, int64_t mono_ns)
 	if (t->session == 0)
 		return;
 	tell_ports(t);
-	hosts_each(t->hosts, tell_host, t);
+	hosts_each(t->hosts, mono_ns, tell_host, t);
 	t->next_slot = 0;
 	t->all = true;
 	t->round_ns = mono_ns;

@@ -63,9 +63,12 @@ uint32_t hosts_n(const struct hosts *h)
 }
 
 // Its address number `addr`; none is told when there is no such one.
-static void tell_one(const struct interface *i, uint16_t port, uint8_t addr, hosts_tell *tell, void *ctx)
+static void tell_one(const struct interface *i, uint16_t port, uint8_t addr, int64_t now_ns, hosts_tell *tell,
+		     void *ctx)
 {
-	struct proto_host msg = {.port = port, .vlan = (uint16_t)(i->id >> 48)};
+	struct proto_host msg = {.port = port,
+				 .vlan = (uint16_t)(i->id >> 48),
+				 .age_ns = now_ns > i->seen_ns ? (uint64_t)(now_ns - i->seen_ns) : 0};
 
 	for (int b = 0; b < 6; b++)
 		msg.mac[b] = (uint8_t)(i->id >> (40 - 8 * b));
@@ -78,15 +81,15 @@ static void tell_one(const struct interface *i, uint16_t port, uint8_t addr, hos
 
 static void tell_gone(const struct interface *i, hosts_tell *tell, void *ctx)
 {
-	tell_one(i, PROTO_NO_PORT, HOSTS_ADDRS_MAX, tell, ctx);
+	tell_one(i, PROTO_NO_PORT, HOSTS_ADDRS_MAX, i->seen_ns, tell, ctx);
 }
 
-static void tell_all(const struct interface *i, hosts_tell *tell, void *ctx)
+static void tell_all(const struct interface *i, int64_t now_ns, hosts_tell *tell, void *ctx)
 {
 	uint8_t addr = 0;
 
 	do
-		tell_one(i, i->port, addr, tell, ctx);
+		tell_one(i, i->port, addr, now_ns, tell, ctx);
 	while (++addr < i->n_addrs);
 }
 
@@ -145,9 +148,9 @@ void hosts_see(struct hosts *h, uint64_t mac, const struct proto_host *seen, int
 		tell_gone(i, tell, ctx); // it was told without
 	addr = find_addr(i, seen->addr, seen->kinds);
 	if (moved)
-		tell_all(i, tell, ctx);
+		tell_all(i, now_ns, tell, ctx);
 	else if ((more || now_ns - i->told_ns >= AGAIN_NS) && (addr < i->n_addrs || i->n_addrs == 0))
-		tell_one(i, i->port, addr, tell, ctx);
+		tell_one(i, i->port, addr, now_ns, tell, ctx);
 	else
 		return;
 	i->told_ns = now_ns;
@@ -165,10 +168,10 @@ void hosts_age(struct hosts *h, int64_t now_ns, hosts_tell *tell, void *ctx)
 	}
 }
 
-void hosts_each(const struct hosts *h, hosts_tell *tell, void *ctx)
+void hosts_each(const struct hosts *h, int64_t now_ns, hosts_tell *tell, void *ctx)
 {
 	const struct interface *i;
 
 	TAILQ_FOREACH (i, &h->by_age, link)
-		tell_all(i, tell, ctx);
+		tell_all(i, now_ns, tell, ctx);
 }

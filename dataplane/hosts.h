@@ -21,6 +21,6 @@ void hosts_destroy(struct hosts *h); // accepts NULL
 // interface that has an address is told with its addresses only.
 void hosts_see(struct hosts *h, uint64_t mac, const struct proto_host *seen, int64_t now_ns, hosts_tell *tell,
 	       void *ctx);
-void hosts_age(struct hosts *h, int64_t now_ns, hosts_tell *tell, void *ctx); // forgets, and tells so
-void hosts_each(const struct hosts *h, hosts_tell *tell, void *ctx);          // all there is to tell
+void hosts_age(struct hosts *h, int64_t now_ns, hosts_tell *tell, void *ctx);        // forgets, and tells so
+void hosts_each(const struct hosts *h, int64_t now_ns, hosts_tell *tell, void *ctx); // all there is to tell
 uint32_t hosts_n(const struct hosts *h);

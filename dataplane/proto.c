@@ -193,6 +193,8 @@ static void wire_host(struct wire *w, struct proto_host *host)
 	wire_bytes(w, host->mac, sizeof(host->mac));
 	WIRE(w, host->kinds);
 	wire_u128(w, &host->addr);
+	WIRE(w, host->age_ns);
+	wire_check(w, host->age_ns <= INT64_MAX, "host age");
 	wire_check(w, host->vlan <= match_field_max(MATCH_VLAN), "vlan");
 	wire_check(w, host->kinds == 0 || host->kinds == MATCH_KINDS_V4 || host->kinds == MATCH_KINDS_V6, "host kinds");
 	wire_check(w, host->kinds != 0 || host->addr == 0, "host address");

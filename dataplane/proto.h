@@ -38,7 +38,7 @@
 #include "hft/err.h"
 #include "hft/parts.h"
 
-#define PROTO_VERSION 3
+#define PROTO_VERSION 4
 #define PROTO_FRAME_MAX 4096
 #define PROTO_NAME_MAX 32
 #define PROTO_TEXT_MAX 256
@@ -121,8 +121,9 @@ struct proto_host {
 	uint16_t port; // where; PROTO_NO_PORT: not seen for long
 	uint16_t vlan;
 	uint8_t mac[6];
-	uint8_t kinds; // of addr: MATCH_KINDS_V4 or MATCH_KINDS_V6; 0: no address is known (addr is 0)
-	u128 addr;     // as in hft/match.h
+	uint8_t kinds;   // of addr: MATCH_KINDS_V4 or MATCH_KINDS_V6; 0: no address is known (addr is 0)
+	u128 addr;       // as in hft/match.h
+	uint64_t age_ns; // since it was seen there: who hears of it late knows what came after
 };
 
 #define PROTO_COUNTERS_MAX 64

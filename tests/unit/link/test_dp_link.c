@@ -322,6 +322,32 @@ static void ports_and_counters_reach_the_nib(void **state)
 	assert_int_equal(nib_port_at(f->nib, 0)->counter[1], 18);
 }
 
+#define SECOND 1000000000LL
+
+static int64_t steady_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * SECOND + now.tv_nsec;
+}
+
+// Told again in a new session: it may have moved to a switch since.
+static void a_host_that_is_told_late_was_seen_when_it_was(void **state)
+{
+	struct fixture *f = *state;
+	struct proto_msg msg = {.type = PROTO_HOST, .host = {.port = 3, .mac = {2, 0, 0, 0, 0, 9}}};
+	int64_t told_ns = steady_ns();
+
+	turn_until(f, stats_of(f).connected);
+	msg.host.age_ns = 40 * (uint64_t)SECOND;
+	link_tell(f->dp.link, &msg);
+	turn_until(f, nib_n_seen(f->nib) == 1);
+	assert_true(nib_seen_at(f->nib, 0)->at_ns >= told_ns - 40 * SECOND);
+	assert_true(nib_seen_at(f->nib, 0)->at_ns <= steady_ns() - 40 * SECOND);
+	assert_true(nib_seen_at(f->nib, 0)->last_ns - nib_seen_at(f->nib, 0)->at_ns > 0); // of the other clock
+}
+
 static void a_row_that_changes_its_category_is_replaced_at_once(void **state)
 {
 	struct fixture *f = *state;
@@ -535,6 +561,7 @@ int main(void)
 		RULE(a_failed_transaction_is_compared_and_sent_again),
 		RULE(a_restarted_dataplane_gets_everything_again),
 		RULE(ports_and_counters_reach_the_nib),
+		RULE(a_host_that_is_told_late_was_seen_when_it_was),
 		RULE(a_row_that_changes_its_category_is_replaced_at_once),
 		RULE(a_question_is_answered_over_the_link),
 		RULE(a_large_table_goes_in_one_transaction),

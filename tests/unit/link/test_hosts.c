@@ -19,6 +19,7 @@
 struct listener {
 	struct proto_host known[KNOWN_MAX];
 	unsigned int n, n_told;
+	uint64_t age_ns; // of the last one
 };
 
 static struct err err;
@@ -34,6 +35,7 @@ static void hear(void *ctx, const struct proto_host *host)
 	unsigned int n = 0;
 
 	l->n_told++;
+	l->age_ns = host->age_ns;
 	for (unsigned int i = 0; i < l->n; i++) {
 		const struct proto_host *k = &l->known[i];
 
@@ -124,12 +126,15 @@ static void a_listener_knows_what_was_seen(void **state)
 			see(h, mac, port[mac], (uint32_t)(gen_below(&g, 3) == 0 ? 0 : mac * 10 + gen_below(&g, 3)),
 			    now_ns, &all);
 			seen_ns[mac] = now_ns;
+			assert_int_equal(all.age_ns, 0);
 		}
-		hosts_each(h, hear, &late);
+		now_ns += S / 2;
+		hosts_each(h, now_ns, hear, &late);
 		assert_int_equal(all.n, late.n);
 		for (unsigned int i = 0; i < late.n; i++) {
 			assert_true(knows(&all, &late.known[i]));
 			assert_int_equal(late.known[i].port, port[late.known[i].mac[5]]);
+			assert_int_equal(late.known[i].age_ns, now_ns - seen_ns[late.known[i].mac[5]]);
 		}
 		for (uint64_t mac = 1; mac < 16; mac++) {
 			struct proto_host any = host_of(mac, 0, 0);

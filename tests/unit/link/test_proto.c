@@ -122,6 +122,7 @@ static struct proto_msg sample(struct gen *g, unsigned int i)
 		break;
 	case PROTO_HOST:
 		msg.host = (struct proto_host){.port = (uint16_t)gen_u64(g), .vlan = 5, .mac = {2, 0, 0, 0, 0, 9}};
+		msg.host.age_ns = gen_u64(g) >> 1;
 		if (gen_below(g, 2) == 0) {
 			msg.host.kinds = MATCH_KINDS_V4;
 			msg.host.addr = match_ip4((uint32_t)gen_u64(g));
