@@ -190,7 +190,8 @@ int topo_port_set(struct topo *t, uint32_t sw, uint32_t port, bool up, uint64_t 
 		s->cap_ports = cap;
 	}
 	if (p == NULL) {
-		p = &s->ports[s->n_ports++];
+		for (p = &s->ports[s->n_ports++]; p > s->ports && p[-1].no > port; p--)
+			*p = p[-1];
 		*p = (struct topo_port){.no = port, .peer = TOPO_NONE};
 		t->gen++;
 	}
@@ -235,7 +236,8 @@ void topo_port_del(struct topo *t, uint32_t sw, uint32_t port)
 	if (p == NULL)
 		return;
 	forget_hosts(t, sw, port);
-	*p = s->ports[--s->n_ports];
+	s->n_ports--;
+	memmove(p, p + 1, (size_t)(&s->ports[s->n_ports] - p) * sizeof(*p));
 	t->gen++;
 }
 

@@ -48,15 +48,15 @@ struct topo_switch {
 	bool up;
 	bool bridge; // it learns by itself, and has no OpenFlow session
 	// set by who has its session
-	int64_t gone_ns;  // when it was up last
-	int64_t shut_ns;  // no session until then (of_shut.c)
-	uint8_t n_shuts;  // lately
-	uint8_t version;  // of OpenFlow, as on the wire
-	bool no_queues;   // its datapath ignores them
-	uint32_t n_lacks; // rows of the policy that cannot be said to it
-	uint32_t n_open;  // denials among them
-	char lacks[160];  // why, of one of them
-	struct topo_port *ports;
+	int64_t gone_ns;         // when it was up last
+	int64_t shut_ns;         // no session until then (of_shut.c)
+	uint8_t n_shuts;         // lately
+	uint8_t version;         // of OpenFlow, as on the wire
+	bool no_queues;          // its datapath ignores them
+	uint32_t n_lacks;        // rows of the policy that cannot be said to it
+	uint32_t n_open;         // denials among them
+	char lacks[160];         // why, of one of them
+	struct topo_port *ports; // by number, ascending: entries do not depend on which came first
 	uint32_t n_ports, cap_ports;
 };
 
