@@ -279,21 +279,56 @@ static bool read_ip6(struct bytes b, struct addr_claim *out)
 	return is_host6(who);
 }
 
-bool addr_claim_read(const uint8_t *frame, size_t len, struct addr_claim *out)
+// The Ethernet type, behind a tag if there is one; 0: no frame of a host.
+static uint16_t read_frame(const uint8_t *frame, size_t len, struct bytes *b, struct addr_claim *out)
 {
-	struct bytes b;
 	uint16_t type;
 
 	if (len < 14 || frame[6] & 1)
-		return false;
-	b = (struct bytes){frame + 14, len - 14};
+		return 0;
+	*b = (struct bytes){frame + 14, len - 14};
 	*out = (struct addr_claim){0};
 	memcpy(out->mac, frame + 6, 6);
 	type = be16(frame + 12);
 	if (type == 0x8100 && len >= 18) {
 		type = be16(frame + 16);
-		b = (struct bytes){frame + 18, len - 18};
+		*b = (struct bytes){frame + 18, len - 18};
 	}
+	return type;
+}
+
+// A solicitation without a source: the target is the address that it would have.
+static bool asks_for_itself(struct bytes b)
+{
+	static const uint8_t none[16];
+
+	return b.len >= 64 && b.p[6] == 58 && b.p[7] == 255 && b.p[40] == 135 && memcmp(b.p + 8, none, 16) == 0;
+}
+
+bool addr_source_read(const uint8_t *frame, size_t len, struct addr_claim *out)
+{
+	struct bytes b;
+	uint16_t type = read_frame(frame, len, &b, out);
+	const uint8_t *who;
+
+	out->how = ADDR_IP;
+	out->ip6 = type == 0x86dd;
+	if (type == 0x0800 && b.len >= 20 && b.p[0] >> 4 == 4) {
+		out->ip = ip4_at(b.p + 12);
+		return is_host4(out->ip);
+	}
+	if (!out->ip6 || b.len < 40 || b.p[0] >> 4 != 6)
+		return false;
+	who = asks_for_itself(b) ? b.p + 48 : b.p + 8;
+	out->ip = ip6_at(who);
+	return is_host6(who);
+}
+
+bool addr_claim_read(const uint8_t *frame, size_t len, struct addr_claim *out)
+{
+	struct bytes b;
+	uint16_t type = read_frame(frame, len, &b, out);
+
 	return type == 0x0806   ? read_arp(b, out)
 	       : type == 0x0800 ? read_ip4(b, out)
 				: type == 0x86dd && read_ip6(b, out);

@@ -67,3 +67,6 @@ struct addr_claim {
 	uint8_t mac[6];
 };
 bool addr_claim_read(const uint8_t *frame, size_t len, struct addr_claim *out);
+// The source address of an IP packet, and of its frame, as ADDR_IP; of one that asks whether an address is free (RFC
+// 4862, 5.4.2) that one. false: none that a host can have.
+bool addr_source_read(const uint8_t *frame, size_t len, struct addr_claim *out);

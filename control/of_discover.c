@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "of_net_priv.h"
+#include "of_plan.h"
 
 #define PROBE_FAST_NS 300000000LL    // while a port settles
 #define PROBE_SLOW_NS 4000000000LL   // TOPO_LINK_AGE_NS is about four of them
@@ -74,9 +75,13 @@ static struct addr *remember(struct of_net *net, const struct addr_claim *c)
 	return addrs_set(&net->addrs, c->ip, c->ip6, c->mac, c->how, net->now_ns);
 }
 
-// A request is about this very address.
+// A request is about this very IPv6 address.
 static bool is_named(const struct of_net *net, u128 ip)
 {
+	const struct of_source source = {ip, true};
+
+	if (of_policy_names(&net->policy, &source))
+		return true;
 	for (uint32_t i = 0; i < net->policy.demands.n; i++) {
 		const struct demand *d = &net->policy.demands.all[i];
 
@@ -116,6 +121,54 @@ static bool make_room(struct of_net *net, const struct addr_claim *c)
 		return is_named(net, c->ip);
 	addrs_forget(&net->addrs, oldest);
 	return true;
+}
+
+static bool is_about(const struct of_net *net, const struct addr_claim *c)
+{
+	const struct of_source source = {c->ip, c->ip6};
+
+	return of_policy_names(&net->policy, &source);
+}
+
+// Who had said so long ago does not have it any more; nor who was only seen to use it, once somebody new says so. true:
+// there was one.
+static bool take_over(struct of_net *net, const struct addr_claim *c, bool is_new)
+{
+	uint32_t n = net->addrs.n + net->strays.n;
+	struct addr *at;
+
+	while (is_new && (at = addrs_first(&net->strays, c->ip, c->ip6)) != NULL)
+		addrs_forget(&net->strays, at);
+	for (at = addrs_first(&net->addrs, c->ip, c->ip6); at != NULL;) {
+		if (memcmp(at->mac, c->mac, 6) == 0 ||
+		    (at->how != ADDR_IP && net->now_ns - at->seen_ns < ADDRS_FRESH_NS)) {
+			at = addrs_after(&net->addrs, at);
+			continue;
+		}
+		addrs_forget(&net->addrs, at);
+		at = addrs_first(&net->addrs, c->ip, c->ip6);
+	}
+	return net->addrs.n + net->strays.n != n;
+}
+
+// What a denial is about comes from a host that nobody has said it to be. The denial then lies there, too.
+static void note_stray(struct of_switch *sw, const struct of_packet_in *p)
+{
+	struct of_net *net = sw->net;
+	struct addr_claim c;
+	struct of_source source;
+	bool known = false;
+
+	if (!addr_source_read(p->data, p->data_len, &c) || !is_about(net, &c))
+		return;
+	source = (struct of_source){c.ip, c.ip6};
+	if (of_plan_has(&net->topo, &net->addrs, &source, sw->idx, &known) ||
+	    of_plan_has(&net->topo, &net->strays, &source, sw->idx, &known))
+		return;
+	if (net->strays.n == net->strays.max)
+		addrs_keep(&net->strays, is_here, &net->topo);
+	if (addrs_set(&net->strays, c.ip, c.ip6, c.mac, ADDR_IP, net->now_ns) != NULL)
+		net->topo.gen++;
 }
 
 static bool is_recent(const struct of_net *net, int64_t at_ns)
@@ -175,8 +228,10 @@ static void on_claim(struct of_net *net, const struct addr_claim *c)
 		else if (was != NULL && !c->ip6 && was->ip4 == (uint32_t)(c->ip >> 96))
 			was->ip4 = 0; // it has moved
 	}
-	if (c->ip6 && is_new && mine != NULL && net->policy.demands.n > 0)
-		net->topo.gen++; // circuits end there
+	is_new = is_new && mine != NULL;
+	if (mine != NULL && c->how != ADDR_IP && (take_over(net, c, is_new) || is_new))
+		net->topo.gen +=
+			(c->ip6 && net->policy.demands.n > 0) || is_about(net, c); // ends, or where denials lie
 	if (c->ip6 || h->ip4 == (uint32_t)(c->ip >> 96) || (c->how == ADDR_IP && h->ip4 != 0))
 		return;
 	h->ip4 = (uint32_t)(c->ip >> 96);
@@ -199,6 +254,7 @@ static void learn(struct of_switch *sw, const struct of_packet_in *p)
 	net->stats.moves += rc > 0 && was.sw != TOPO_NONE;
 	if (addr_claim_read(p->data, p->data_len, &claim))
 		on_claim(net, &claim);
+	note_stray(sw, p);
 }
 
 void of_discover_packet(struct of_switch *sw, const struct of_packet_in *p)

@@ -46,6 +46,7 @@ struct of_net *of_net_create(const struct of_net_ops *ops, const struct of_net_c
 	net->ahead_ns = INT64_MIN;
 	topo_init(&net->topo, conf->hosts_max);
 	addrs_init(&net->addrs, conf->hosts_max);
+	addrs_init(&net->strays, conf->hosts_max);
 	of_policy_init(&net->policy);
 	circuits_init(&net->circuits);
 	return net;
@@ -58,6 +59,7 @@ void of_net_destroy(struct of_net *net)
 	assert(net->switches == NULL);
 	topo_fini(&net->topo);
 	addrs_fini(&net->addrs);
+	addrs_fini(&net->strays);
 	of_policy_fini(&net->policy);
 	circuits_fini(&net->circuits);
 	free(net);
@@ -291,9 +293,14 @@ static void take_host(struct of_net *net, const struct of_switch *sw, const stru
 	addrs_set(&net->addrs, match_ip4(ip4), false, h->mac, ADDR_ARP, net->now_ns);
 }
 
-static void take_ip6(struct of_net *net, const struct of_match *m)
+static void take_address(struct of_net *net, const struct of_match *m, const struct of_source *what, bool stray)
 {
-	addrs_set(&net->addrs, match_ip6_prefix(m->ip6_src, 128).lo, true, m->eth_src, ADDR_ND, net->now_ns);
+	enum addr_how how = what->ip6 ? ADDR_ND : ADDR_ARP;
+
+	if (stray)
+		addrs_set(&net->strays, what->ip, what->ip6, m->eth_src, ADDR_IP, net->now_ns);
+	else
+		addrs_set(&net->addrs, what->ip, what->ip6, m->eth_src, how, net->now_ns);
 }
 
 // There was a link, and there is none now.
@@ -312,10 +319,13 @@ static void end_holds(struct of_net *net)
 			continue;
 		sw->hold_ns = INT64_MIN;
 		for (uint32_t i = 0; i < sw->have.n; i++) {
+			struct of_source what;
+			bool stray;
+
 			if (of_plan_lets_in(&sw->have.rules[i]))
 				close_lost(net, sw, sw->have.rules[i].match.in_port);
-			if (of_plan_tells_ip6(&sw->have.rules[i]))
-				take_ip6(net, &sw->have.rules[i].match);
+			if (of_plan_tells(&sw->have.rules[i], &what, &stray))
+				take_address(net, &sw->have.rules[i].match, &what, stray);
 			else
 				take_host(net, sw, &sw->have.rules[i]);
 		}
@@ -418,10 +428,18 @@ void of_net_ignores_queues(struct of_net *net, uint64_t dpid, bool ignores)
 			    : "has queues");
 }
 
+static bool is_named(void *ctx, const struct addr *stray)
+{
+	const struct of_source source = {stray->ip, stray->ip6};
+
+	return of_policy_names(ctx, &source);
+}
+
 void of_net_policy(struct of_net *net, struct of_policy *policy)
 {
 	of_policy_fini(&net->policy);
 	of_policy_move(&net->policy, policy);
+	addrs_keep(&net->strays, is_named, &net->policy);
 	net->policy_gen++;
 }
 

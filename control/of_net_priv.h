@@ -68,6 +68,7 @@ struct of_net {
 	struct of_net_conf conf;
 	struct topo topo;
 	struct addrs addrs;
+	struct addrs strays;   // of_plan.h: seen to be used, of addresses that denials name
 	int64_t addrs_kept_ns; // when those of hosts that are gone were last forgotten
 	struct of_switch *switches;
 	struct of_policy policy;

@@ -185,11 +185,10 @@ static void add_learning(struct plan *p)
 		plan_goto(&r, OF_PLAN_PATH);
 		plan_add(p, &r);
 	}
-	plan_ip6(p);
+	plan_tells(p);
 	plan_blank(&r, OF_PLAN_LEARN, 0);
 	plan_output(p, &r, OF_PORT_CONTROLLER);
-	if (!p->left_out)
-		plan_goto(&r, OF_PLAN_PATH);
+	plan_goto(&r, OF_PLAN_PATH);
 	plan_add(p, &r);
 	plan_blank(&r, OF_PLAN_PATH, 0);
 	plan_goto(&r, OF_PLAN_FORWARD);
@@ -294,22 +293,6 @@ bool plan_has_hosts(const struct plan *p, uint32_t sw)
 	return false;
 }
 
-bool plan_is_elsewhere(const struct plan *p, uint32_t sw, const struct box *box)
-{
-	const struct topo *t = p->in->topo;
-	bool known = false;
-
-	for (uint32_t i = 0; i < t->n_hosts; i++) {
-		if (t->hosts[i].ip4 == 0 || box->src.lo != match_ip4(t->hosts[i].ip4) ||
-		    box->src.hi != match_ip4_prefix(t->hosts[i].ip4, 32).hi)
-			continue;
-		if (t->hosts[i].sw == sw)
-			return false;
-		known = true;
-	}
-	return known;
-}
-
 // --- access
 
 static void add_row_once(struct plan *p, const struct row *row, const struct of_match *match, unsigned int priority)
@@ -370,9 +353,10 @@ static void add_row(struct plan *p, const struct row *row)
 	int n;
 
 	// Without tables what comes from other switches is judged again: what is let through there must be here, too.
-	// What is denied there, too: one table cannot make sources wait that are not known.
-	if (p->tables && plan_is_elsewhere(p, p->idx, &row->box)) {
-		p->left_out |= row->action.access == ACCESS_DENY;
+	// What is denied there, too: one table cannot watch what comes from hosts alone but by an entry a port.
+	if (p->tables && plan_is_elsewhere(p, p->idx, &row->box, true)) {
+		if (row->action.access == ACCESS_DENY)
+			plan_watch(p, &row->box);
 		return;
 	}
 	n = lower_row(p, row, matches, &err);
@@ -451,7 +435,8 @@ int of_plan(const struct of_plan_in *in, uint32_t sw, struct of_rules *out, stru
 	add_policy(&p);
 	if (p.tables) {
 		plan_blank(&r, OF_PLAN_POLICY, 0);
-		plan_goto(&r, OF_PLAN_LIMIT);
+		if (plan_has_hosts(&p, sw)) // else a port that is new carries nothing, as the policy is not here
+			plan_goto(&r, OF_PLAN_LIMIT);
 		plan_add(&p, &r);
 		plan_limits(&p);
 		add_learning(&p);

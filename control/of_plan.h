@@ -11,8 +11,8 @@
 // denials among them wherever hosts are. Invariants: a
 // frame from a port that is not settled, or from a link that is not verified, goes nowhere; a frame is flooded along a
 // spanning tree only; a frame is judged by the policy at the switch where it enters, before it is forwarded; where a
-// denial is left out because its source is known to be elsewhere, frames of sources that are not known wait. Thread:
-// control only.
+// denial is left out because its source is known to be elsewhere, what comes from that address goes to the controller
+// and no further (a watch), until it is known to come from there, too. Thread: control only.
 #pragma once
 #include "circuit.h"
 #include "of_groups.h"
@@ -42,9 +42,10 @@ struct of_plan_in {
 	const uint16_t *const *dist; // by destination switch: topo_distances
 	const struct of_policy *policy;
 	const struct circuits *circuits; // NULL: none
-	const struct addrs *addrs;       // IPv6 addresses of hosts, of which circuits may be; NULL: none
-	int64_t now_ns;                  // monotonic, the topology's
-	int64_t policy_ns;               // since the epoch: rows in force then
+	const struct addrs *addrs;       // which host says that it has which address; NULL: none
+	const struct addrs *strays; // that denials name, seen of a host that has not said so (of_net.h); NULL: none
+	int64_t now_ns;             // monotonic, the topology's
+	int64_t policy_ns;          // since the epoch: rows in force then
 	// Entries of circuits and limits whose request has no end are made for half of this to all of it (ways for half
 	// more than what leads there), and said again in time by the next plan but one within OF_PLAN_LEASE_PARTS of
 	// it: without a controller they end. When is a function of policy_ns and the cookie: it is the same in every
@@ -87,5 +88,9 @@ bool of_plan_is_ahead(const struct of_rule *rule);
 // An entry about what comes in by a port towards another switch: that it is let in, or (false) that it is not.
 bool of_plan_lets_in(const struct of_rule *rule);
 bool of_plan_keeps_out(const struct of_rule *rule);
-// An entry that only says which IPv6 address the host of an Ethernet address has: for who reads it later.
-bool of_plan_tells_ip6(const struct of_rule *rule);
+// An entry that only says which address the host of an Ethernet address has: for who reads it later. *stray: the host
+// has not said so, but was seen to use it.
+bool of_plan_tells(const struct of_rule *rule, struct of_source *what, bool *stray);
+// Whether a host at this switch has the address, by these claims. *known is set when one anywhere has.
+bool of_plan_has(const struct topo *t, const struct addrs *claims, const struct of_source *source, uint32_t sw,
+		 bool *known);

@@ -10,25 +10,6 @@
 #define METER_BURST_MS 250
 #define METER_BURST_MIN_KB 256
 
-// What a limit is divided by is no matter of access: IPv6 addresses are believed, too.
-static bool comes_in_elsewhere(const struct plan *p, uint32_t sw, const struct box *box)
-{
-	const struct addrs *a = p->in->addrs;
-	bool known = false;
-
-	if (a == NULL || !(box->kinds & MATCH_KINDS_V6) || box->src.lo != box->src.hi)
-		return plan_is_elsewhere(p, sw, box);
-	for (const struct addr *claim = addrs_first(a, box->src.lo, true); claim != NULL;
-	     claim = addrs_after(a, claim)) {
-		const struct topo_host *h = claim->how == ADDR_IP ? NULL : topo_host(p->in->topo, claim->mac);
-
-		if (h != NULL && h->sw == sw)
-			return false;
-		known |= h != NULL;
-	}
-	return known;
-}
-
 uint32_t plan_sources(const struct plan *p, const struct match *flows, bool *here)
 {
 	const struct topo *t = p->in->topo;
@@ -39,7 +20,7 @@ uint32_t plan_sources(const struct plan *p, const struct match *flows, bool *her
 		bool some = false;
 
 		for (uint32_t i = 0; i < flows->n_boxes && !some; i++)
-			some = t->switches[sw].up && !comes_in_elsewhere(p, sw, &flows->boxes[i]) &&
+			some = t->switches[sw].up && !plan_is_elsewhere(p, sw, &flows->boxes[i], false) &&
 			       plan_has_hosts(p, sw);
 		n += some;
 		*here |= some && sw == p->idx;
@@ -117,7 +98,7 @@ void plan_limits(struct plan *p)
 		    policy->colours[i] == OF_POLICY_UNSAID || !plan_has_hosts(p, p->idx))
 			continue;
 		for (uint32_t b = 0; b < d->flows.n_boxes; b++) {
-			if (!comes_in_elsewhere(p, p->idx, &d->flows.boxes[b]))
+			if (!plan_is_elsewhere(p, p->idx, &d->flows.boxes[b], false))
 				add_limit_box(p, d, &d->flows.boxes[b], policy->colours[i]);
 		}
 	}

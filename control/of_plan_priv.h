@@ -16,6 +16,7 @@ enum priority {
 	PRIORITY_STEP = 3,
 	PRIORITY_ROW = 1000,
 	PRIORITY_ROW_LAST = 60000,
+	PRIORITY_WATCH = 61000,
 	PRIORITY_RETURN = 62000, // from a middlebox
 	PRIORITY_GUARD = 63900,
 	PRIORITY_INNER = 64000,
@@ -31,7 +32,6 @@ struct plan {
 	uint32_t idx;
 	bool tables;              // a part of the action each
 	const struct row *unsaid; // the last one that was counted
-	bool left_out;            // a denial, as its source is elsewhere
 	struct plan_link {
 		uint32_t port, peer;
 	} * links; // verified ones
@@ -66,13 +66,16 @@ void plan_row_unsaid(struct plan *p, const struct row *row, const struct err *er
 // it is kept.
 void plan_limited(struct plan *p, struct of_rule *r, const struct row *row, const struct topo_host *host,
 		  uint32_t port);
-// A row about one source that is known to be at another switch than sw is that switch's.
-bool plan_is_elsewhere(const struct plan *p, uint32_t sw, const struct box *box);
 bool plan_has_hosts(const struct plan *p, uint32_t sw); // some port leads to no other switch
 // The entries of limits that are kept here.
 void plan_limits(struct plan *p);
 // With one table: the meter of an entry of this row, under its limits; 0: none.
 uint32_t plan_flat_meter(struct plan *p, const struct row *row);
+// A row about one source that is known to be at another switch than sw is that switch's. strays: what was seen to come
+// from there counts, too.
+bool plan_is_elsewhere(const struct plan *p, uint32_t sw, const struct box *box, bool strays);
+// A denial is left out, of a source that is elsewhere: what comes from it goes to the controller only.
+void plan_watch(struct plan *p, const struct box *box);
 // The number of switches that packets of the group may come in at; *here: this is one of them.
 uint32_t plan_sources(const struct plan *p, const struct match *flows, bool *here);
 // Fills groups and group_to.
@@ -82,6 +85,6 @@ uint32_t plan_port_to(const struct plan *p, const struct topo_host *h);
 
 // The circuits' entries: where they start, at this switch, and where they pass.
 void plan_circuits(struct plan *p);
-void plan_ip6(struct plan *p); // entries that tell of addresses
+void plan_tells(struct plan *p); // entries that tell of addresses
 // Of a row of the flat table: for each pair of hosts that has a circuit.
 void plan_row_circuits(struct plan *p, const struct row *row, unsigned int priority);

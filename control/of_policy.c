@@ -26,6 +26,7 @@ void of_policy_fini(struct of_policy *p)
 	free(p->parents);
 	demands_fini(&p->demands);
 	free(p->colours);
+	free(p->sources);
 	of_policy_init(p);
 }
 
@@ -186,6 +187,51 @@ static int take_demands(struct of_policy *p, const struct tree *tree, struct dem
 	return 0;
 }
 
+// --- sources of denials
+
+bool of_policy_source(const struct box *box, struct of_source *out)
+{
+	*out = (struct of_source){.ip = box->src.lo, .ip6 = (box->kinds & MATCH_KINDS_V6) != 0};
+	if (out->ip6)
+		return box->src.lo == box->src.hi;
+	return box->src.lo << 32 == 0 && box->src.hi == match_ip4_prefix((uint32_t)(out->ip >> 96), 32).hi;
+}
+
+static int compare_sources(const void *a, const void *b)
+{
+	const struct of_source *x = a, *y = b;
+
+	if (x->ip6 != y->ip6)
+		return x->ip6 ? 1 : -1;
+	return x->ip < y->ip ? -1 : x->ip > y->ip;
+}
+
+static int find_sources(struct of_policy *p, struct err *err)
+{
+	uint32_t n = 0;
+
+	p->sources = malloc((p->access.n_rows + 1U) * sizeof(*p->sources));
+	if (p->sources == NULL)
+		return err_set(err, ENOMEM, "no memory for the policy of switches");
+	for (uint32_t i = 0; i < p->access.n_rows; i++) {
+		if (p->access.rows[i].action.access == ACCESS_DENY &&
+		    of_policy_source(&p->access.rows[i].box, &p->sources[n]))
+			n++;
+	}
+	qsort(p->sources, n, sizeof(*p->sources), compare_sources);
+	for (uint32_t i = 0; i < n; i++) {
+		if (i == 0 || compare_sources(&p->sources[p->n_sources - 1], &p->sources[i]) != 0)
+			p->sources[p->n_sources++] = p->sources[i];
+	}
+	return 0;
+}
+
+bool of_policy_names(const struct of_policy *p, const struct of_source *source)
+{
+	return p->n_sources > 0 &&
+	       bsearch(source, p->sources, p->n_sources, sizeof(*p->sources), compare_sources) != NULL;
+}
+
 int of_policy_build(struct of_policy *p, const struct tree *tree, struct demands *demands, int64_t now_ns,
 		    struct of_policy_proof *proof, struct err *err)
 {
@@ -199,6 +245,8 @@ int of_policy_build(struct of_policy *p, const struct tree *tree, struct demands
 		rc = compile_form(p, tree, FORM_PATHS, now_ns, proof, &p->paths, err);
 	if (rc == 0)
 		rc = compile_form(p, tree, FORM_FLAT, now_ns, proof, &p->flat, err);
+	if (rc == 0)
+		rc = find_sources(p, err);
 	if (rc < 0)
 		of_policy_fini(p);
 	return rc;

@@ -365,7 +365,8 @@ void of_sync_plan(struct of_net *net, int64_t wall_ns)
 				.dist = dist,
 				.policy = &net->policy,
 				.circuits = &net->circuits,
-				.addrs = &net->addrs};
+				.addrs = &net->addrs,
+				.strays = &net->strays};
 	int rc = tree == NULL || all == NULL || dist == NULL ? -ENOMEM : 0;
 
 	for (uint32_t i = 0; i < n && rc == 0; i++) {

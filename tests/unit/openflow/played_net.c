@@ -349,10 +349,12 @@ static struct match flows_of(const struct played_want *w)
 	b.src = match_ip4_prefix(0x0a000001 + (uint32_t)w->from, 32);
 	if (w->to >= 0)
 		b.dst = match_ip4_prefix(0x0a000001 + (uint32_t)w->to, 32);
-	if (w->verb == PLAYED_DENY_IP6) { // of all
+	if (w->verb == PLAYED_DENY_IP6 || w->verb == PLAYED_DENY_FROM6) { // IP6: of all
 		b = box_any();
 		b.kinds = MATCH_KINDS_V6;
 	}
+	if (w->verb == PLAYED_DENY_FROM6)
+		b.src.lo = b.src.hi = ((u128)0xfd00 << 112) + (u128)w->from + 1;
 	match_init(&m);
 	must(box_set_time(&b, 0, w->end_ns) && box_normalize(&b) && match_add(&m, &b) == 0);
 	return m;
@@ -370,7 +372,7 @@ void played_net_policy(struct played_net *n, const struct played_want *wants, in
 	must(tree_add_node(&tree, TREE_NO_PARENT) == 0);
 	for (int i = 0; i < n_wants; i++) {
 		const struct played_want *w = &wants[i];
-		bool denies = w->verb == PLAYED_DENY || w->verb == PLAYED_DENY_IP6;
+		bool denies = w->verb != PLAYED_LIMIT && w->verb != PLAYED_RESERVE;
 		struct atom a = {.id = w->id, .rate_bps = w->rate_bps, .match = flows_of(w)};
 		struct demand d = {.id = w->id, .rate_bps = w->rate_bps, .end_ns = w->end_ns};
 

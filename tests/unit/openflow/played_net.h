@@ -51,7 +51,13 @@ void played_net_say_at(struct played_net *n, int host, int peer, uint32_t port);
 struct played_want { // a request between two hosts, or (to < 0) from one to all
 	uint64_t id;
 	int from, to;
-	enum { PLAYED_DENY, PLAYED_LIMIT, PLAYED_RESERVE, PLAYED_DENY_IP6 } verb;
+	enum {
+		PLAYED_DENY,
+		PLAYED_LIMIT,
+		PLAYED_RESERVE,
+		PLAYED_DENY_IP6,
+		PLAYED_DENY_FROM6
+	} verb; // FROM6: fd00::<from + 1>
 	uint64_t rate_bps;
 	int64_t end_ns; // INT64_MAX: none
 };

@@ -137,6 +137,39 @@ static void frames_that_contradict_themselves_say_nothing(void **state)
 	(void)state;
 }
 
+static bool comes_from(const struct frame *f, uint32_t last_byte)
+{
+	struct addr_claim c;
+
+	return addr_source_read(f->b, f->len, &c) && c.how == ADDR_IP && memcmp(c.mac, mac1, 6) == 0 &&
+	       ((uint32_t)(c.ip6 ? c.ip : c.ip >> 96) & 255) == last_byte;
+}
+
+static void a_packet_has_a_source_whatever_it_says(void **state)
+{
+	struct frame f = dhcp(5);
+	struct addr_claim c;
+
+	assert_true(comes_from(&f, 3)); // from the server, about 9
+	memset(f.b + 26, 0, 4);
+	assert_false(addr_source_read(f.b, f.len, &c));
+	f = nd(136);
+	f.b[22] = 0xfe; // about 1
+	f.b[37] = 7;
+	assert_true(comes_from(&f, 7));
+	f = nd(135);
+	assert_true(comes_from(&f, 1));
+	memcpy(f.b + 14 + 48, f.b + 14 + 8, 16);
+	memset(f.b + 14 + 8, 0, 16);
+	f.b[14 + 63] = 5;
+	assert_true(comes_from(&f, 5)); // is 5 free?
+	f.b[14 + 40] = 136;
+	assert_false(addr_source_read(f.b, f.len, &c));
+	f = arp((const uint8_t[]){10, 0, 0, 1});
+	assert_false(addr_source_read(f.b, f.len, &c));
+	(void)state;
+}
+
 static void no_cut_frame_is_read_past_its_end(void **state)
 {
 	struct frame all[] = {arp((const uint8_t[]){10, 0, 0, 1}), dhcp(5), nd(135), nd(136), dhcp(2)};
@@ -148,6 +181,7 @@ static void no_cut_frame_is_read_past_its_end(void **state)
 
 			memcpy(cut + 1, all[i].b, len);
 			addr_claim_read(cut + 1, len, &c);
+			addr_source_read(cut + 1, len, &c);
 			free(cut);
 		}
 	}
@@ -259,6 +293,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(frames_say_who_has_an_address),
 		cmocka_unit_test(frames_that_contradict_themselves_say_nothing),
+		cmocka_unit_test(a_packet_has_a_source_whatever_it_says),
 		cmocka_unit_test(no_cut_frame_is_read_past_its_end),
 		cmocka_unit_test(the_table_answers_as_a_list_does),
 	};

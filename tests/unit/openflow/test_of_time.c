@@ -301,10 +301,12 @@ static void say_ip6(uint32_t low)
 
 static uint32_t n_told(void)
 {
+	struct of_source what;
 	uint32_t n = 0;
+	bool stray;
 
 	for (uint32_t i = 0; i < net.peers[0].rules.n; i++)
-		n += of_plan_tells_ip6(&net.peers[0].rules.rules[i]);
+		n += of_plan_tells(&net.peers[0].rules.rules[i], &what, &stray);
 	return n;
 }
 

@@ -140,6 +140,23 @@ static void follow(struct net *n, struct of_trace *t, uint32_t from, uint32_t to
 	assert_false(t->skips);
 }
 
+// Whoever says that he is host 0 is denied what it is.
+static void follow_forged(struct net *n, struct of_trace *t, uint32_t from)
+{
+	struct of_packet p = played_packet(from, 1, false);
+
+	p.ip4_src = 0x0a000001;
+	do {
+		n->to_sw = n->at[1];
+		n->to_port = n->port[1];
+		n->n_arrived = 0;
+		of_trace_run(t, &p, n->at[from], n->port[from]);
+		n->n_checks++;
+		if (n->n_arrived > 0)
+			fail_msg("%s: from host %u a packet with a denied source arrives", n->what, from);
+	} while (of_trace_again(t));
+}
+
 static void check(struct net *n)
 {
 	const struct of_rules *tables[N + 1] = {NULL};
@@ -163,6 +180,8 @@ static void check(struct net *n)
 			follow(n, &t, from, to, false);
 			follow(n, &t, from, to, true);
 		}
+		if (n->denies && from > 1 && n->port[from] != 0)
+			follow_forged(n, &t, from);
 	}
 	of_trace_fini(&t);
 }
