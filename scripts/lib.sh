@@ -74,13 +74,19 @@ build_dir() {
 	step "building $dir" ninja -C "$dir" ${BUILD_TARGETS:-}
 }
 
-# wait_for SECONDS COMMAND...: until COMMAND succeeds, at most so long.
+# A wait that ends well costs nothing, and a machine may stand still for seconds: bounds are so many times what they say.
+PATIENCE=${PANE_PATIENCE:-5}
+
+# wait_for SECONDS COMMAND...: until COMMAND succeeds, at most so long (times PATIENCE). What it says in the end shows.
 wait_for() {
-	local end=$(($(date +%s%N) + $1 * 1000000000))
+	local end=$(($(date +%s%N) + $1 * PATIENCE * 1000000000))
 
 	shift
 	until "$@" >/dev/null 2>&1; do
-		[ "$(date +%s%N)" -lt "$end" ] || return 1
+		if [ "$(date +%s%N)" -ge "$end" ]; then
+			"$@"
+			return
+		fi
 		sleep 0.05
 	done
 }

@@ -38,7 +38,7 @@ frame_send() {
 
 # Replies to a short series of pings: pings HOST TARGET COUNT [INTERVAL].
 pings() {
-	at "$1" timeout 20 ping -q -n -c "$3" -i "${4:-0.05}" -W 0.4 "$2" 2>/dev/null | sed -n 's/.* \([0-9]*\) received.*/\1/p'
+	at "$1" timeout 60 ping -q -n -c "$3" -i "${4:-0.05}" -W 0.4 "$2" 2>/dev/null | sed -n 's/.* \([0-9]*\) received.*/\1/p'
 }
 
 # ping_start NAME HOST TARGET SECONDS INTERVAL; then ping_wait NAME sets sent and received.
@@ -46,7 +46,7 @@ ping_start() {
 	local n
 
 	n=$(calc "$4 / $5" d)
-	ip netns exec "$2" timeout $((${4%.*} + 5)) ping -q -n -c "$n" -i "$5" -W 0.5 "$3" >"$RUN_DIR/$1.ping" 2>&1 </dev/null &
+	ip netns exec "$2" timeout $((${4%.*} * 2 + 30)) ping -q -n -c "$n" -i "$5" -W 0.5 "$3" >"$RUN_DIR/$1.ping" 2>&1 </dev/null &
 	echo $! >"$RUN_DIR/$1.pid"
 }
 
@@ -64,8 +64,20 @@ arrivals_start() {
 	wait_for 5 grep -q listening "$RUN_DIR/$1.tcpdump"
 }
 
+# Its file grows no more: what was on its way has come, and was written.
+stands_still() {
+	local size=-1 now i
+
+	for ((i = 0; i < 100; i++)); do
+		now=$(stat -c %s "$1")
+		[ "$now" != "$size" ] || return 0
+		size=$now
+		sleep 0.3
+	done
+}
+
 arrivals_stop() {
-	sleep 0.2
+	stands_still "$RUN_DIR/$1.arrivals"
 	kill "$(cat "$RUN_DIR/$1.pid")" 2>/dev/null
 	wait "$(cat "$RUN_DIR/$1.pid")" 2>/dev/null
 	sed -i '/./!d' "$RUN_DIR/$1.arrivals" # an interrupted tcpdump leaves an empty line
@@ -120,8 +132,8 @@ flow_start() {
 	local name=$1 from=$2 to=$3 port=$4 seconds=$5
 
 	shift 5
-	ip netns exec "$from" timeout $((seconds + 12)) iperf3 -c "$to" -p "$port" -t "$seconds" -J --get-server-output \
-		--connect-timeout 5000 "$@" >"$RUN_DIR/$name.json" 2>&1 </dev/null &
+	ip netns exec "$from" timeout $((seconds + 40)) iperf3 -c "$to" -p "$port" -t "$seconds" -J --get-server-output \
+		--connect-timeout 20000 "$@" >"$RUN_DIR/$name.json" 2>&1 </dev/null &
 	echo $! >"$RUN_DIR/$name.pid"
 }
 

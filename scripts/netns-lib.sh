@@ -137,7 +137,7 @@ switch_child() {
 }
 
 panectl() {
-	timeout 10 "$(program panectl)" --socket "$RUN_DIR/control.sock" "$@"
+	timeout 60 "$(program panectl)" --socket "$RUN_DIR/control.sock" "$@"
 }
 
 # Statements said by a user; output and status are panectl's.
@@ -152,13 +152,13 @@ switch_answers() {
 	panectl 'time.'
 }
 
-# switch_start CONFIG [SECONDS]: 0 when it answers on its socket in time; its log is $RUN_DIR/log.
+# switch_start CONFIG [SECONDS]: 0 when it answers on its socket in time (wait_for); its log is $RUN_DIR/log.
 switch_start() {
-	local config=$1 i
+	local config=$1 end=$((SECONDS + ${2:-15} * PATIENCE))
 
 	"$(program pane-switchd)" --config "$config" >>"$RUN_DIR/log" 2>&1 </dev/null &
 	switch_pid=$!
-	for ((i = 0; i < ${2:-15} * 20; i++)); do
+	while [ "$SECONDS" -lt "$end" ]; do
 		switch_answers >/dev/null 2>&1 && return 0
 		kill -0 "$switch_pid" 2>/dev/null || break
 		sleep 0.05

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Start of every smoke test: the switch's programs from BIN, in private namespaces. Exit status 77: skipped.
-# A test calls `check TEXT COMMAND...` for each thing that must hold, and `finish` at its end.
+# A test calls `check TEXT COMMAND...` for each thing that must hold (checks.sh), and `finish` at its end.
 set -u
 shopt -s lastpipe # a check at the end of a pipe counts
 TOP=$(dirname "$(dirname "$(dirname "$(readlink -f "$0")")")")
@@ -9,30 +9,12 @@ export BIN LSAN_OPTIONS="suppressions=$TOP/tests/lsan.supp:print_suppressions=0"
 . "$TOP/scripts/lib.sh"
 . "$TOP/scripts/netns-lib.sh"
 . "$TOP/scripts/measure.sh"
+. "$TOP/tests/smoke/checks.sh"
+scratch=$RUN_DIR
 
 skip() {
 	printf 'skipped: %s\n' "$*"
 	exit 77
-}
-
-checks=0 failed=0
-check() {
-	local text=$1
-
-	shift
-	checks=$((checks + 1))
-	if "$@" >"$RUN_DIR/check.out" 2>&1; then
-		printf 'ok    %s\n' "$text"
-	else
-		failed=$((failed + 1))
-		printf 'FAIL  %s (%s)\n' "$text" "$*"
-		head -n 20 "$RUN_DIR/check.out" | sed 's/^/    /'
-	fi
-}
-
-# Negation for check.
-not() {
-	! "$@"
 }
 
 finish() { # FIGURE

@@ -19,10 +19,21 @@ datagrams() { # PORT N
 		socket my $s, AF_INET, SOCK_DGRAM, 0 or die;
 		for (1 .. $ARGV[2]) { send $s, "frame $_", 0, pack_sockaddr_in($ARGV[1], inet_aton($ARGV[0])) }' "$SUBNET.2" "$1" "$2"
 }
-capture_start() { # ARGS...
-	panectl capture "$@" >"$RUN_DIR/capture.out" 2>&1 &
-	capture=$!
-	sleep 0.5
+under_way() { # somebody's capture is
+	panectl capture '*' "$RUN_DIR/d.pcapng" --count 1 --seconds 0.1 | grep -F 'another capture is under way'
+}
+capture_start() { # ARGS...: it is under way when this returns, at the dataplane, too
+	local i
+
+	for ((i = 0; i < 20; i++)); do
+		panectl --user "${who:-root}" capture "$@" >"$RUN_DIR/capture.out" 2>&1 &
+		capture=$!
+		sleep 0.3 # who asks below comes second, mostly
+		! under_way >/dev/null || break
+		wait "$capture" # it was refused, as the other one came first
+	done
+	panectl 'trace(dstPort=80, transport=TCP, srcHost=h1, dstHost=h2).' >/dev/null # told behind it, and answered
+	rm -f "$RUN_DIR/d.pcapng"
 }
 capture_end() {
 	wait "$capture"
@@ -43,14 +54,13 @@ check "with the time of now" holds "$(read_back "$RUN_DIR/a.pcapng" -e frame.tim
 
 # what is denied is captured as well; the time ends it
 panectl 'deny(dstPort=82) on rootShare.' >/dev/null || check "a denial is accepted" false
-capture_start '(dstPort=82)' "$RUN_DIR/b.pcapng" --seconds 2
+capture_start '(dstPort=82)' "$RUN_DIR/b.pcapng" --seconds 4
 datagrams 82 5
 check "a capture ends when its time is over" capture_end
 check "with what came, though it is denied" grep -q '^5 frames, 0 missed (time)' "$RUN_DIR/capture.out"
 
 # one at a time, for who may see the share's traffic
-capture_start '*' "$RUN_DIR/c.pcapng" --seconds 2
-under_way() { panectl capture '*' "$RUN_DIR/d.pcapng" --seconds 1 | grep -F 'another capture is under way'; }
+capture_start '*' "$RUN_DIR/c.pcapng" --seconds 60
 check "another one meanwhile is refused" under_way
 cannot_be_written() { # FILE WHY: said at once
 	[ "$(panectl capture '*' "$1" --seconds 9 2>&1)" = "panectl: $1: $2" ]
@@ -58,8 +68,6 @@ cannot_be_written() { # FILE WHY: said at once
 check "a folder that is not there is named before anything is waited for" cannot_be_written "$RUN_DIR/none/x.pcapng" "No such file or directory"
 check "so is a file that is a folder" cannot_be_written "$RUN_DIR" "Is a directory"
 check "and has written nothing" [ ! -e "$RUN_DIR/d.pcapng" ]
-capture_end
-capture_start '*' "$RUN_DIR/c.pcapng" --seconds 20
 kill "$(ps -o pid= --ppid "$capture")" # panectl is a function here, in a shell of its own
 free_again() { panectl capture '*' "$RUN_DIR/d.pcapng" --count 1 --seconds 1 | grep -E '\((time|count)\)'; }
 check "one whose client is gone makes room" wait_for 3 free_again
@@ -67,18 +75,16 @@ rm -f "$RUN_DIR/d.pcapng"
 panectl 'AddUser nobody.' 'NewShare web for (dstPort=80) on rootShare.' 'Grant web to nobody.' >/dev/null
 refused() { panectl --user nobody capture "$1" "$RUN_DIR/d.pcapng" --share "$2" --seconds 1 | grep -E "$3"; }
 check "another share's traffic is not for everybody" refused '*' rootShare 'not_principal|no_privilege'
-capture_start '*' "$RUN_DIR/e.pcapng" --share web --seconds 2
+capture_start '*' "$RUN_DIR/e.pcapng" --share web --seconds 4
 datagrams 80 3
 datagrams 81 3
 capture_end
 check "a share has its own frames only" grep -q "^3 frames" "$RUN_DIR/capture.out"
-panectl --user nobody capture '*' "$RUN_DIR/f.pcapng" --share web --seconds 10 >"$RUN_DIR/capture.out" 2>&1 &
-capture=$!
-sleep 0.5
+who=nobody capture_start '*' "$RUN_DIR/f.pcapng" --share web --seconds 60
 panectl 'Revoke web from nobody.' >/dev/null
 wait "$capture"
 check "a capture ends with the authority for it" grep -q 'may no longer see' "$RUN_DIR/capture.out"
 panectl 'Grant web to nobody.' >/dev/null
 check "a group that is not the share's is refused" refused '(dstPort=81)' web 'not_contained'
-check "traffic passes as before" replies h1 h2
+check "traffic passes as before" wait_for 5 replies h1 h2
 finish

@@ -18,10 +18,10 @@ replies() { # HOST TARGET PING_ARGS...: all of 3 come back
 }
 
 check "hosts find each other" wait_for 5 replies h1 h2
-check "a third one, too" replies h3 h1
-check "the smallest frames pass" replies h1 h2 -s 0
-check "frames of MTU size pass" replies h1 h2 -s 1472 -M do
-check "IP fragments pass" replies h1 h2 -s 4000
+check "a third one, too" wait_for 3 replies h3 h1
+check "the smallest frames pass" wait_for 3 replies h1 h2 -s 0
+check "frames of MTU size pass" wait_for 3 replies h1 h2 -s 1472 -M do
+check "IP fragments pass" wait_for 3 replies h1 h2 -s 4000
 
 # what h1 and h2 say to each other is not h3's business
 arrivals_start other h3 "icmp and host $SUBNET.1"
@@ -31,9 +31,9 @@ check "learnt addresses are not flooded" [ ! -s "$RUN_DIR/other.arrivals" ]
 
 arrivals_start flood3 h3 "ether dst ff:ff:ff:ff:ff:ff"
 at h2 bash -c 'echo 0 >/proc/sys/net/ipv4/icmp_echo_ignore_broadcasts'
-check "broadcasts reach others" bash -c "ip netns exec h1 ping -n -b -c 2 -i 0.1 -W 1 $SUBNET.255 | grep 'from $SUBNET.2'"
+check "broadcasts reach others" wait_for 3 bash -c "ip netns exec h1 ping -n -b -c 2 -i 0.1 -W 1 $SUBNET.255 | grep 'from $SUBNET.2'"
+check "and everybody else" wait_for 3 [ -s "$RUN_DIR/flood3.arrivals" ]
 arrivals_stop flood3
-check "and everybody else" [ -s "$RUN_DIR/flood3.arrivals" ]
 
 # who is where, and what requests count
 seen_at() { # PORT HOST_NUMBER
@@ -41,8 +41,10 @@ seen_at() { # PORT HOST_NUMBER
 }
 check "a host is known by its port" wait_for 3 seen_at p-h1 1
 check "others, too" wait_for 3 seen_at p-h3 3
+said=$(wc -l <"$RUN_DIR/log")
+in_force() { tail -n "+$((said + 1))" "$RUN_DIR/log" | grep 'in force'; }
 panectl "allow(srcHost=h1, dstHost=h2, transport=ICMP) on rootShare." >/dev/null || check "an allow is accepted" false
-sleep 0.5 # it is in force long before
+check "an allow is in force" wait_for 5 in_force
 at h1 ping -n -q -c 25 -i 0.01 -s 58 h2 >/dev/null
 counted() {
 	panectl --json "traffic(srcHost=h1) on rootShare." | tee "$RUN_DIR/traffic.json" | grep -q '"packets":25[,}]'
@@ -52,15 +54,16 @@ check "and their bytes" grep -q '"bytes":2500[,}]' "$RUN_DIR/traffic.json"
 
 # tags as they are, whether or not this kernel knows VLAN interfaces
 tag_passes() { # TAGS_HEX PATTERN
-	local header frame
+	local header frame rc=0
 
 	header=ffffffffffff$(host_mac 1 | tr -d :)$1
 	frame=${header}88b5$(printf '%0120d' 0)
 	arrivals_start tagged h2 "" in -e
 	frame_send h1 "$frame"
+	wait_for 3 grep -E "$2" "$RUN_DIR/tagged.arrivals" || rc=1
 	arrivals_stop tagged
 	cat "$RUN_DIR/tagged.arrivals"
-	grep -qE "$2" "$RUN_DIR/tagged.arrivals"
+	return $rc
 }
 check "VLAN tags pass" tag_passes 8100000a 'vlan 10, p 0'
 check "with their priority" tag_passes 8100e014 'vlan 20, p 7'
@@ -76,8 +79,11 @@ small_frames() { # N: datagrams of one byte to each of 40 ports
 for p in $(seq 7001 7040); do
 	printf 'ratelimit(dstHost=h1, transport=UDP, dstPort=%d) = 10kb on rootShare.\n' "$p"
 done | panectl >/dev/null || check "40 limits are accepted" false
-small_frames 4000
-check "a backlog of limited groups leaves others alone" replies h2 h3
+beside_a_backlog() {
+	small_frames 4000
+	replies h2 h3
+}
+check_figure "a backlog of limited groups leaves others alone" beside_a_backlog
 check "their own other traffic, too" replies h2 h1
 # and after several times as many frames as there are buffers a port still receives
 check "after all that every port still receives" replies h1 h3
@@ -105,7 +111,7 @@ ip -n h3 addr flush dev eth0
 ip -n h3 addr add "$SUBNET.1/24" dev eth0
 ip -n h3 link set eth0 up
 check "a host that moved is found at its new place" wait_for 3 replies h3 h2
-check "and is reached from others" replies h2 h1
+check "and is reached from others" wait_for 3 replies h2 h1
 
 panectl --json ports >"$RUN_DIR/ports.json" 2>/dev/null || panectl --json 'ports.' >"$RUN_DIR/ports.json"
 check "every port has counters" bash -c "for h in h1 h2 h3; do grep -q p-\$h '$RUN_DIR/ports.json' || exit 1; done"
@@ -120,6 +126,6 @@ says_so() { panectl --json 'explain(kind={ip4}, srcHost=h1, transport=TCP).' | g
 check "and explain says so" says_so
 counted_fragments() { panectl --json "ports." | grep -E '"fragment":[1-9]'; }
 fragment_traced() { panectl trace '(kind={ip4}, srcHost=h1, transport=TCP)' | grep '^dataplane: drop, as explained'; }
-check "and so does the dataplane" fragment_traced
+check "and so does the dataplane" wait_for 3 fragment_traced
 check "they are counted" wait_for 3 counted_fragments
 finish

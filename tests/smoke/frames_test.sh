@@ -27,7 +27,11 @@ check "the policy is accepted" as root 'deny(srcHost=10.0.0.1, dstHost=10.0.0.2,
 	'deny(vlan=20) on rootShare.' 'deny(srcEth=02:00:00:00:00:66) on rootShare.'
 check "a clean stop" switch_stop
 start_or_fail second.yaml
-sleep 2
+taken() { # by port 1, all that is in its file
+	[ "$(panectl --json ports. | jq '.items[] | select(.name == "p1") | .counters.rx_packets')" -ge "$(perl "$pl" text known.pcap | wc -l)" ]
+}
+check "all frames are taken" wait_for 10 taken
+sleep 0.2 # and sent on
 check "a clean stop after the frames" switch_stop
 for i in 1 2 3; do
 	perl "$pl" text out$i.pcap >out$i.hex

@@ -21,10 +21,10 @@ requests() {
 }
 
 check "a ping passes" wait_for 5 reaches
-check "two children" complete
+check "two children" wait_for 5 complete
 check "a second switch on the same sockets is refused" bash -c \
-	"timeout 5 '$(program pane-switchd)' --config '$RUN_DIR/config.yaml' >'$RUN_DIR/second.log' 2>&1; rc=\$?; [ \$rc = 1 ]"
-check "and the first one is not hurt" reaches
+	"timeout 60 '$(program pane-switchd)' --config '$RUN_DIR/config.yaml' >'$RUN_DIR/second.log' 2>&1; rc=\$?; [ \$rc = 1 ]"
+check "and the first one is not hurt" wait_for 2 reaches
 check "shares and requests are made" as root 'AddUser alice.' 'NewShare net0 for (*) [reserve <= 100Mb] on rootShare.' \
 	'Grant net0 to alice.' 'deny(srcHost=h1, dstHost=h2) on net0 to +1h.'
 check "the deny holds" wait_for 1 not reaches # the answer comes before it is in force: tens of ms on a busy machine
@@ -41,8 +41,13 @@ done
 requests >"$RUN_DIR/after"
 check "the requests are the same" diff "$RUN_DIR/before" "$RUN_DIR/after"
 
-check "SIGTERM ends it" switch_stop
-check "in under a second ($switch_stop_ms ms)" [ "$switch_stop_ms" -lt 1000 ]
+stops() { # and is there for another attempt
+	[ -n "$switch_pid" ] || switch_start "$RUN_DIR/config.yaml" || return 1
+	switch_stop || { echo "status $?" && return 1; }
+	echo "$switch_stop_ms ms"
+	[ "$switch_stop_ms" -lt 1000 ]
+}
+check_figure "SIGTERM ends it in under a second" stops
 check "nobody is left" bash -c '! pgrep -f "pane-switch[d]"'
 check "the sockets are gone" bash -c "! ls '$RUN_DIR'/*.sock"
 
@@ -71,14 +76,13 @@ check "a controller alone answers" wait_for 5 switch_answers
 "$(program pane-switchd)" --config "$RUN_DIR/config.yaml" --role=dataplane >>"$RUN_DIR/log" 2>&1 </dev/null &
 dataplane=$!
 check "a dataplane alone forwards" wait_for 5 reaches
-check "a deny reaches it" as root 'deny(srcHost=h1, dstHost=h2) on net0 to +2.'
+check "a deny reaches it" as root 'deny(srcHost=h1, dstHost=h2) on net0 to +8.'
 check "and holds" wait_for 1 not reaches
 check "one that stays" as root 'deny(srcHost=h1, dstHost=h2, dstPort=9) on net0.'
 kill -TERM "$controller"
 wait "$controller"
 check "a controller alone stops cleanly" [ $? = 0 ]
-sleep 2
-check "and its dataplane ends the deny by itself" wait_for 3 reaches
+check "and its dataplane ends the deny by itself" wait_for 10 reaches
 said=$(wc -l <"$RUN_DIR/log")
 since() {
 	tail -n "+$((said + 1))" "$RUN_DIR/log" | grep -Eq "$1"
@@ -91,7 +95,7 @@ check "finds its dataplane" wait_for 5 since 'dataplane link up'
 check "with the row that it wants" since 'in session, [12] rows and 0 meters there'
 sleep 1
 check "and changes nothing" not since '\(([1-9][0-9]* rows added|[0-9]* rows added, [1-9])'
-check "traffic goes on" reaches
+check "traffic goes on" wait_for 2 reaches
 kill -TERM "$controller"
 wait "$controller"
 check "and ends again" [ $? = 0 ]

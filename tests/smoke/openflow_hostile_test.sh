@@ -12,10 +12,7 @@ END
 mkdir -p "$RUN_DIR/state"
 "$(program pane-switchd)" --role=controller --config "$RUN_DIR/config.yaml" >>"$RUN_DIR/log" 2>&1 </dev/null &
 pid=$!
-for ((i = 0; i < 100; i++)); do
-	"$(program panectl)" --socket "$RUN_DIR/control.sock" 'time.' >/dev/null 2>&1 && break
-	sleep 0.1
-done
+wait_for 10 "$(program panectl)" --socket "$RUN_DIR/control.sock" 'time.' >/dev/null
 /usr/bin/python3 "$TOP/tests/smoke/of_hostile.py" 6653 "$(program panectl)" "$RUN_DIR/control.sock" || failed=1
 kill "$pid" && wait "$pid"
 check "the controller stops cleanly" [ $? = 0 ]

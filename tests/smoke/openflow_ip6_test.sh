@@ -30,7 +30,7 @@ tcp() { # from host $1 to address $2 of host $3, port $4
 	local server
 
 	iperf_server "$3" "$4"
-	host "$1" timeout 8 iperf3 -c "$2" -p "$4" -n 100K || { kill $server && return 1; }
+	host "$1" timeout 40 iperf3 --connect-timeout 5000 -c "$2" -p "$4" -n 100K || { kill $server && return 1; }
 	wait $server
 }
 way_of() { # bridges with an entry that puts frames into the queue of request $1
@@ -68,15 +68,16 @@ done
 controller_start
 check "all pairs reach each other" all_pairs
 check "by IPv6, too" all_pairs6
+check "every link is known" wait_for 10 links_are 4
 check "a denial of a port" panectl "deny(dstPort=5009) on rootShare."
 check "holds for IPv4" wait_for 10 not tcp 1 "$(addr 3)" 3 5009
 if [ "$OF_PROTOCOL" = OpenFlow10 ]; then # it has no ports of IPv6
-	check "other ports pass" tcp 1 "$(addr 3)" 3 5001
+	check "other ports pass" wait_for 5 tcp 1 "$(addr 3)" 3 5001
 	finish
 	exit
 fi
 check "and for IPv6" wait_for 10 not tcp 1 "$(addr6 3)" 3 5009
-check "other ports pass" tcp 1 "$(addr6 3)" 3 5001
+check "other ports pass" wait_for 5 tcp 1 "$(addr6 3)" 3 5001
 check "it ends" panectl "cancel 1."
 
 check "what names no addresses is accepted" panectl "reserve(transport=UDP, dstPort=5003) = 1Mb on rootShare."
@@ -84,8 +85,8 @@ check "it is about IPv4" wait_for 10 eval '[ "$(starts_of 2 1 nw_dst)" = 3 ]'
 check "and about IPv6" wait_for 10 eval '[ "$(starts_of 2 1 ipv6_dst=fd00)" = 3 ]'
 check "a reservation is accepted" panectl "reserve(srcHost=$(addr6 1), dstHost=$(addr6 3), dstPort=5001) = 6Gb on rootShare."
 check "its queue is on every hop" wait_for 10 eval '[ "$(way_of 3)" = "s1 s2 s3 " ]'
-check "its flow passes" tcp 1 "$(addr6 3)" 3 5001
-check "others too" tcp 1 "$(addr6 3)" 3 5002
+check "its flow passes" wait_for 5 tcp 1 "$(addr6 3)" 3 5001
+check "others too" wait_for 5 tcp 1 "$(addr6 3)" 3 5002
 check "one of IPv4 takes the other way" panectl "reserve(srcHost=$(addr 1), dstHost=$(addr 2), transport=TCP) = 6Gb on rootShare."
 check "around" wait_for 10 eval '[ "$(way_of 4)" = "s1 s2 s3 s4 " ]'
 check "a third one, which fits no path, is refused" refused "capacity" "reserve(srcHost=$(addr6 1), dstHost=$(addr6 3), transport=TCP) = 6Gb on rootShare."
@@ -104,9 +105,9 @@ check "other flows do not" not passes 1 3 5001 4
 check "a middlebox that is not known is refused" refused "middlebox" "waypoint(srcHost=$(addr6 1), dstHost=$(addr6 3)) = {$(addr6 99)} on rootShare."
 check "an avoid is accepted" panectl "avoid(srcHost=$(addr6 1), dstHost=$(addr6 3)) = {$(addr6 2)} on rootShare."
 check "it goes around the switch" wait_for 10 eval "entries | grep -q 'ipv6_src=$(addr6 1),ipv6_dst=$(addr6 3).*output:102'"
-check "its flow passes" tcp 1 "$(addr6 3)" 3 5001
+check "its flow passes" wait_for 5 tcp 1 "$(addr6 3)" 3 5001
 check "all of it is right" wait_for 10 panectl verify
 check "a restart" restart
 check "changes nothing" diff "$dir/before" "$dir/after"
-check "the middlebox is still passed" passes 1 2 5001 4
+check "the middlebox is still passed" wait_for 5 passes 1 2 5001 4
 finish

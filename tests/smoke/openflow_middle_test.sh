@@ -57,7 +57,7 @@ drawn() {
 }
 check "this switch is a member: its links are known" wait_for 10 eval '[ "$(panectl --json links. | grep -oE "\"from\":\{\"port\":\"p[ab]\"\},\"to\":\{\"switch\":\"[0-9a-f]{16}\",\"port\":\"mid-[ab]\"" | wc -l)" = 2 ]'
 check "and drawn" wait_for 5 drawn
-check "its host is at its port, where hosts of others are not" eval '[ "$(panectl --json "hosts." | grep -oE "\"switch\":null,\"port\":\"p[abo]\",\"mac\"" | sort -u)" = "\"switch\":null,\"port\":\"po\",\"mac\"" ]'
+check "its host is at its port, where hosts of others are not" wait_for 5 eval '[ "$(panectl --json "hosts." | grep -oE "\"switch\":null,\"port\":\"p[abo]\",\"mac\"" | sort -u)" = "\"switch\":null,\"port\":\"po\",\"mac\"" ]'
 check "nothing storms" bash -c "n() { cat /sys/class/net/mid-a1/statistics/rx_packets; }; a=\$(n); sleep 1; [ \$((\$(n) - a)) -lt 100 ]"
 check "a deny holds at the source" panectl "deny(srcHost=$TB_SUBNET.1, dstHost=$TB_SUBNET.2) on rootShare."
 check "whatever is between" wait_for 10 not reaches 1 2

@@ -20,16 +20,6 @@ controller_start() {
 panectl() {
 	"$(program panectl)" --socket "$RUN_DIR/control.sock" "$@"
 }
-wait_for() { # SECONDS COMMAND...
-	local end=$((SECONDS + $1))
-
-	shift
-	until "$@" >/dev/null 2>&1; do
-		[ "$SECONDS" -lt "$end" ] || return 1
-		sleep 0.2
-	done
-	"$@"
-}
 peers_start() {
 	coproc PEERS { exec /usr/bin/python3 "$TOP/tests/smoke/of_peer.py" 3 6653 2>"$RUN_DIR/peers"; }
 }
@@ -39,7 +29,7 @@ lists() { # N STATEMENT
 counts() {
 	local line
 
-	echo entries >&"${PEERS[1]}" && read -r -t 5 line <&"${PEERS[0]}" && printf '%s\n' "$line"
+	echo entries >&"${PEERS[1]}" && read -r -t 30 line <&"${PEERS[0]}" && printf '%s\n' "$line"
 }
 quiet() { # no flow mod in two seconds
 	local before after

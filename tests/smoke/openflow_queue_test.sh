@@ -45,10 +45,10 @@ if [ "$OF_PROTOCOL" = OpenFlow10 ]; then # no meters
 		'panectl topology | grep -A1 "switch 0000000000000001  OpenFlow 1.0" | grep -q "^cannot put frames into queues"'
 	check "its flow is put there, and no other" wait_for 5 eval \
 		'[ "$(entries | awk "/^s[0-9]/ { s = \$1 } /tp_dst=5001.*enqueue:[0-9]+:2/ { print s }" | sort -u)" = s1 ]'
-	check "queues. tells whose it is" eval 'panectl --json queues. | grep -q "\"queue\":2,\"request\":1,\"owner\":\"root\",\"max_rate\":5000000"'
+	check "queues. tells whose it is" wait_for 5 eval 'panectl --json queues. | grep -q "\"queue\":2,\"request\":1,\"owner\":\"root\",\"max_rate\":5000000"'
 	check "what is installed is right" wait_for 10 panectl verify
 	iperf_server 2 5001
-	check "its flow passes" host 1 timeout 8 iperf3 -c "$TB_SUBNET.2" -p 5001 -n 1M
+	check "its flow passes" host 1 timeout 60 iperf3 -c "$TB_SUBNET.2" -p 5001 -n 1M
 	session=$(ovs-vsctl get bridge "${TB_PREFIX}s1" controller | tr -d '[]')
 	ovs-vsctl set controller "$session" target='"tcp:127.0.0.1:1"'
 	check "its bridge loses its session" wait_for 5 grep -q 'switch 0000000000000001 is gone' "$dir/log"
@@ -66,15 +66,15 @@ if [ "$OF_PROTOCOL" = OpenFlow10 ]; then # no meters
 fi
 check "a reservation is accepted" panectl "reserve(srcHost=$TB_SUBNET.1, dstHost=$TB_SUBNET.2, dstPort=5001) = 20Mb on rootShare."
 check "it has a queue of its rate on every hop" wait_for 10 are "$(forward 20000000)"
-check "queues. tells whose they are" eval 'panectl --json queues. | grep -q "\"queue\":2,\"request\":1,\"owner\":\"root\",\"min_rate\":20000000"'
+check "queues. tells whose they are" wait_for 5 eval 'panectl --json queues. | grep -q "\"queue\":2,\"request\":1,\"owner\":\"root\",\"min_rate\":20000000"'
 check "that a datapath in user space ignores queues is found out" wait_for 5 eval \
 	'panectl topology | grep -A1 "switch 0000000000000001  OpenFlow 1.3" | grep -q "^cannot put frames into queues" && panectl --json queues. | grep -q "\"ignored\":true"'
 check "HTB has classes of that rate" wait_for 10 eval 'tc class show dev "${TB_PREFIX}s1-s2" | grep -q "rate 20Mbit"'
-check "a second one is accepted" panectl "reserve(srcHost=$TB_SUBNET.1, dstHost=$TB_SUBNET.2, dstPort=5002) = 30Mb on rootShare to +5."
+check "a second one is accepted" panectl "reserve(srcHost=$TB_SUBNET.1, dstHost=$TB_SUBNET.2, dstPort=5002) = 30Mb on rootShare to +10."
 check "and has its own" wait_for 5 eval '[ "$(queues | grep -o 30000000 | wc -l)" = 3 ]'
 check "what is beyond the links is refused" not panectl "reserve(srcHost=$TB_SUBNET.1, dstHost=$TB_SUBNET.2, dstPort=5003) = 10Gb on rootShare."
 iperf_server 2 5001
-check "its flow passes" host 1 timeout 8 iperf3 -c "$TB_SUBNET.2" -p 5001 -n 1M
+check "its flow passes" host 1 timeout 60 iperf3 -c "$TB_SUBNET.2" -p 5001 -n 1M
 classes=$(tc -s class show dev "${TB_PREFIX}s1-s2" | awk '/^class/ { c = $3 } /Sent/ { print c, $2 }' | tr '\n' ' ')
 echo "      bytes by class on s1-s2: $classes(stock Open vSwitch ignores set_queue in user space: all in the class of queue 0)"
 check "it ends by itself" wait_for 12 are "$(forward 20000000)"

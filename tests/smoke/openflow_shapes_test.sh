@@ -18,13 +18,9 @@ OF_AT_ONCE=2 # the kernel has room for the 1024 neighbours of all namespaces; 20
 if [ -n "${PANE_ROUNDS:-}" ]; then
 	NETWORKS="$(all OpenFlow13 20 7 2)
 $(all OpenFlow10 20 7 2)"
-	OF_SECONDS=400
 fi
 . "$(dirname "$(readlink -f "$0")")/of_init.sh"
 
-links_are() {
-	[ "$(panectl --json 'links.' | grep -o '"both_ways":true' | wc -l)" = "$1" ]
-}
 controller_start
 check "all pairs reach each other" all_pairs
 check "every link is known, both ways" wait_for 10 links_are "$(wc -l <"$TB_DIR/links")"

@@ -84,7 +84,7 @@ rounds_are() { # N COMMAND...
 	shift
 	[ "$("$@" | tee /dev/stderr | grep -c '^\[{"port":"p1"')" = "$n" ]
 }
-check "stats: a line for each port" prints '^p1 +up .* 0 ' panectl stats --seconds 0.1
+check "stats: a line for each port" wait_for 5 prints '^p1 +up .* 0 ' panectl stats --seconds 0.1
 check "stats end no line in blanks" not prints ' $' panectl stats --seconds 0.1
 check "a command tells its own help" prints '^panectl capture .*FILE' panectl capture --help
 check "stats in JSON" prints '"port":"p1","up":true,"rx_pps":0.0' panectl stats --seconds 0.1 --json
@@ -93,24 +93,19 @@ check "stats for no time" status_is 2 panectl stats --seconds 0
 
 panectl --user alice events --json >"$RUN_DIR/events" 2>/dev/null &
 watcher=$!
-sleep 0.3
-panectl --user alice 'deny(dstPort=90) on net0 from +1s to +2s.' >/dev/null
+watches() { ss -Hx state established | grep -F "$RUN_DIR/control.sock"; }
+check "events: a session" wait_for 5 watches
+panectl --user alice 'deny(dstPort=90) on net0 from +2s to +3s.' >/dev/null
 heard() {
-	for _ in $(seq 1 50); do
-		[ "$(grep -cE '"event":"(started|ended)"' "$RUN_DIR/events")" = 2 ] && return
-		sleep 0.1
-	done
 	cat "$RUN_DIR/events"
-	return 1
+	[ "$(grep -cE '"event":"(started|ended)"' "$RUN_DIR/events")" = 2 ]
 }
-check "events: started and ended" heard
+check "events: started and ended" wait_for 10 heard
 kill "$watcher" 2>/dev/null
 wait "$watcher" 2>/dev/null
 
 sleep 1 # alice's five statements are there again
-seven() {
-	panectl --user alice --json 'time.' 'time.' 'time.' 'time.' 'time.' 'time.' 'time.' 'time.'
-}
-check "too many statements a second are refused with code limit" prints '"code":"limit"' seven
+mapfile -t many < <(yes 'time.' | head -n 40)
+check "too many statements a second are refused with code limit" prints '"code":"limit"' panectl --user alice --json "${many[@]}"
 check "and root is spared" as root 'time.' 'time.' 'time.' 'time.' 'time.' 'time.' 'time.' 'time.'
 finish

@@ -53,8 +53,8 @@ kind() {
 		peer_start "$3"
 		check "$1: it is up when the other process is there, the $i time" wait_for 20 port_is "$1" up
 		check "$1: and answers through the switch" wait_for 10 replies "$2"
-		check "$1: a denial of it is accepted" panectl "deny(dstHost=$2) on rootShare to +3."
-		check "$1: and holds at once" not replies "$2"
+		check "$1: a denial of it is accepted" panectl "deny(dstHost=$2) on rootShare to +6."
+		check "$1: and holds at once" wait_for 1 not replies "$2"
 		check "$1: and ends" wait_for 10 replies "$2"
 		peer_kill
 		check "$1: it is down when the process is killed" wait_for 10 port_is "$1" down

@@ -46,7 +46,7 @@ session() {
 		perl "$pl/random.pl" "$statements" "$seed"
 		printf 'quit.\n'
 	} >&3 &
-	timeout 240 cat <&3 >answers
+	timeout 800 cat <&3 >answers
 }
 check "the session lasts to its end" session
 answers=$(grep -acE '(^|> )(True|False|[0-9]+;|[0-9.]+$)' answers)

@@ -37,13 +37,12 @@ type_keys() { # KEYS, in printf's notation
 text() {
 	sed -e 's/^.*\r\x1b\[J//' -e 's/\x1b\[[0-9;?]*[A-Za-z]//g' -e 's/\r//g' "$screen"
 }
-shows() { # PATTERN, within 5 s
-	for _ in $(seq 1 50); do
-		! text | grep -aqE -- "$1" || return 0
-		sleep 0.1
-	done
+shows_now() {
 	text
-	return 1
+	text | grep -aqE -- "$1"
+}
+shows() { # PATTERN, in some seconds
+	wait_for 5 shows_now "$1"
 }
 terminal_end() {
 	exec 7>&-
@@ -79,7 +78,7 @@ check "TAB completes a user" shows 'accepted'
 type_keys 'allow(dstPort=80, transport=TCP) on net0.\n'
 check "a request" shows 'accepted, request'
 type_keys 'ListRequ'
-sleep 0.5
+check "a line that is not over" shows 'ListRequ$'
 panectl --user root 'NewShare other for (*) on rootShare.' 'deny(dstPort=80, transport=TCP) on other.' >/dev/null
 check "an event is shown while a line is typed" shows '^event: request 1 \(allow on net0\) overridden at .* by request 2'
 check "with what it is about" shows 'no longer decided by it:'

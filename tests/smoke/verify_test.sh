@@ -10,7 +10,7 @@ ofctl() { # COMMAND BRIDGE-NUMBER ARGUMENTS...
 	ovs-ofctl -O "$OF_PROTOCOL" "$1" "${TB_PREFIX}s$2" "${@:3}"
 }
 finds() { # PATTERN: within some seconds, as tables settle
-	local end=$((SECONDS + 10))
+	local end=$((SECONDS + 10 * PATIENCE))
 
 	until panectl verify >"$dir/verify" 2>&1; [ $? = 1 ] && grep -qE -- "$1" "$dir/verify"; do
 		[ "$SECONDS" -lt "$end" ] || { cat "$dir/verify" && return 1; }
@@ -19,7 +19,6 @@ finds() { # PATTERN: within some seconds, as tables settle
 }
 clean() {
 	wait_for 10 panectl verify
-	panectl verify
 }
 planted() { # TEXT PATTERN BRIDGE FLOW...
 	local flow text=$1 pattern=$2 s=$3
@@ -43,7 +42,7 @@ check "a network that is right is clean" clean
 verdict() {
 	panectl verify | tee /dev/stderr | grep -qE '^clean: 3 switches, [0-9]+ entries, 1[0-9] pairs of addresses, [0-9]+ packets$'
 }
-check "its size is told" verdict
+check "its size is told" wait_for 5 verdict
 check "a deny is accepted" panectl "deny(srcHost=$TB_SUBNET.1, dstHost=$TB_SUBNET.2, transport=TCP, dstPort=80) on rootShare."
 check "and keeps it clean" clean
 port=$(awk -v s="${TB_PREFIX}s1" '$1 == s { print $2; exit } $3 == s { print $4; exit }' "$TB_DIR/links")
