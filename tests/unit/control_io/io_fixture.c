@@ -17,7 +17,7 @@
 
 #include <cmocka.h>
 
-#define PATIENCE_MS 5000
+#define PATIENCE_MS 60000
 
 int unix_connect(const char *path)
 {

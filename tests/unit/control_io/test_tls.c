@@ -85,7 +85,7 @@ static int setup(void **state)
 
 static int setup_hasty(void **state)
 {
-	return start(state, 400);
+	return start(state, 1500);
 }
 
 static int try_open(const struct fixture *f, struct conn *conn, const char *dir, const char *name, struct err *err)
@@ -266,7 +266,7 @@ static void half_open_connections_are_bounded_in_number_and_time(void **state)
 	// A byte now and then buys no time.
 	for (size_t i = 0; i < sizeof(hello); i++) {
 		(void)!send(fd[0], hello + i, 1, MSG_NOSIGNAL);
-		usleep(45000);
+		usleep(150000);
 	}
 	for (int i = 0; i < SERVER_UNPROVEN_MAX_PER_ADDRESS; i++) {
 		char rest[64];

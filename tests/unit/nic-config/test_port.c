@@ -30,7 +30,7 @@
 #include "tests/unit/dataplane/eal.h"
 
 #define MTU 1500
-#define WAIT_MS 3000
+#define WAIT_MS 30000
 
 static struct rte_mempool *pool;
 static bool have_namespace;

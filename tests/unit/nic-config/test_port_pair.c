@@ -27,7 +27,7 @@
 #define FRAME_MAX 1514
 #define BURST 16
 #define MTU 1500
-#define PATIENCE_MS 20000
+#define PATIENCE_MS 60000
 
 static char dir[64];
 
