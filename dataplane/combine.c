@@ -8,11 +8,9 @@
 #include "hft/parts.h"
 #include "layers.h"
 
-#define WAYS 2
-
 // Rows in the order of their categories, without the gaps.
 struct met {
-	uint32_t n, hash;
+	uint32_t n;
 	uint32_t row[CLS_CATEGORIES_MAX];
 };
 
@@ -82,7 +80,7 @@ static void add_counter(struct combined *e, uint32_t counter)
 		if (e->rest->counter[i] == counter)
 			return;
 	}
-	if (e->n_counters < COMBINE_ROWS_MAX)
+	if (e->n_counters < COMBINE_WORDS_MAX)
 		e->rest->counter[e->n_counters++] = counter;
 }
 
@@ -134,77 +132,40 @@ static void flush(struct combine *c, struct combined *e)
 	e->bytes = 0;
 }
 
-static uint32_t add_hash(uint32_t hash, uint32_t row)
-{
-	hash = (hash ^ row) * 0x9e3779b1u;
-	return hash ^ hash >> 15;
-}
-
-// The places that an answer may have: those of packets that meet one row lie by row, others in either place of a set.
-struct places {
-	struct combined *first;
-	uint32_t n;
-};
-
-static struct places places_of(const struct combine *c, uint32_t n_rows, uint32_t row, uint32_t hash)
-{
-	uint32_t at = n_rows == 1 ? row % COMBINE_ENTRIES : hash % (COMBINE_ENTRIES / WAYS) * WAYS;
-
-	return (struct places){(struct combined *)(uintptr_t)&c->entry[at], n_rows == 1 ? 1 : WAYS};
-}
-
 static void collect(const uint32_t *rows, uint32_t n_categories, struct met *met)
 {
-	uint32_t n = 0, hash = 0;
-
+	met->n = 0;
 	for (uint32_t i = 0; i < n_categories; i++) {
-		if (rows[i] == CLS_NO_ROW)
-			continue;
-		met->row[n++] = rows[i];
-		hash = add_hash(hash, rows[i]);
+		met->row[met->n] = rows[i];
+		met->n += rows[i] != CLS_NO_ROW;
 	}
-	met->n = n;
-	met->hash = hash;
 }
 
-static bool is_it(const struct combined *e, uint64_t epoch, const struct met *met)
+static bool is_it(const struct combined *e, uint64_t epoch, const uint32_t *word, uint32_t n)
 {
-	if (e->epoch != epoch || e->n_rows != met->n)
-		return false;
-	for (uint32_t i = 0; i < met->n && i < COMBINE_ROWS_NEAR; i++) {
-		if (e->row[i] != met->row[i])
-			return false;
-	}
-	for (uint32_t i = COMBINE_ROWS_NEAR; i < met->n; i++) {
-		if (e->rest->row[i - COMBINE_ROWS_NEAR] != met->row[i])
-			return false;
-	}
-	return true;
+	uint32_t near = n < COMBINE_WORDS_NEAR ? n : COMBINE_WORDS_NEAR;
+
+	return e->epoch == epoch && e->n_words == n && memcmp(e->word, word, near * sizeof(*word)) == 0 &&
+	       memcmp(e->rest->word, word + near, (n - near) * sizeof(*word)) == 0;
 }
 
-static void keep_rows(struct combined *e, const struct met *met)
+static void keep_words(struct combined *e, const uint32_t *word, uint32_t n)
 {
-	e->n_rows = met->n;
-	for (uint32_t i = 0; i < met->n; i++) {
-		if (i < COMBINE_ROWS_NEAR)
-			e->row[i] = met->row[i];
-		else
-			e->rest->row[i - COMBINE_ROWS_NEAR] = met->row[i];
-	}
+	uint32_t near = n < COMBINE_WORDS_NEAR ? n : COMBINE_WORDS_NEAR;
+
+	e->n_words = (uint8_t)n;
+	memcpy(e->word, word, near * sizeof(*word));
+	memcpy(e->rest->word, word + near, (n - near) * sizeof(*word));
 }
 
 // The entry to take: one of another epoch, else the one that counted least.
-static struct combined *victim(struct places p, uint64_t epoch)
+static struct combined *victim(struct combined *first, struct combined *second, uint64_t epoch)
 {
-	struct combined *least = p.first;
-
-	for (uint32_t i = 0; i < p.n; i++) {
-		if (p.first[i].epoch != epoch)
-			return &p.first[i];
-		if (p.first[i].packets < least->packets)
-			least = &p.first[i];
-	}
-	return least;
+	if (first->epoch != epoch)
+		return first;
+	if (second->epoch != epoch)
+		return second;
+	return second->packets < first->packets ? second : first;
 }
 
 static struct combined *large(struct combine *c, const struct met *met)
@@ -214,45 +175,66 @@ static struct combined *large(struct combine *c, const struct met *met)
 	return &c->large;
 }
 
-struct combined *combine_get(struct combine *c, uint64_t epoch, const uint32_t *rows, uint32_t n_categories)
+static struct combined *find_or_work_out(struct combine *c, uint64_t epoch, const uint32_t *rows, uint32_t n_categories,
+					 uint32_t place)
 {
-	struct combined *e;
-	struct places p;
+	struct combined *e = &c->entry[place], *other = &c->entry[place ^ 1];
+	const uint32_t *word = rows;
+	uint32_t n = n_categories;
 	struct met met;
 
 	collect(rows, n_categories, &met);
-	if (met.n == 0)
-		return &c->nothing;
-	p = places_of(c, met.n, met.row[0], met.hash);
-	for (uint32_t i = 0; i < p.n; i++) {
-		if (is_it(&p.first[i], epoch, &met))
-			return &p.first[i];
+	if (n > COMBINE_WORDS_MAX) {
+		if (met.n > COMBINE_WORDS_MAX)
+			return large(c, &met);
+		word = met.row;
+		n = met.n;
 	}
-	if (met.n > COMBINE_ROWS_MAX)
-		return large(c, &met);
-	e = victim(p, epoch);
+	if (is_it(e, epoch, word, n))
+		return e;
+	if (is_it(other, epoch, word, n))
+		return other;
+	e = victim(e, other, epoch);
 	flush(c, e);
 	e->epoch = epoch;
-	keep_rows(e, &met);
+	keep_words(e, word, n);
 	work_out(c, &met, e);
 	return e;
 }
 
-void combine_prefetch(const struct combine *c, const uint32_t *rows, uint32_t n_categories)
+struct combined *combine_get(struct combine *c, uint64_t epoch, const uint32_t *rows, uint32_t n_categories)
 {
-	uint32_t hash = 0, n = 0, row = 0;
-	struct places p;
+	if (n_categories == 0)
+		return &c->nothing;
+	return find_or_work_out(c, epoch, rows, n_categories, combine_place(rows, n_categories));
+}
 
-	for (uint32_t i = 0; i < n_categories; i++) {
-		if (rows[i] == CLS_NO_ROW)
-			continue;
-		row = rows[i];
-		hash = add_hash(hash, row);
-		n++;
+static uint64_t differ(const uint32_t *a, const uint32_t *b, uint32_t n_words)
+{
+	uint64_t bits = 0, x, y;
+
+	for (uint32_t i = 0; i < n_words; i += 2) {
+		memcpy(&x, a + i, sizeof(x));
+		memcpy(&y, b + i, sizeof(y));
+		bits |= x ^ y;
 	}
-	p = places_of(c, n, row, hash);
-	for (uint32_t i = 0; i < p.n; i++)
-		__builtin_prefetch(p.first + i);
+	return bits;
+}
+
+struct combined *combine_get_at(struct combine *c, uint64_t epoch, const uint32_t *rows, uint32_t n_categories,
+				uint32_t place)
+{
+	struct combined *a = &c->entry[place], *b = &c->entry[place ^ 1];
+	uint32_t near = n_categories < COMBINE_WORDS_NEAR ? n_categories : COMBINE_WORDS_NEAR;
+	uint64_t not_a = (a->epoch ^ epoch) | (a->n_words ^ n_categories) | differ(a->word, rows, near);
+	uint64_t not_b = (b->epoch ^ epoch) | (b->n_words ^ n_categories) | differ(b->word, rows, near);
+
+	a = not_a == 0 ? a : b; // no jump: it would be wrong half of the time
+	if ((not_a == 0 || not_b == 0) &&
+	    (n_categories <= COMBINE_WORDS_NEAR ||
+	     differ(a->rest->word, rows + COMBINE_WORDS_NEAR, n_categories - COMBINE_WORDS_NEAR) == 0))
+		return a;
+	return find_or_work_out(c, epoch, rows, n_categories, place);
 }
 
 void combine_flush(struct combine *c)

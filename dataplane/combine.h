@@ -10,40 +10,44 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "cls_row.h"
 #include "hft/err.h"
 #include "names.h"
 #include "sched_set.h"
 
-#define COMBINE_ROWS_MAX 24 // that an answer which is kept may come from; packets that meet more are worked out anew
-#define COMBINE_PORTS 4     // whose class is kept
+// Answers are kept by words: a packet's results as they are, a word for each category, or, with more categories than
+// this, the rows without the gaps. Packets that meet more rows are worked out anew.
+#define COMBINE_WORDS_MAX 24
+#define COMBINE_PORTS 4 // whose class is kept
 #define COMBINE_NO_KEY 0
 
 struct row_count {
 	_Atomic uint64_t packets, bytes;
 };
 
-#define COMBINE_ROWS_NEAR 6 // of them, beside the answer
+#define COMBINE_WORDS_NEAR 8 // of them, beside the answer
+#define COMBINE_WORDS_FAR (COMBINE_WORDS_MAX - COMBINE_WORDS_NEAR)
 
-struct combined_rest { // what is needed only for packets that are scheduled, or met first
+struct combined_rest { // what is needed only for packets that are scheduled, met first, or of many categories
+	alignas(64) uint32_t word[COMBINE_WORDS_FAR]; // those not near
 	struct {
-		uint32_t key, class;        // of a port; COMBINE_NO_KEY: none is kept
-	} class_at[COMBINE_PORTS];          // the caller's
-	struct sched_set set;               // sealed
-	uint32_t row[COMBINE_ROWS_MAX];     // from the COMBINE_ROWS_NEAR'th on
-	uint32_t counter[COMBINE_ROWS_MAX]; // of the distinct requests
+		uint32_t key, class;         // of a port; COMBINE_NO_KEY: none is kept
+	} class_at[COMBINE_PORTS];           // the caller's
+	struct sched_set set;                // sealed
+	uint32_t counter[COMBINE_WORDS_MAX]; // of the distinct requests
 };
 
 // One cache line, close to the other answers: packets that nothing schedules need no more.
 struct combined {
-	alignas(64) uint64_t epoch; // of the slots in row; 0: empty
-	uint64_t packets, bytes;    // not yet in the counters
+	alignas(64) uint64_t epoch; // of the slots in word; 0: empty
+	uint64_t bytes;             // not yet in the counters, as packets
 	struct combined_rest *rest;
-	uint32_t n_rows;
+	uint32_t packets;
+	uint8_t n_words, n_counters;
 	bool drop, best_effort; // best_effort: set is the empty one
-	uint8_t n_counters;
-	uint32_t row[COMBINE_ROWS_NEAR];
+	uint32_t word[COMBINE_WORDS_NEAR];
 };
 
 static_assert(sizeof(struct combined) == 64, "an answer is a cache line");
@@ -52,7 +56,7 @@ struct layers;
 
 #define COMBINE_ENTRIES 8192 // answers that are kept, a power of two
 
-struct combine { // open to combine_of_one only
+struct combine { // open to what is inline
 	const struct names_node *nodes;
 	const struct layers *layers;
 	struct row_count *counts;
@@ -71,14 +75,43 @@ void combine_destroy(struct combine *c); // accepts NULL
 // rows: a packet's results of layers_run. epoch: not 0; changes when slots may stand for other rows. The answer is
 // valid until the next call.
 struct combined *combine_get(struct combine *c, uint64_t epoch, const uint32_t *rows, uint32_t n_categories);
-// The same arguments are about to be asked for.
-void combine_prefetch(const struct combine *c, const uint32_t *rows, uint32_t n_categories);
-// What combine_get would say for packets that meet this row and no other, if it is kept; else NULL.
+
+// The same for two categories or more, where the place is known already: for packets whose answer is kept.
+struct combined *combine_get_at(struct combine *c, uint64_t epoch, const uint32_t *rows, uint32_t n_categories,
+				uint32_t place);
+// Where combine_get looks first for the answer: that of a single category lies by row, others by all words. No branch
+// depends on which categories a packet meets rows in: that differs from packet to packet. The multiplications do not
+// wait for one another.
+static inline uint32_t combine_place(const uint32_t *rows, uint32_t n_categories)
+{
+	uint64_t hash = 0, odd = UINT64_C(0x9e3779b97f4a7c15), word;
+
+	if (n_categories == 1)
+		return rows[0] % COMBINE_ENTRIES;
+	for (uint32_t i = 0; i + 1 < n_categories; i += 2, odd *= UINT64_C(0xd1342543de82ef95)) {
+		memcpy(&word, rows + i, sizeof(word));
+		hash += word * odd;
+	}
+	hash ^= hash >> 32;
+	return (uint32_t)(hash * UINT64_C(0xd6e8feb86659fd93) >> 40) % COMBINE_ENTRIES & ~1u;
+}
+
+static inline void combine_prefetch(const struct combine *c, uint32_t place, uint32_t n_categories)
+{
+	__builtin_prefetch(&c->entry[place]);
+	__builtin_prefetch(&c->entry[place ^ 1]);
+	if (n_categories > COMBINE_WORDS_NEAR) {
+		__builtin_prefetch(c->rest[place].word);
+		__builtin_prefetch(c->rest[place ^ 1].word);
+	}
+}
+
+// For packets that can meet one row only: what combine_get would say, if it is kept; else NULL.
 static inline struct combined *combine_of_one(struct combine *c, uint64_t epoch, uint32_t row)
 {
 	struct combined *e = &c->entry[row % COMBINE_ENTRIES];
 
-	return e->epoch == epoch && e->n_rows == 1 && e->row[0] == row ? e : NULL;
+	return e->epoch == epoch && e->n_words == 1 && e->word[0] == row ? e : NULL;
 }
 
 static inline void combine_prefetch_one(const struct combine *c, uint32_t row)

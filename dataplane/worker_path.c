@@ -237,6 +237,7 @@ struct burst {
 	uint16_t n;
 	struct pkt pkt[PKT_BURST];
 	uint32_t met[PKT_BURST * CLS_CATEGORIES_MAX];
+	uint32_t place[PKT_BURST]; // of their answers
 };
 
 static void drop_unfit(struct worker_port *in, struct rte_mbuf *m, uint8_t verdict)
@@ -267,20 +268,31 @@ static void parse(struct worker *w, struct burst *b)
 	}
 }
 
-static void prefetch_answer(const struct combine *c, const uint32_t *met, uint32_t n_categories)
+static void prefetch_answers(const struct worker *w, struct burst *b)
 {
-	if (n_categories == 1)
-		combine_prefetch_one(c, met[0]);
-	else
-		combine_prefetch(c, met, n_categories);
+	uint32_t n_categories = b->s->view.n_categories;
+	const uint32_t *met = b->met;
+
+	if (n_categories == 1) {
+		for (uint16_t i = 0; i < b->n; i++)
+			combine_prefetch_one(w->combine, met[i]);
+		return;
+	}
+	for (uint16_t i = 0; i < b->n && n_categories > 0; i++, met += n_categories) {
+		b->place[i] = combine_place(met, n_categories);
+		combine_prefetch(w->combine, b->place[i], n_categories);
+	}
 }
 
-static struct combined *answer_of(struct worker *w, const struct layers_view *view, const uint32_t *met)
+static struct combined *answer_of(struct worker *w, const struct burst *b, uint16_t i)
 {
-	struct combined *answer = NULL;
+	const struct layers_view *view = &b->s->view;
+	const uint32_t *met = &b->met[i * view->n_categories];
+	struct combined *answer;
 
-	if (view->n_categories == 1)
-		answer = combine_of_one(w->combine, view->epoch, met[0]);
+	if (view->n_categories > 1)
+		return combine_get_at(w->combine, view->epoch, met, view->n_categories, b->place[i]);
+	answer = view->n_categories == 1 ? combine_of_one(w->combine, view->epoch, met[0]) : NULL;
 	return likely(answer != NULL) ? answer : combine_get(w->combine, view->epoch, met, view->n_categories);
 }
 
@@ -323,7 +335,7 @@ static void act(struct worker *w, const struct burst *b, uint64_t now_tsc)
 		}
 		if (unlikely(!fdb_near_is_known(w->near, pkt->vlan, pkt->src_mac, in)))
 			learn(w, b->in, pkt); // a denied frame still says where its sender is
-		answer = answer_of(w, &b->s->view, &b->met[i * b->s->view.n_categories]);
+		answer = answer_of(w, b, i);
 		combine_count(answer, 1, pkt->len_bytes);
 		if (answer->drop)
 			denied[n_denied++] = b->m[i];
@@ -340,7 +352,6 @@ static void act(struct worker *w, const struct burst *b, uint64_t now_tsc)
 static void process(struct worker *w, struct worker_port *in, const struct snapshot *s, struct rte_mbuf **m, uint16_t n,
 		    uint64_t now_tsc)
 {
-	uint32_t n_categories = s->view.n_categories;
 	struct burst b;
 
 	if (n == 0)
@@ -355,8 +366,7 @@ static void process(struct worker *w, struct worker_port *in, const struct snaps
 		worker_capture(w, in, m, b.pkt, n);
 	worker_phase_end(w, WORKER_PARSE);
 	layers_run(&s->view, w->reader, b.pkt, n, b.met);
-	for (uint16_t i = 0; i < n && n_categories > 0; i++)
-		prefetch_answer(w->combine, &b.met[i * n_categories], n_categories);
+	prefetch_answers(w, &b);
 	worker_phase_end(w, WORKER_CLASSIFY);
 	act(w, &b, now_tsc);
 	worker_phase_end(w, WORKER_ACT);

@@ -29,6 +29,7 @@
 struct forward {
 	const struct bench_opts *opts;
 	struct rules rules;
+	struct forward_policy policy;
 	struct flows flows;
 	char dir[64]; // of our own for the capture files; empty: none
 	char *ports;
@@ -307,6 +308,19 @@ static json_t *measure(const struct forward *f, const struct forward_net *net, s
 	return out;
 }
 
+// In some category by the first rule there.
+static bool is_denied(const struct forward *f, const struct flow *flow)
+{
+	bool denied = false;
+
+	for (uint32_t c = 0; c < f->policy.categories && !denied; c++) {
+		int64_t rule = rules_find(&f->rules, flow, c, f->policy.categories);
+
+		denied = rule >= 0 && forward_denies(&f->policy, (uint32_t)rule);
+	}
+	return denied;
+}
+
 // Of the first n frames of the side that are denied, as a linear scan has it; the ports yield the flows in order, again
 // and again.
 static uint64_t denied_of(const struct forward *f, uint32_t side, uint64_t n)
@@ -315,9 +329,7 @@ static uint64_t denied_of(const struct forward *f, uint32_t side, uint64_t n)
 	uint64_t denied = 0;
 
 	for (uint32_t i = 0; i < n_flows; i++) {
-		int64_t rule = rules_find(&f->rules, flows_of_side(&f->flows, side, i));
-
-		if (rule >= 0 && f->opts->deny_every != 0 && rule % f->opts->deny_every == 0)
+		if (is_denied(f, flows_of_side(&f->flows, side, i)))
 			denied += n / n_flows + (i < n % n_flows);
 	}
 	return denied;
@@ -368,7 +380,7 @@ static json_t *run(const struct forward *f, struct err *err)
 	runs.cycles = values + 3 * o->repeat;
 	runs.wall_mpps = values + 4 * o->repeat;
 	runs.cpu_s = values + 5 * o->repeat;
-	net = forward_net_open(&conf, &f->rules, o->deny_every, err);
+	net = forward_net_open(&conf, &f->rules, &f->policy, err);
 	if (net != NULL)
 		out = measure(f, net, &runs, err);
 	if (out != NULL && o->check && f->dir[0] != '\0') {
@@ -382,7 +394,7 @@ static json_t *run(const struct forward *f, struct err *err)
 
 json_t *bench_forward(const struct bench_opts *opts, struct err *err)
 {
-	struct forward f = {.opts = opts};
+	struct forward f = {.opts = opts, .policy = {opts->deny_every, opts->categories}};
 	json_t *out = NULL;
 	int rc = opts->check && n_workers(opts) > 1 ? err_set(err, EINVAL, "--check: with one worker") : 0;
 

@@ -39,8 +39,8 @@ int rules_load(const char *path, uint64_t seed, struct rules *out, struct err *e
 int rules_write(const struct rules *r, const char *path, struct err *err);
 void rules_free(struct rules *r);
 struct box rule_box(const struct rule *rule); // normalized
-// Index of the first rule that covers the flow, or -1. Linear: the reference.
-int64_t rules_find(const struct rules *r, const struct flow *flow);
+// Index of the first rule that covers the flow, of every step'th from first on, or -1. Linear: the reference.
+int64_t rules_find(const struct rules *r, const struct flow *flow, uint32_t first, uint32_t step);
 
 // n flows, each in a rule drawn at random (ranges that end a prefix or are wide: anywhere in them); without rules
 // between 10.0.0.0/16 and 10.1.0.0/16, UDP. The same for the same seed. 0 or -ENOMEM.

@@ -30,8 +30,9 @@ static void keep_house(struct layers *layers)
 	usleep(100);
 }
 
-// One category, rank by place: the first rule that covers a packet is the one that is found.
-static int publish(struct forward_net *net, const struct rules *rules, uint32_t deny_every, struct err *err)
+// Rank by place: the first rule that covers a packet is the one that is found in each category.
+static int publish(struct forward_net *net, const struct rules *rules, const struct forward_policy *how,
+		   struct err *err)
 {
 	struct layers *layers = dp_policy_layers(net->dp.policy);
 	struct layers_batch *b = layers_batch_create(layers);
@@ -42,12 +43,13 @@ static int publish(struct forward_net *net, const struct rules *rules, uint32_t 
 		struct cls_row row = {
 			.box = rule_box(&rules->rule[i]),
 			.rank = rules->n - i,
+			.access_category = (uint8_t)(i % how->categories),
 			.meter_category = CLS_NO_CATEGORY,
 			.payload = {.id = i + 1,
 				    .node = NAMES_ROOT,
 				    .counter = NAMES_NO_SLOT,
 				    .part = PART_ACCESS,
-				    .access = deny_every != 0 && i % deny_every == 0 ? ACCESS_DENY : ACCESS_ALLOW},
+				    .access = forward_denies(how, i) ? ACCESS_DENY : ACCESS_ALLOW},
 		};
 
 		rc = layers_batch_add(b, &row, err) == CLS_NO_ROW ? -err->code : 0;
@@ -91,8 +93,8 @@ static void find_workers(struct forward_net *net)
 		closedir(dir);
 }
 
-struct forward_net *forward_net_open(const struct dp_conf *conf, const struct rules *rules, uint32_t deny_every,
-				     struct err *err)
+struct forward_net *forward_net_open(const struct dp_conf *conf, const struct rules *rules,
+				     const struct forward_policy *how, struct err *err)
 {
 	struct forward_net *net = calloc(1, sizeof(*net));
 	int ret;
@@ -103,7 +105,7 @@ struct forward_net *forward_net_open(const struct dp_conf *conf, const struct ru
 	}
 	ret = dp_up(&net->dp, conf, err);
 	if (ret == 0)
-		ret = publish(net, rules, deny_every, err);
+		ret = publish(net, rules, how, err);
 	if (ret < 0) {
 		forward_net_close(net);
 		return NULL;

@@ -2,6 +2,7 @@
 // The dataplane without a controller: ports, one worker on its core, a policy that stays. What it costs.
 // Owner: pane-bench's main thread; once in a process (EAL).
 #pragma once
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "dataplane/counters.h"
@@ -20,10 +21,20 @@ struct forward_figures {
 	struct worker_phases phases;
 };
 
-// conf: borrowed until forward_net_close. Every deny_every'th rule denies (0: none), the others allow; the default is
-// to allow. NULL with err.
-struct forward_net *forward_net_open(const struct dp_conf *conf, const struct rules *rules, uint32_t deny_every,
-				     struct err *err);
+// What the rules are: every deny_every'th denies (0: none), the others allow; rule i is in category i % categories. A
+// packet is denied if the first rule of some category is a denial; the default is to allow.
+struct forward_policy {
+	uint32_t deny_every, categories;
+};
+
+static inline bool forward_denies(const struct forward_policy *how, uint32_t rule)
+{
+	return how->deny_every != 0 && rule % how->deny_every == 0;
+}
+
+// conf: borrowed until forward_net_close. NULL with err.
+struct forward_net *forward_net_open(const struct dp_conf *conf, const struct rules *rules,
+				     const struct forward_policy *how, struct err *err);
 void forward_net_close(struct forward_net *net); // accepts NULL
 // Everything so far.
 void forward_net_read(const struct forward_net *net, struct forward_figures *out);

@@ -223,11 +223,11 @@ static bool is_full(const struct rule_range *r)
 	return r->lo == 0 && r->hi == UINT16_MAX;
 }
 
-int64_t rules_find(const struct rules *r, const struct flow *flow)
+int64_t rules_find(const struct rules *r, const struct flow *flow, uint32_t first, uint32_t step)
 {
 	bool ports = has_ports(flow->proto);
 
-	for (uint32_t i = 0; i < r->n; i++) {
+	for (uint32_t i = first; i < r->n; i += step) {
 		const struct rule *rule = &r->rule[i];
 
 		if (!in(&rule->src, flow->src) || !in(&rule->dst, flow->dst) || !in(&rule->proto, flow->proto))

@@ -26,12 +26,14 @@ run() {
 }
 
 rules_are_obeyed_exactly() {
-	local out rule
+	local out rule categories
 
-	for rule in fw:300 fw:20; do
-		out=$(run --rules "$rule" --flows 500 --deny-every 3 --check)
-		[ "$(jq '.mismatches == 0 and .drops.denied > 0 and .tx_packets > 0' <<<"$out")" = true ] ||
-			fail "$rule: $out"
+	for categories in 1 8 27; do
+		for rule in fw:300 fw:20; do
+			out=$(run --rules "$rule" --flows 500 --deny-every 3 --categories "$categories" --check)
+			[ "$(jq '.mismatches == 0 and .drops.denied > 0 and .tx_packets > 0' <<<"$out")" = true ] ||
+				fail "$rule, $categories categories: $out"
+		done
 	done
 }
 
@@ -77,6 +79,7 @@ bad_input_is_refused_by_name() {
 	refused "no-such-file" --rules "$dir/no-such-file"
 	refused 'expected fw:1' --rules fw:x
 	refused '--flows: expected 1..' --flows 0
+	refused '--categories: expected 1..128' --categories 129
 	refused '--frame-bytes: expected 64..1518' --frame-bytes 63
 	refused 'expected af_xdp:' --ports "nothing:"
 	refused '--seconds: expected' --seconds -1

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "bench.h"
+#include "dataplane/cls_row.h"
 
 static const struct command {
 	const char *name, *help;
@@ -62,6 +63,7 @@ static const char options_help[] =
 	"pcap:]\n"
 	"  --rules FILE       ClassBench rules, first match wins, default allow; fw:N: N firewall-like ones [none]\n"
 	"  --deny-every N     every Nth rule denies, the others allow; 0: none denies [0]\n"
+	"  --categories N     the rules are spread over so many; in each the first match wins [1]\n"
 	"  --flows N          flows, each within a rule drawn at random [1000]\n"
 	"  --trace FILE       the flows of a ClassBench header trace instead\n"
 	"  --packets PCAP     what this capture file holds instead, in at the first port\n"
@@ -113,6 +115,7 @@ enum {
 	OPT_HOSTS,
 	OPT_FRAME,
 	OPT_DENY,
+	OPT_CATEGORIES,
 	OPT_MEMORY,
 	OPT_REPEAT,
 	OPT_RATE,
@@ -140,6 +143,7 @@ static const struct option longs[] = {
 	{"hosts", required_argument, NULL, OPT_HOSTS},
 	{"frame-bytes", required_argument, NULL, OPT_FRAME},
 	{"deny-every", required_argument, NULL, OPT_DENY},
+	{"categories", required_argument, NULL, OPT_CATEGORIES},
 	{"memory", required_argument, NULL, OPT_MEMORY},
 	{"repeat", required_argument, NULL, OPT_REPEAT},
 	{"rate", required_argument, NULL, OPT_RATE},
@@ -167,10 +171,10 @@ static const struct option longs[] = {
 
 static int parse_number(int option, struct bench_opts *o)
 {
-	static const uint32_t most[] = {10000000, 65536,   1518,     10000000, 1048576,
-					1000,     1000000, 10000000, 65535,    65535};
-	static const uint32_t least[] = {1, 1, 64, 0, 64, 1, 1, 2000, 1, 0};
-	uint32_t *const to[] = {&o->flows,  &o->hosts, &o->frame_bytes, &o->deny_every, &o->memory_mb,
+	static const uint32_t most[] = {10000000, 65536,    1518,  10000000, CLS_CATEGORIES_MAX, 1048576, 1000,
+					1000000,  10000000, 65535, 65535};
+	static const uint32_t least[] = {1, 1, 64, 0, 1, 64, 1, 1, 2000, 1, 0};
+	uint32_t *const to[] = {&o->flows,  &o->hosts, &o->frame_bytes, &o->deny_every, &o->categories, &o->memory_mb,
 				&o->repeat, &o->rate,  &o->requests,    &o->classes,    &o->backlogged};
 	int i = option - OPT_FIRST;
 	char *end;
@@ -216,6 +220,7 @@ static int parse_opts(int argc, char **argv, struct bench_opts *opts)
 				    .flows = 1000,
 				    .hosts = 256,
 				    .frame_bytes = 64,
+				    .categories = 1,
 				    .rate = 1000,
 				    .requests = 100000,
 				    .classes = 65535,
