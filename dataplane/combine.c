@@ -2,6 +2,7 @@
 #include "combine.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,7 +24,7 @@ struct combine *combine_create(const struct names_node *nodes, const struct laye
 		err_set(err, ENOMEM, "no memory for what packets meet");
 		return NULL;
 	}
-	memset(c, 0, sizeof(*c));
+	memset(c, 0, offsetof(struct combine, rest));
 	c->nodes = nodes;
 	c->layers = layers;
 	c->counts = counts;

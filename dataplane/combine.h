@@ -54,7 +54,7 @@ static_assert(sizeof(struct combined) == 64, "an answer is a cache line");
 
 struct layers;
 
-#define COMBINE_ENTRIES 8192 // answers that are kept, a power of two
+#define COMBINE_ENTRIES 16384 // answers that are kept, a power of two
 
 struct combine { // open to what is inline
 	const struct names_node *nodes;
@@ -62,8 +62,9 @@ struct combine { // open to what is inline
 	struct row_count *counts;
 	uint32_t next_flush;
 	struct combined nothing, large; // of packets that meet no row, or too many
+	struct combined_rest rest_of_nothing, rest_of_large;
 	struct combined entry[COMBINE_ENTRIES];
-	struct combined_rest rest[COMBINE_ENTRIES], rest_of_nothing, rest_of_large;
+	struct combined_rest rest[COMBINE_ENTRIES]; // touched as far as answers are kept
 };
 
 // nodes: names_nodes; layers: whose rows they are; counts: by counter slot, NULL: nothing is counted; all borrowed.
