@@ -5,9 +5,13 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
+#include "dataplane/proto.h"
 #include "queue_book.h"
 
+#define SLOTS_BITS 17
+#define N_SLOTS ((size_t)1 << SLOTS_BITS) // twice NIB_SEEN_MAX
 #define HOST_NAME_LEN 64
 #define NIB_FIGURES_MAX 64
 #define HOST_NAME_CHARS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_$.-"
@@ -21,9 +25,9 @@ struct nib_host {
 struct nib {
 	struct nib_host *hosts; // a handful from the configuration: searched linearly
 	struct nib_seen *seen;  // found through the slots: an open hash table of index + 1, 0: free
-	uint32_t *slots;        // two for each entry
-	size_t n_seen;
-	uint64_t gen;
+	uint32_t *slots;        // N_SLOTS
+	size_t n_seen, n_made_up;
+	uint64_t gen, salt;
 	struct nib_port *ports; // ascending by port number
 	size_t n_hosts, n_ports;
 	uint64_t figure[NIB_FIGURES_MAX];
@@ -39,6 +43,9 @@ struct nib *nib_create(void)
 
 	if (nib == NULL)
 		return NULL;
+	if (getrandom(&nib->salt, sizeof(nib->salt), GRND_NONBLOCK) != sizeof(nib->salt))
+		nib->salt = UINT64_C(0x9e3779b97f4a7c15);
+	nib->salt |= 1;
 	nib->queues = queue_book_create();
 	if (nib->queues == NULL) {
 		nib_destroy(nib);
@@ -142,24 +149,35 @@ const char *nib_host_at(const struct nib *nib, size_t i, struct span128 *addr, u
 	return nib->hosts[i].name;
 }
 
-#define N_SLOTS (2 * NIB_SEEN_MAX)
-
 static bool same_seen(const struct nib_seen *a, const struct nib_seen *b)
 {
 	return a->mac == b->mac && a->vlan == b->vlan && a->has_ip == b->has_ip &&
 	       (!a->has_ip || (a->ip6 == b->ip6 && a->ip == b->ip));
 }
 
+// Where to look first for all of an interface; multiplicative (Dietzfelbinger et al., 1997), by a number nobody knows.
+static size_t home(const struct nib *nib, uint64_t mac, uint16_t vlan)
+{
+	return (size_t)(((uint64_t)vlan << 48 | mac) * nib->salt >> (64 - SLOTS_BITS));
+}
+
+static size_t after(size_t slot)
+{
+	return (slot + 1) % N_SLOTS;
+}
+
 // The slot of this address, or the free one where it belongs.
 static uint32_t *seen_slot(const struct nib *nib, const struct nib_seen *seen)
 {
-	uint64_t h = seen->mac * UINT64_C(0x9e3779b97f4a7c15) ^ seen->vlan;
-
-	if (seen->has_ip)
-		h = (h ^ (uint64_t)(seen->ip >> 64) ^ (uint64_t)seen->ip) * UINT64_C(0x9e3779b97f4a7c15);
-	for (size_t i = (h ^ h >> 32) % N_SLOTS;; i = (i + 1) % N_SLOTS)
+	for (size_t i = home(nib, seen->mac, seen->vlan);; i = after(i))
 		if (nib->slots[i] == 0 || same_seen(&nib->seen[nib->slots[i] - 1], seen))
 			return &nib->slots[i];
+}
+
+static bool has_room(const struct nib *nib, const struct nib_seen *seen)
+{
+	return proto_is_made_up(seen->mac) ? nib->n_made_up < NIB_MADE_UP_MAX
+					   : nib->n_seen - nib->n_made_up < NIB_SEEN_MAX;
 }
 
 void nib_seen_set(struct nib *nib, const struct nib_seen *seen)
@@ -169,7 +187,7 @@ void nib_seen_set(struct nib *nib, const struct nib_seen *seen)
 	nib->gen++;
 	if (nib->slots == NULL) {
 		nib->slots = calloc(N_SLOTS, sizeof(*nib->slots));
-		nib->seen = calloc(NIB_SEEN_MAX, sizeof(*nib->seen)); // touched as it is used
+		nib->seen = calloc(NIB_SEEN_MAX + NIB_MADE_UP_MAX, sizeof(*nib->seen)); // touched as it is used
 		if (nib->slots == NULL || nib->seen == NULL) {
 			free(nib->slots);
 			free(nib->seen);
@@ -179,27 +197,51 @@ void nib_seen_set(struct nib *nib, const struct nib_seen *seen)
 		}
 	}
 	slot = seen_slot(nib, seen);
-	if (*slot == 0 && nib->n_seen == NIB_SEEN_MAX)
+	if (*slot == 0 && !has_room(nib, seen))
 		return;
-	if (*slot == 0)
+	if (*slot == 0) {
 		*slot = (uint32_t)++nib->n_seen;
+		nib->n_made_up += proto_is_made_up(seen->mac);
+	}
 	nib->seen[*slot - 1] = *seen;
+}
+
+// The last entry takes its place; what was put behind a taken slot moves up (Knuth, TAOCP 3, 6.4, algorithm R).
+static void remove_at(struct nib *nib, size_t slot)
+{
+	uint32_t at = nib->slots[slot] - 1, last = (uint32_t)nib->n_seen - 1;
+
+	nib->n_made_up -= proto_is_made_up(nib->seen[at].mac);
+	if (at != last) {
+		*seen_slot(nib, &nib->seen[last]) = at + 1;
+		nib->seen[at] = nib->seen[last];
+	}
+	nib->n_seen = last;
+	nib->slots[slot] = 0;
+	for (size_t i = after(slot); nib->slots[i] != 0; i = after(i)) {
+		const struct nib_seen *seen = &nib->seen[nib->slots[i] - 1];
+
+		if ((i - home(nib, seen->mac, seen->vlan)) % N_SLOTS < (i - slot) % N_SLOTS)
+			continue; // it is not there because that slot was taken
+		nib->slots[slot] = nib->slots[i];
+		nib->slots[i] = 0;
+		slot = i;
+	}
 }
 
 void nib_seen_forget(struct nib *nib, uint64_t mac, uint16_t vlan)
 {
-	size_t kept = 0, before = nib->n_seen;
+	size_t i = home(nib, mac, vlan);
 
 	nib->gen++;
-	for (size_t i = 0; i < before; i++)
-		if (nib->seen[i].mac != mac || nib->seen[i].vlan != vlan)
-			nib->seen[kept++] = nib->seen[i];
-	if (kept == before)
-		return;
-	memset(nib->slots, 0, N_SLOTS * sizeof(*nib->slots));
-	nib->n_seen = kept;
-	for (size_t i = 0; i < kept; i++)
-		*seen_slot(nib, &nib->seen[i]) = (uint32_t)i + 1;
+	while (nib->slots != NULL && nib->slots[i] != 0) {
+		const struct nib_seen *seen = &nib->seen[nib->slots[i] - 1];
+
+		if (seen->mac == mac && seen->vlan == vlan)
+			remove_at(nib, i); // and look again at what took the slot
+		else
+			i = after(i);
+	}
 }
 
 uint64_t nib_gen(const struct nib *nib)

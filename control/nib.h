@@ -38,6 +38,7 @@ struct nib_net {
 };
 
 #define NIB_SEEN_MAX 65536
+#define NIB_MADE_UP_MAX 1024
 
 // An address that the dataplane has seen as a source. A host with several IP addresses is seen once for each.
 struct nib_seen {
@@ -62,7 +63,8 @@ bool nib_host_find(const struct nib *nib, const char *name, struct span128 *addr
 // Named hosts in the order of addition; NULL after the last one. kinds as above.
 const char *nib_host_at(const struct nib *nib, size_t i, struct span128 *addr, uint32_t *kinds);
 
-// What was seen: by (mac, vlan, ip) one entry, the latest port and time. Over NIB_SEEN_MAX new ones are not kept.
+// What was seen: by (mac, vlan, ip) one entry, the latest port and time. Over NIB_SEEN_MAX new ones are not kept; those
+// of PROTO_MADE_UP have room of their own, so that no host keeps links from being found.
 void nib_seen_set(struct nib *nib, const struct nib_seen *seen);
 void nib_seen_forget(struct nib *nib, uint64_t mac, uint16_t vlan); // all addresses of one interface
 uint64_t nib_gen(const struct nib *nib);                            // changes with what was seen, and with ports

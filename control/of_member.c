@@ -5,15 +5,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dataplane/proto.h"
 #include "of_net_priv.h"
 
-#define TOKEN_FIRST 0x06 // locally administered, and for one station
-#define TOKEN_SECOND 0x50
 #define AGAIN_NS 60000000000LL // the dataplane forgets who is silent (mac_ageing_s)
 #define SURE_NS 5000000000LL   // by then a port of the dataplane that leads to a switch is known as such
 #define OLD_NS 2000000000LL    // told by then
 #define TOKEN_NS 3000000000LL  // by then the next round of probes takes another one
 #define VALID_NS 9000000000LL  // the last two, and a second for the dataplane to tell
+#define LOST_NS 60000000000LL  // a link of which no frame was seen for so long is none
 #define FRAME_BYTES 60
 
 // --- frames that say where an address is
@@ -41,7 +41,7 @@ static void send_from(struct of_switch *sw, uint32_t port, const uint8_t mac[6])
 
 static struct topo_token make_token(const struct of_net *net, uint64_t dpid, uint32_t port)
 {
-	struct topo_token token = {.mac = {TOKEN_FIRST, TOKEN_SECOND}, .made_ns = net->now_ns};
+	struct topo_token token = {.made_ns = net->now_ns};
 	uint8_t said[20], whole[EVP_MAX_MD_SIZE] = {0};
 	unsigned int n = 0;
 
@@ -52,14 +52,18 @@ static struct topo_token make_token(const struct of_net *net, uint64_t dpid, uin
 	for (int i = 0; i < 4; i++)
 		said[16 + i] = (uint8_t)(port >> (8 * i));
 	HMAC(EVP_sha256(), net->conf.key, LLDP_KEY_BYTES, said, sizeof(said), whole, &n);
-	memcpy(token.mac + 2, whole, 4);
+	for (int i = 0; i < 2; i++) {
+		token.mac[i][0] = PROTO_MADE_UP >> 8;
+		token.mac[i][1] = PROTO_MADE_UP & 0xff;
+		memcpy(token.mac[i] + 2, whole + 4 * i, 4);
+	}
 	return token;
 }
 
 // Whoever was at the port before it went down may know older ones.
 static bool is_valid(const struct of_net *net, const struct topo_port *p, const struct topo_token *token)
 {
-	return token->mac[0] != 0 && token->made_ns >= p->since_ns && net->now_ns - token->made_ns < VALID_NS;
+	return token->mac[0][0] != 0 && token->made_ns >= p->since_ns && net->now_ns - token->made_ns < VALID_NS;
 }
 
 static bool is_linked(const struct topo *t, uint32_t sw, const struct topo_port *p)
@@ -89,7 +93,8 @@ void of_member_ask(struct of_switch *sw, uint32_t port)
 		if (t->ports[i].no != port || t->ports[i].closed)
 			continue;
 		renew_token(net, sw->idx, &t->ports[i]);
-		send_from(sw, port, t->ports[i].token[0].mac);
+		send_from(sw, port, t->ports[i].token[0].mac[0]);
+		send_from(sw, port, t->ports[i].token[0].mac[1]);
 	}
 }
 
@@ -201,7 +206,7 @@ static void take_ports(struct of_net *net, const struct of_member *m)
 
 static bool is_token(const uint8_t mac[6])
 {
-	return mac[0] == TOKEN_FIRST && mac[1] == TOKEN_SECOND;
+	return mac[0] == PROTO_MADE_UP >> 8 && mac[1] == (PROTO_MADE_UP & 0xff);
 }
 
 // The bridge's own port of a frame of ours, or of one that looks like it; NULL: it is neither.
@@ -216,6 +221,11 @@ static struct topo_port *port_of(const struct topo *t, const struct of_member_si
 	return NULL;
 }
 
+static bool is_of(const struct topo_token *token, const uint8_t mac[6])
+{
+	return memcmp(token->mac[0], mac, 6) == 0 || memcmp(token->mac[1], mac, 6) == 0;
+}
+
 static void end_links(struct of_net *net, const struct of_member *m)
 {
 	struct topo *t = &net->topo;
@@ -224,7 +234,7 @@ static void end_links(struct of_net *net, const struct of_member *m)
 	for (uint32_t i = 0; i < m->n_sights; i++) {
 		struct topo_port *own = port_of(t, &m->sights[i]);
 
-		if (own != NULL && own->peer != TOPO_NONE && memcmp(own->token[0].mac, m->sights[i].mac, 6) == 0)
+		if (own != NULL && own->peer != TOPO_NONE && is_of(&own->token[0], m->sights[i].mac))
 			own->seen_ns = net->now_ns;
 	}
 	for (uint32_t i = 0; i < bridge->n_ports; i++) {
@@ -232,53 +242,79 @@ static void end_links(struct of_net *net, const struct of_member *m)
 		uint32_t peer, peer_port;
 
 		if (own->peer == TOPO_NONE ||
-		    (own->seen_ns == net->now_ns && topo_link(t, t->bridge, own->no, &peer, &peer_port)))
+		    (net->now_ns - own->seen_ns < LOST_NS && topo_link(t, t->bridge, own->no, &peer, &peer_port)))
 			continue;
 		topo_part(t, own->no, net->now_ns);
 		probe_now(net);
 	}
 }
 
-struct expected { // a frame that the dataplane may see now
+struct expected { // two frames that the dataplane may see now, both at one port
 	struct topo_token token;
 	uint32_t sw;
-	struct topo_port *port; // NULL: two ports have the same
+	struct topo_port *port;
+	const struct topo_port *seen[2]; // where; NULL: not yet
 };
 
-static int by_token(const void *a, const void *b)
-{
-	const struct expected *x = a, *y = b;
+struct half {
+	uint8_t mac[6];
+	uint8_t which;
+	struct expected *of; // NULL: two have the same
+};
 
-	return memcmp(x->token.mac, y->token.mac, 6);
+struct expectation {
+	struct expected *all;
+	struct half *halves; // by address
+	uint32_t n;
+};
+
+static int by_mac(const void *a, const void *b)
+{
+	const struct half *x = a, *y = b;
+
+	return memcmp(x->mac, y->mac, 6);
 }
 
-// Sorted; malloc'ed. NULL: out of memory.
-static struct expected *expect(const struct of_net *net, uint32_t *n)
+static void sort_halves(struct expectation *e)
+{
+	for (uint32_t i = 0; i < 2 * e->n; i++) {
+		e->halves[i] = (struct half){.which = i % 2, .of = &e->all[i / 2]};
+		memcpy(e->halves[i].mac, e->all[i / 2].token.mac[i % 2], 6);
+	}
+	qsort(e->halves, 2 * (size_t)e->n, sizeof(*e->halves), by_mac);
+	for (uint32_t i = 1; i < 2 * e->n; i++) {
+		if (by_mac(&e->halves[i - 1], &e->halves[i]) == 0)
+			e->halves[i - 1].of = e->halves[i].of = NULL;
+	}
+}
+
+static void expectation_fini(struct expectation *e)
+{
+	free(e->all);
+	free(e->halves);
+}
+
+// Out of memory: nothing is expected.
+static void expect(const struct of_net *net, struct expectation *e)
 {
 	const struct topo *t = &net->topo;
-	struct expected *all;
+	size_t n_ports = 0;
 
-	*n = 0;
 	for (uint32_t i = 0; i < t->n_switches; i++)
-		*n += 2 * t->switches[i].n_ports;
-	all = calloc(*n + 1, sizeof(*all));
-	*n = 0;
-	for (uint32_t i = 0; all != NULL && i < t->n_switches; i++) {
+		n_ports += t->switches[i].n_ports;
+	e->all = calloc(2 * n_ports + 1, sizeof(*e->all));
+	e->halves = calloc(4 * n_ports + 1, sizeof(*e->halves));
+	for (uint32_t i = 0; e->all != NULL && e->halves != NULL && i < t->n_switches; i++) {
 		for (uint32_t k = 0; k < 2 * t->switches[i].n_ports; k++) {
 			struct topo_port *p = &t->switches[i].ports[k / 2];
 
 			if (i != t->bridge && t->switches[i].up && p->up && !p->closed && !is_linked(t, i, p) &&
 			    is_valid(net, p, &p->token[k % 2]))
-				all[(*n)++] = (struct expected){p->token[k % 2], i, p};
+				e->all[e->n++] = (struct expected){.token = p->token[k % 2], .sw = i, .port = p};
 		}
 	}
-	if (all != NULL)
-		qsort(all, *n, sizeof(*all), by_token);
-	for (uint32_t i = 1; i < *n; i++) {
-		if (by_token(&all[i - 1], &all[i]) == 0)
-			all[i - 1].port = all[i].port = NULL;
-	}
-	return all;
+	if (e->n > 0)
+		sort_halves(e);
 }
 
 // One link to each switch: a second one would close a loop.
@@ -286,7 +322,7 @@ static void make_link(struct of_net *net, struct topo_port *own, const struct ex
 {
 	struct topo *t = &net->topo;
 
-	if (e->port == NULL || is_linked(t, e->sw, e->port))
+	if (is_linked(t, e->sw, e->port))
 		return;
 	if (port_towards(t, e->sw) != TOPO_NONE) {
 		topo_port_share(t, e->sw, e->port->no, net->now_ns);
@@ -299,23 +335,28 @@ static void make_link(struct of_net *net, struct topo_port *own, const struct ex
 
 static void find_links(struct of_net *net, const struct of_member *m)
 {
-	struct expected *all = NULL;
-	uint32_t n = 0;
+	struct expectation now = {0};
+	bool asked = false;
 
 	for (uint32_t i = 0; i < m->n_sights; i++) {
 		const struct of_member_sight *s = &m->sights[i];
 		struct topo_port *own = s->at_ns < net->member_ns - OLD_NS ? NULL : port_of(&net->topo, s);
-		struct expected *e, key;
+		struct half *half, key;
 
 		if (own == NULL || !own->up || own->peer != TOPO_NONE)
 			continue;
-		all = all == NULL ? expect(net, &n) : all;
-		memcpy(key.token.mac, s->mac, 6);
-		e = all == NULL ? NULL : bsearch(&key, all, n, sizeof(*all), by_token);
-		if (e != NULL && s->at_ns >= e->token.made_ns)
-			make_link(net, own, e);
+		if (!asked)
+			expect(net, &now);
+		asked = true;
+		memcpy(key.mac, s->mac, 6);
+		half = now.n == 0 ? NULL : bsearch(&key, now.halves, 2 * (size_t)now.n, sizeof(key), by_mac);
+		if (half == NULL || half->of == NULL || s->at_ns < half->of->token.made_ns)
+			continue;
+		half->of->seen[half->which] = own;
+		if (half->of->seen[0] == half->of->seen[1])
+			make_link(net, own, half->of);
 	}
-	free(all);
+	expectation_fini(&now);
 }
 
 // --- its hosts

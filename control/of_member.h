@@ -4,10 +4,10 @@
 // frame from an address, and to the same, that is made of the port and the round of probes with the controller's key;
 // no bridge sends that on, and the dataplane tells where it saw the address. A host sees those of its own port only:
 // they count while they are of the last two rounds that sent another one (of TOKEN_NS at least), and the port was not
-// down since. So it can make no link by what it kept. An address that made a link is asked by until the link ends, by a
-// port that goes down or a dataplane that has not seen it for twice its mac_ageing_s: lost frames end no link. 32 bits
-// of it are the key's: who sends many guesses may meet one. What else is seen at ports without a switch behind them are
-// the dataplane's own hosts.
+// down since. So it can make no link by what it kept. There are two such addresses with 32 bits of the key's each, and
+// a link takes both, new at the same port. Those that made a link are asked by until the link ends, by a port that goes
+// down or a dataplane that has seen neither for a minute: lost frames end no link. What else is seen at ports without a
+// switch behind them are the dataplane's own hosts.
 //
 // It learns from what passes. So that it knows hosts that are silent, and at once when their side changes, the switch
 // of that side sends it frames from, and to, their addresses. Thread: control only. Times: monotonic.

@@ -21,8 +21,8 @@
 
 #define TOPO_NAME_MAX 16
 
-struct topo_token {     // of_member.c
-	uint8_t mac[6]; // 0: none
+struct topo_token {        // of_member.c
+	uint8_t mac[2][6]; // 0: none
 	int64_t made_ns;
 };
 

@@ -24,9 +24,12 @@ struct interface {
 	TAILQ_ENTRY(interface) link;
 };
 
+TAILQ_HEAD(by_age, interface); // the one seen longest ago first
+
 struct hosts {
 	struct id_map by_id;
-	TAILQ_HEAD(, interface) by_age; // the one seen longest ago first
+	struct by_age by_age, made_up;
+	uint32_t n_made_up;
 	int64_t ageing_ns;
 };
 
@@ -39,8 +42,27 @@ struct hosts *hosts_create(int64_t ageing_ns, struct err *err)
 		return NULL;
 	}
 	TAILQ_INIT(&h->by_age);
+	TAILQ_INIT(&h->made_up);
 	h->ageing_ns = ageing_ns;
 	return h;
+}
+
+static bool is_made_up(uint64_t id)
+{
+	return proto_is_made_up(id & UINT64_C(0xffffffffffff));
+}
+
+static struct by_age *list_of(struct hosts *h, uint64_t id)
+{
+	return is_made_up(id) ? &h->made_up : &h->by_age;
+}
+
+static void forget(struct hosts *h, struct interface *i)
+{
+	h->n_made_up -= is_made_up(i->id);
+	TAILQ_REMOVE(list_of(h, i->id), i, link);
+	id_map_take(&h->by_id, i->id);
+	free(i);
 }
 
 void hosts_destroy(struct hosts *h)
@@ -49,10 +71,8 @@ void hosts_destroy(struct hosts *h)
 
 	if (h == NULL)
 		return;
-	while ((i = TAILQ_FIRST(&h->by_age)) != NULL) {
-		TAILQ_REMOVE(&h->by_age, i, link);
-		free(i);
-	}
+	while ((i = TAILQ_FIRST(&h->by_age)) != NULL || (i = TAILQ_FIRST(&h->made_up)) != NULL)
+		forget(h, i);
 	id_map_fini(&h->by_id);
 	free(h);
 }
@@ -95,14 +115,34 @@ static void tell_all(const struct interface *i, int64_t now_ns, hosts_tell *tell
 
 static struct interface *add(struct hosts *h, uint64_t id)
 {
-	struct interface *i = h->by_id.n < HOSTS_MAX ? calloc(1, sizeof(*i)) : NULL;
+	bool room = is_made_up(id) || h->by_id.n - h->n_made_up < HOSTS_MAX;
+	struct interface *i = room ? calloc(1, sizeof(*i)) : NULL;
 
 	if (i == NULL || id_map_put(&h->by_id, id, i) < 0) {
 		free(i);
 		return NULL;
 	}
 	i->id = id;
+	h->n_made_up += is_made_up(id);
 	return i;
+}
+
+// Of those at one port the oldest ones go: who sends many only takes room from what else comes in there.
+static void keep_latest(struct hosts *h, uint16_t port, hosts_tell *tell, void *ctx)
+{
+	struct interface *i, *oldest = NULL;
+	uint32_t n = 0;
+
+	TAILQ_FOREACH_REVERSE(i, &h->made_up, by_age, link)
+	{
+		n += i->port == port;
+		if (i->port == port)
+			oldest = i;
+	}
+	if (n <= PROTO_MADE_UP_MAX)
+		return;
+	tell_gone(oldest, tell, ctx);
+	forget(h, oldest);
 }
 
 // The address's number; n_addrs: it is not there.
@@ -136,13 +176,15 @@ void hosts_see(struct hosts *h, uint64_t mac, const struct proto_host *seen, int
 	if (is_new)
 		i = add(h, id);
 	else
-		TAILQ_REMOVE(&h->by_age, i, link);
+		TAILQ_REMOVE(list_of(h, id), i, link);
 	if (i == NULL)
 		return; // seen again, tried again
-	TAILQ_INSERT_TAIL(&h->by_age, i, link);
+	TAILQ_INSERT_TAIL(list_of(h, id), i, link);
 	i->seen_ns = now_ns;
 	moved = is_new || i->port != seen->port;
 	i->port = seen->port;
+	if (moved && is_made_up(id))
+		keep_latest(h, i->port, tell, ctx);
 	more = add_addr(i, seen->addr, seen->kinds);
 	if (more && i->n_addrs == 1 && !is_new)
 		tell_gone(i, tell, ctx); // it was told without
@@ -156,16 +198,20 @@ void hosts_see(struct hosts *h, uint64_t mac, const struct proto_host *seen, int
 	i->told_ns = now_ns;
 }
 
-void hosts_age(struct hosts *h, int64_t now_ns, hosts_tell *tell, void *ctx)
+static void age(struct hosts *h, const struct by_age *list, int64_t now_ns, hosts_tell *tell, void *ctx)
 {
 	struct interface *i;
 
-	while ((i = TAILQ_FIRST(&h->by_age)) != NULL && now_ns - i->seen_ns >= h->ageing_ns) {
+	while ((i = TAILQ_FIRST(list)) != NULL && now_ns - i->seen_ns >= h->ageing_ns) {
 		tell_gone(i, tell, ctx);
-		TAILQ_REMOVE(&h->by_age, i, link);
-		id_map_take(&h->by_id, i->id);
-		free(i);
+		forget(h, i);
 	}
+}
+
+void hosts_age(struct hosts *h, int64_t now_ns, hosts_tell *tell, void *ctx)
+{
+	age(h, &h->by_age, now_ns, tell, ctx);
+	age(h, &h->made_up, now_ns, tell, ctx);
 }
 
 void hosts_each(const struct hosts *h, int64_t now_ns, hosts_tell *tell, void *ctx)
@@ -173,5 +219,7 @@ void hosts_each(const struct hosts *h, int64_t now_ns, hosts_tell *tell, void *c
 	const struct interface *i;
 
 	TAILQ_FOREACH (i, &h->by_age, link)
+		tell_all(i, now_ns, tell, ctx);
+	TAILQ_FOREACH (i, &h->made_up, link)
 		tell_all(i, now_ns, tell, ctx);
 }

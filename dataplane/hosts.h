@@ -7,7 +7,7 @@
 #include "hft/err.h"
 #include "proto.h"
 
-#define HOSTS_MAX 65536   // interfaces; over that new ones are not kept
+#define HOSTS_MAX 65536   // interfaces; over that new ones are not kept, but for those of PROTO_MADE_UP
 #define HOSTS_ADDRS_MAX 8 // of one interface: a router has all the world's behind it
 
 struct hosts;

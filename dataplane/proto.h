@@ -126,6 +126,15 @@ struct proto_host {
 	uint64_t age_ns; // since it was seen there: who hears of it late knows what came after
 };
 
+// Addresses that the controller makes up begin so: frames from them show which port leads to a switch (of_member.h).
+// Anybody can send such frames: they have room of their own, for each port, and there the latest ones are kept.
+#define PROTO_MADE_UP UINT64_C(0x0650)            // the first two bytes
+#define PROTO_MADE_UP_MAX 16                      // of one port
+static inline bool proto_is_made_up(uint64_t mac) // 48 bits
+{
+	return mac >> 32 == PROTO_MADE_UP;
+}
+
 #define PROTO_COUNTERS_MAX 64
 // One port's counters in the order of counters.def; PROTO_NO_PORT: figures.def, which belong to none.
 struct proto_counters {

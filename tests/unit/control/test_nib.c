@@ -7,9 +7,11 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "control/nib.h"
+#include "dataplane/proto.h"
 
 static void host_is_found_by_its_name(void **state)
 {
@@ -120,6 +122,90 @@ static void without_a_dataplane_no_port_is_up(void **state)
 	nib_destroy(NULL);
 }
 
+static const struct nib_seen *find_seen(const struct nib *nib, const struct nib_seen *like)
+{
+	for (size_t i = 0; i < nib_n_seen(nib); i++) {
+		const struct nib_seen *at = nib_seen_at(nib, i);
+
+		if (at->mac == like->mac && at->vlan == like->vlan && at->has_ip == like->has_ip && at->ip == like->ip)
+			return at;
+	}
+	return NULL;
+}
+
+// Against a table of all that can be.
+static void what_was_seen_is_there_until_it_is_forgotten(void **state)
+{
+	static struct nib_seen known[40][2][4];
+	static bool is_known[40][2][4];
+	const char *text = getenv("PANE_SEED");
+	uint64_t seed = text == NULL ? 5 : strtoull(text, NULL, 10);
+	struct nib *nib = nib_create();
+	size_t n = 0;
+
+	print_message("PANE_SEED=%llu\n", (unsigned long long)seed);
+	for (int round = 0; round < 20000; round++) {
+		uint32_t r, mac, vlan, ip;
+
+		seed = seed * UINT64_C(6364136223846793005) + 1442695040888963407;
+		r = (uint32_t)(seed >> 33);
+		mac = r % 40;
+		vlan = r / 40 % 2;
+		ip = r / 80 % 4;
+		if (r / 320 % 3 == 0) {
+			nib_seen_forget(nib, mac, (uint16_t)vlan);
+			for (ip = 0; ip < 4; ip++) {
+				n -= is_known[mac][vlan][ip];
+				is_known[mac][vlan][ip] = false;
+			}
+		} else {
+			struct nib_seen *seen = &known[mac][vlan][ip];
+
+			*seen = (struct nib_seen){
+				.mac = mac, .vlan = (uint16_t)vlan, .port = (uint16_t)r, .has_ip = ip > 0, .ip = ip};
+			nib_seen_set(nib, seen);
+			n += !is_known[mac][vlan][ip];
+			is_known[mac][vlan][ip] = true;
+		}
+		assert_int_equal(nib_n_seen(nib), n);
+		mac = (uint32_t)round % 40;
+		for (ip = 0; ip < 4; ip++) {
+			const struct nib_seen like = {.mac = mac, .vlan = (uint16_t)vlan, .has_ip = ip > 0, .ip = ip};
+			const struct nib_seen *at = find_seen(nib, &like);
+
+			assert_int_equal(at != NULL, is_known[mac][vlan][ip]);
+			assert_true(at == NULL || at->port == known[mac][vlan][ip].port);
+		}
+	}
+	nib_destroy(nib);
+	(void)state;
+}
+
+// And many are forgotten one by one in no time.
+static void hosts_without_end_leave_room_for_what_shows_links(void **state)
+{
+	struct nib *nib = nib_create();
+	struct nib_seen seen = {.port = 1};
+
+	for (seen.mac = 1; seen.mac <= 2 * NIB_SEEN_MAX; seen.mac++)
+		nib_seen_set(nib, &seen);
+	assert_int_equal(nib_n_seen(nib), NIB_SEEN_MAX);
+	for (uint64_t i = 0; i < 2 * NIB_MADE_UP_MAX; i++) {
+		seen.mac = (PROTO_MADE_UP << 32) + i;
+		nib_seen_set(nib, &seen);
+	}
+	assert_int_equal(nib_n_seen(nib), NIB_SEEN_MAX + NIB_MADE_UP_MAX);
+	nib_seen_forget(nib, PROTO_MADE_UP << 32, 0);
+	assert_int_equal(nib_n_seen(nib), NIB_SEEN_MAX + NIB_MADE_UP_MAX - 1);
+	for (uint64_t mac = 1; mac <= NIB_SEEN_MAX; mac++)
+		nib_seen_forget(nib, mac, 0);
+	assert_int_equal(nib_n_seen(nib), NIB_MADE_UP_MAX - 1);
+	nib_seen_set(nib, &(struct nib_seen){.mac = 9});
+	assert_int_equal(nib_n_seen(nib), NIB_MADE_UP_MAX);
+	nib_destroy(nib);
+	(void)state;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -128,6 +214,8 @@ int main(void)
 		cmocka_unit_test(host_name_is_taken_once),
 		cmocka_unit_test(ports_keep_their_counters_and_their_order),
 		cmocka_unit_test(a_port_told_without_a_name_is_removed),
+		cmocka_unit_test(what_was_seen_is_there_until_it_is_forgotten),
+		cmocka_unit_test(hosts_without_end_leave_room_for_what_shows_links),
 		cmocka_unit_test(without_a_dataplane_no_port_is_up),
 	};
 

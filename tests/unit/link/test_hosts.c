@@ -177,6 +177,40 @@ static void new_interfaces_are_not_kept_when_there_are_too_many(void **state)
 	hosts_destroy(h);
 }
 
+// Addresses like the controller's: at each port the latest ones, however many hosts there are, and of however many.
+static void what_shows_links_has_room_of_its_own_at_each_port(void **state)
+{
+	static struct listener l;
+	struct hosts *h = hosts_create(60 * S, &err);
+	const uint64_t ours = PROTO_MADE_UP << 32;
+
+	for (uint64_t mac = 1; mac <= HOSTS_MAX; mac++) {
+		l.n = 0;
+		see(h, mac, 0, 0, S, &l);
+	}
+	l.n = 0;
+	see(h, ours + 1, 1, 0, S, &l);
+	for (uint64_t mac = 2; mac < 5000; mac++) {
+		see(h, ours + mac, 2, 0, S, &l);
+		assert_true(l.n <= PROTO_MADE_UP_MAX + 1);
+	}
+	for (uint64_t mac = 5000 - PROTO_MADE_UP_MAX; mac < 5000; mac++) {
+		struct proto_host latest = host_of(ours + mac, 2, 0);
+
+		assert_true(knows(&l, &latest));
+		see(h, ours + mac, 3, 0, S, &l); // it moves
+	}
+	assert_int_equal(l.n, PROTO_MADE_UP_MAX + 1);
+	see(h, ours + 1, 3, 0, S, &l);
+	assert_int_equal(l.n, PROTO_MADE_UP_MAX);
+	assert_int_equal(hosts_n(h), HOSTS_MAX + PROTO_MADE_UP_MAX);
+	hosts_age(h, 61 * S, hear, &l);
+	assert_int_equal(l.n, 0);
+	assert_int_equal(hosts_n(h), 0);
+	hosts_destroy(h);
+	(void)state;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -184,6 +218,7 @@ int main(void)
 		cmocka_unit_test(who_is_seen_again_and_again_is_told_now_and_then),
 		cmocka_unit_test(a_listener_knows_what_was_seen),
 		cmocka_unit_test(a_router_shows_some_of_the_addresses_behind_it),
+		cmocka_unit_test(what_shows_links_has_room_of_its_own_at_each_port),
 		cmocka_unit_test(new_interfaces_are_not_kept_when_there_are_too_many),
 	};
 

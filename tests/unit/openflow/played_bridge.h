@@ -4,7 +4,7 @@
 #include "control/of_member.h"
 #include "control/of_trace.h"
 
-#define PLAYED_SIGHTS 64
+#define PLAYED_SIGHTS 128
 
 struct played_bridge {
 	struct of_bridge learnt;                      // by frames that are followed through it

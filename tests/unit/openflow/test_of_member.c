@@ -19,7 +19,7 @@
 
 static struct played_net net;
 static struct of_member_sight sights[512];
-static uint8_t said[2][16][6]; // the last address that a port of a switch was asked to send a frame from
+static uint8_t said[2][16][2][6]; // the last two addresses that a port of a switch was asked to send frames from
 static uint32_t n_sights;
 static uint32_t behind[2][16]; // the bridge's port behind a port of a switch; 0: none
 static bool port_is_up[PORTS + 1];
@@ -53,9 +53,16 @@ static void pass(void *ctx, const struct of_packet_out *out)
 
 	if (at >= 2 || port >= 16)
 		return;
-	memcpy(said[at][port], out->data + 6, 6);
+	memcpy(said[at][port][0], said[at][port][1], 6);
+	memcpy(said[at][port][1], out->data + 6, 6);
 	if (behind[at][port] != 0)
 		see(out->data + 6, behind[at][port]);
+}
+
+static void see_both(uint8_t macs[2][6], uint32_t port)
+{
+	see(macs[0], port);
+	see(macs[1], port);
 }
 
 static void tell(void)
@@ -166,18 +173,39 @@ static void addresses_like_ours_are_compared_at_once_and_only_while_they_are_new
 	(void)state;
 }
 
+// Whoever meets 32 bits has not met them twice.
+static void half_of_what_was_sent_makes_no_link(void **state)
+{
+	uint32_t sw;
+
+	for (int i = 0; i < 20; i++) {
+		see(said[1][5][i % 2], 3);
+		see(said[1][5][1 - i % 2], i % 3 == 0 ? 4 : 3);
+		if (i % 3 != 0)
+			n_sights--; // only the first one
+		run(2);
+		assert_int_equal(leads_to(3, &sw), 0);
+		assert_int_equal(leads_to(4, &sw), 0);
+		n_sights = 0;
+	}
+	see_both(said[1][5], 3);
+	tell();
+	assert_int_equal(leads_to(3, &sw), 5);
+	(void)state;
+}
+
 // What a host that was at this port has seen there, long ago or lately.
 static void an_address_of_ours_that_is_replayed_makes_no_link(void **state)
 {
-	uint8_t kept[6];
+	uint8_t kept[2][6];
 	uint32_t sw;
 
-	memcpy(kept, said[1][5], 6);
-	assert_int_equal(kept[0], 0x06);
+	memcpy(kept, said[1][5], sizeof(kept));
+	assert_int_equal(kept[0][0], 0x06);
 	run(10);
-	assert_memory_not_equal(kept, said[1][5], 6);
+	assert_memory_not_equal(kept, said[1][5], sizeof(kept));
 	for (int i = 0; i < 10; i++) {
-		see(kept, 1);
+		see_both(kept, 1);
 		run(1);
 		assert_int_equal(leads_to(1, &sw), 0);
 	}
@@ -188,16 +216,16 @@ static void an_address_of_ours_that_is_replayed_makes_no_link(void **state)
 static void who_was_at_a_port_before_it_went_down_makes_no_link(void **state)
 {
 	struct played *p = &net.peers[1].played;
-	uint8_t kept[6];
+	uint8_t kept[2][6];
 	uint32_t sw;
 
 	run(1);
-	memcpy(kept, said[1][5], 6);
+	memcpy(kept, said[1][5], sizeof(kept));
 	played_port_status(p, 2, 5, OF_PORT_LINK_DOWN);
 	run(1);
 	played_port_status(p, 2, 5, 0);
 	run(1);
-	see(kept, 1);
+	see_both(kept, 1);
 	run(1);
 	assert_int_equal(leads_to(1, &sw), 0);
 	(void)state;
@@ -228,18 +256,20 @@ static void a_link_stays_though_frames_of_ours_are_lost(void **state)
 
 static void a_link_ends_when_the_dataplane_forgets_it_and_begins_by_a_new_frame_only(void **state)
 {
-	uint8_t kept[6];
+	uint8_t kept[2][6];
 	uint32_t sw;
 
 	behind[1][5] = 2;
 	run(20);
 	assert_int_equal(leads_to(2, &sw), 5);
-	memcpy(kept, said[1][5], 6);
+	memcpy(kept, said[1][5], sizeof(kept));
 	behind[1][5] = 0;
 	n_sights = 0;
-	run(1);
+	run(59);
+	assert_int_equal(leads_to(2, &sw), 5);
+	run(2);
 	assert_int_equal(leads_to(2, &sw), 0);
-	see(kept, 3);
+	see_both(kept, 3);
 	run(5);
 	assert_int_equal(leads_to(3, &sw), 0);
 	behind[1][5] = 3;
@@ -368,6 +398,7 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(addresses_like_ours_are_compared_at_once_and_only_while_they_are_new,
 						setup, teardown),
+		cmocka_unit_test_setup_teardown(half_of_what_was_sent_makes_no_link, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_address_of_ours_that_is_replayed_makes_no_link, setup, teardown),
 		cmocka_unit_test_setup_teardown(who_was_at_a_port_before_it_went_down_makes_no_link, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_link_stays_though_frames_of_ours_are_lost, setup, teardown),
