@@ -16,12 +16,16 @@
 
 #define SECOND 1000000000LL
 
-// Two switches with two links between them, by ports 3 and 4; the second one has a host and no groups.
+// Two switches with two links between them, by ports 3 and 4; the second one has a host and no groups. A third one may
+// be behind port 2 of the first, by its port 2.
 struct session {
 	struct of_net *of;
-	struct played played[2];
-	struct of_switch *sw[2];
-	uint64_t n_probes[2];
+	struct played played[3];
+	struct of_switch *sw[3];
+	uint64_t n_probes[3];
+	int n;                              // 0: two
+	bool mute;                          // the third one answers no barrier
+	int64_t way_gone_ns, group_gone_ns; // when an entry of `ways`, a group was taken out
 	int64_t now_ns;
 	struct of_groups groups; // that switch 1 was told
 	struct of_rules ways;    // of its entries those with one action
@@ -32,8 +36,8 @@ struct session {
 	bool floods; // descriptions without end
 	bool withholds, takes_no_action;
 	uint32_t max; // groups that it says it can have; 0: 10
-	uint8_t out[2][1 << 20];
-	size_t n_out[2];
+	uint8_t out[3][1 << 20];
+	size_t n_out[3];
 };
 
 static void from_played(void *ctx, int i, const uint8_t *bytes, size_t len)
@@ -53,6 +57,15 @@ static void from_first(void *ctx, const uint8_t *bytes, size_t len)
 static void from_second(void *ctx, const uint8_t *bytes, size_t len)
 {
 	from_played(ctx, 1, bytes, len);
+}
+
+static void from_third(void *ctx, const uint8_t *bytes, size_t len)
+{
+	struct of_msg m;
+
+	assert_int_equal(of_decode(bytes, len, &m, NULL), 0);
+	if (m.type != OF_BARRIER_REPLY || !((struct session *)ctx)->mute)
+		from_played(ctx, 2, bytes, len);
 }
 
 static void to_played(void *session, const uint8_t *bytes, size_t len)
@@ -76,6 +89,7 @@ static void on_group_mod(void *ctx, const struct of_group_mod *mod)
 		played_send(&s->played[0], &m); // out of groups
 	} else if (mod->command == 2) {
 		s->n_deleted++;
+		s->group_gone_ns = s->now_ns;
 		of_groups_del(&s->groups, mod->group);
 	} else {
 		assert_true(of_groups_find(&s->groups, mod->group) != NULL || s->groups.n < s->played[0].groups_max);
@@ -148,6 +162,8 @@ static void on_flow_mod(void *ctx, const struct of_flow_mod *mod)
 		}
 		assert_true(a->type != OF_ACT_GROUP || of_groups_find(&s->groups, a->group) != NULL || s->refuses);
 	}
+	if (mod->command != OF_FLOW_ADD && of_rules_find(&s->ways, &r) != NULL)
+		s->way_gone_ns = s->now_ns;
 	of_rules_del(&s->ways, &r);
 	if (mod->command == OF_FLOW_ADD && mod->match.has == OF_HAS_ETH_DST)
 		assert_int_equal(of_rules_add(&s->ways, &r), 0);
@@ -159,8 +175,8 @@ static void settle(struct session *s)
 	static uint8_t bytes[1 << 20];
 	struct err err;
 
-	while (s->n_out[0] + s->n_out[1] > 0) {
-		for (int i = 0; i < 2; i++) {
+	while (s->n_out[0] + s->n_out[1] + s->n_out[2] > 0) {
+		for (int i = 0; i < s->n; i++) {
 			size_t len = s->n_out[i];
 
 			memcpy(bytes, s->out[i], len);
@@ -170,17 +186,19 @@ static void settle(struct session *s)
 	}
 }
 
+// The third one is there from the first's port 2 on; the second one's leads nowhere.
 static void carry_probes(struct session *s)
 {
-	for (int i = 0; i < 2; i++) {
+	for (int i = 0; i < s->n; i++) {
 		if (s->played[i].n_probes == s->n_probes[i])
 			continue;
 		s->n_probes[i] = s->played[i].n_probes;
-		for (uint32_t port = 3; port < 5; port++) {
+		for (uint32_t port = 2; port < 5; port++) {
 			const struct played_probe *probe = played_probe(&s->played[i], port);
+			int to = port == 2 ? 2 - i : 1 - i;
 
-			if (probe != NULL)
-				played_packet_in(&s->played[1 - i], port, probe->frame, probe->len);
+			if (probe != NULL && to != i && to >= 0 && to < s->n)
+				played_packet_in(&s->played[to], port, probe->frame, probe->len);
 		}
 	}
 	settle(s);
@@ -202,13 +220,14 @@ static void session_up(struct session *s, const uint8_t *group_desc, uint16_t le
 	static const uint8_t arp[60] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 9, 8,  6, 0, 1,
 					8,    0,    6,    4,    0,    1,    2, 0, 0, 0, 0, 9, 10, 0, 0, 9};
 
+	s->n = s->n == 0 ? 2 : s->n;
 	s->now_ns = SECOND;
 	s->of = of_net_create(&ops, &conf);
 	assert_non_null(s->of);
-	for (int i = 0; i < 2; i++) {
+	for (int i = 0; i < s->n; i++) {
 		played_init(&s->played[i], OF_VERSION_13, (uint64_t)i + 1, 4);
 		s->played[i].ctx = s;
-		s->played[i].send = i == 0 ? from_first : from_second;
+		s->played[i].send = i == 0 ? from_first : i == 1 ? from_second : from_third;
 		s->played[i].groups_max = i != 0 ? 0 : s->max != 0 ? s->max : 10;
 		s->sw[i] = of_net_attach(s->of, &s->played[i], s->now_ns);
 	}
@@ -217,7 +236,7 @@ static void session_up(struct session *s, const uint8_t *group_desc, uint16_t le
 	s->played[0].multipart = describe_groups;
 	s->desc = group_desc;
 	s->desc_len = len;
-	for (int i = 0; i < 2; i++)
+	for (int i = 0; i < s->n; i++)
 		played_hello(&s->played[i]);
 	settle(s);
 	turns(s, 5 * SECOND);
@@ -228,7 +247,7 @@ static void session_up(struct session *s, const uint8_t *group_desc, uint16_t le
 
 static void session_down(struct session *s)
 {
-	for (int i = 0; i < 2; i++) {
+	for (int i = 0; i < s->n; i++) {
 		of_net_detach(s->of, s->sw[i], s->now_ns);
 		played_fini(&s->played[i]);
 	}
@@ -269,6 +288,55 @@ static void a_group_comes_before_who_names_it_and_goes_after(void **state)
 	turns(s, 10 * SECOND);
 	assert_int_equal(way(s)->group, group);
 	assert_non_null(of_groups_find(&s->groups, group));
+	session_down(s);
+	(void)state;
+}
+
+// The way to a host that is gone ends at the far switch first: until that has answered, the next one's entry names the
+// group, though nobody wants it any more.
+static void a_group_goes_a_second_after_the_last_entry_that_names_it(void **state)
+{
+	struct session *s = calloc(1, sizeof(*s));
+
+	s->n = 3;
+	session_up(s, NULL, 0);
+	assert_int_equal(way(s)->type, OF_ACT_GROUP);
+	s->mute = true;
+	played_port_status(&s->played[0], 2, 3, OF_PORT_LINK_DOWN); // one way is left
+	played_port_status(&s->played[1], 2, 1, OF_PORT_LINK_DOWN); // to nobody
+	settle(s);
+	turns(s, 3 * SECOND / 2);
+	assert_int_equal(s->ways.n, 1);
+	assert_int_equal(s->n_deleted, 0);
+	turns(s, 5 * SECOND);
+	assert_int_equal(s->ways.n, 0);
+	assert_int_equal(s->n_deleted, 1);
+	assert_true(s->group_gone_ns - s->way_gone_ns >= SECOND);
+	session_down(s);
+	(void)state;
+}
+
+// Wanted again before it went: the second begins anew.
+static void a_group_that_is_wanted_again_begins_its_second_anew(void **state)
+{
+	struct session *s = calloc(1, sizeof(*s));
+	int64_t at_ns;
+
+	session_up(s, NULL, 0);
+	played_port_status(&s->played[0], 2, 3, OF_PORT_LINK_DOWN);
+	settle(s);
+	turns(s, SECOND / 2);
+	assert_int_equal(way(s)->type, OF_ACT_OUTPUT);
+	played_port_status(&s->played[0], 2, 3, 0);
+	settle(s);
+	turns(s, SECOND * 4 / 10);
+	assert_int_equal(way(s)->type, OF_ACT_GROUP);
+	played_port_status(&s->played[0], 2, 3, OF_PORT_LINK_DOWN);
+	settle(s);
+	at_ns = s->now_ns;
+	turns(s, 3 * SECOND);
+	assert_int_equal(s->n_deleted, 1);
+	assert_true(s->group_gone_ns - at_ns >= SECOND);
 	session_down(s);
 	(void)state;
 }
@@ -437,6 +505,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_group_comes_before_who_names_it_and_goes_after),
+		cmocka_unit_test(a_group_goes_a_second_after_the_last_entry_that_names_it),
+		cmocka_unit_test(a_group_that_is_wanted_again_begins_its_second_anew),
 		cmocka_unit_test(what_a_switch_has_is_not_sent_again_and_what_is_not_wanted_goes),
 		cmocka_unit_test(groups_without_end_are_not_kept),
 		cmocka_unit_test(a_switch_that_refuses_groups_gets_single_ways),
