@@ -15,7 +15,8 @@
 
 #define WAIT_NS 5000000000LL // for switches that are not up to date, and for answers
 #define POLL_NS 5000000LL    // meanwhile
-#define TRIES 20             // when something changes under it
+#define TRIES 20             // when something changes under it: what does not matter to the checker any more
+#define TRIES_ALL 60         // nor is it checked
 #define STEP_ENTRIES 100000  // of one turn: a few milliseconds
 #define TEXT_BYTES 1200
 
@@ -33,7 +34,7 @@ struct of_audit {
 	const struct of_rules **tables;
 	const struct of_groups **groups;
 	struct of_verify *verify;
-	json_t *result; // of the last round: members of its answer
+	json_t *result; // of the last round: members of its answer; NULL: it came to no end
 	char **texts;   // of its findings
 	uint32_t n_texts;
 };
@@ -256,6 +257,11 @@ int64_t of_audit_turn(struct of_audit *a, const struct engine *engine, int64_t u
 			start_checking(a, uptime_ns);
 		return now_ns;
 	case AUDIT_CHECKS:
+		if (of_net_topo(a->net)->gen != a->topo_gen && a->tries >= TRIES_ALL) {
+			drop_work(a);
+			enter(a, AUDIT_DONE, uptime_ns);
+			return INT64_MAX;
+		}
 		if (of_net_topo(a->net)->gen != a->topo_gen) { // the checker stands on it
 			again(a, uptime_ns);
 		} else if (of_verify_step(a->verify, STEP_ENTRIES)) {
@@ -288,6 +294,11 @@ int of_audit_ask(void *audit, uint64_t round, struct reply *reply)
 		a->state = AUDIT_WAITS;
 		a->since_ns = -1; // set by the next turn
 	}
+	if (a->state == AUDIT_DONE && a->result == NULL)
+		return reply_refuse(reply, REPLY_NETWORK,
+				    "the network of switches changed %d times before it was checked: ask again, or "
+				    "look for a port or a host that comes and goes",
+				    TRIES_ALL);
 	json_object_set_new(reply->body, "round", json_integer((json_int_t)a->round));
 	json_object_set_new(reply->body, "done", json_boolean(a->state == AUDIT_DONE));
 	if (a->state != AUDIT_DONE)

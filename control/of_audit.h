@@ -12,7 +12,8 @@ struct reply;
 
 struct of_audit *of_audit_create(struct of_net *net); // borrowed; NULL: out of memory
 void of_audit_destroy(struct of_audit *a);            // accepts NULL
-// round 0: begins one, or tells the one that is under way; else the result of that round. -1: refused.
+// round 0: begins one, or tells the one that is under way; else the result of that round. -1: refused, also where the
+// network changed too often under it.
 int of_audit_ask(void *audit, uint64_t round, struct reply *reply);
 // uptime_ns: the net's clock. When it wants to be called again; INT64_MAX: no need.
 int64_t of_audit_turn(struct of_audit *a, const struct engine *engine, int64_t uptime_ns, int64_t now_ns);

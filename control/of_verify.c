@@ -43,7 +43,8 @@ struct of_verify {
 	uint32_t n_ends;
 	const struct of_rule **cutting; // entries that test ports, protocol or tag
 	uint32_t n_cutting;
-	uint64_t n_met; // so many times was one of them compared with a pair
+	uint64_t n_met;    // so many times was one of them compared with a pair
+	uint64_t n_judged; // so many parts of the policy, and places of hosts, were looked at
 	enum stage stage;
 	uint32_t i, k; // of the stage
 	bool begun;    // that pair, entry or broadcast: the packet, and the trace's ways, stand in the middle
@@ -157,9 +158,10 @@ static uint64_t eth_number(const uint8_t eth[6])
 	return n;
 }
 
-static bool is_denied(const struct of_verify *v)
+static bool is_denied(struct of_verify *v)
 {
 	const struct of_packet *p = &v->packet;
+	const struct tree *policy = v->in.policy;
 	struct match_packet m = {.kind = MATCH_NONIP};
 
 	m.f[MATCH_TIME] = (uint64_t)v->in.wall_ns;
@@ -181,7 +183,8 @@ static bool is_denied(const struct of_verify *v)
 		m.f[MATCH_SRC_PORT] = p->l4_src;
 		m.f[MATCH_DST_PORT] = p->l4_dst;
 	}
-	return eval_packet(v->in.policy, &m).access == ACCESS_DENY;
+	v->n_judged += (uint64_t)policy->n_nodes * (policy->n_nodes + policy->n_atoms); // eval.c goes through all
+	return eval_packet(policy, &m).access == ACCESS_DENY;
 }
 
 // --- one packet
@@ -241,7 +244,7 @@ static void begin_pair(struct of_verify *v, const struct endpoint *a, const stru
 	of_classes_find(c, &v->packet, a->ip, b->ip, v->in.policy, v->cutting, v->n_cutting);
 	step = c->n / PACKETS_MAX + 1;
 	v->class_step = step + (step > 1 && step % 2 == 0); // odd: not in step with a field's pieces
-	v->n_met += v->n_cutting;
+	v->n_met += v->n_cutting + v->in.policy->n_atoms;
 	v->at = 0;
 	of_classes_packet(c, 0, &v->packet);
 	v->result.n_pairs++;
@@ -307,6 +310,7 @@ static void find_unreached(struct of_verify *v, const struct topo_port *from)
 		const struct topo_port *to = topo_port(t, h->sw, h->port);
 		struct of_hop at = {h->sw, h->port};
 
+		v->n_judged += 1 + t->switches[h->sw].n_ports;
 		if (to == NULL || to == from || v->run.unchecked || !is_edge(to) ||
 		    v->reached[v->trace.first[h->sw] + (uint32_t)(to - t->switches[h->sw].ports)])
 			continue;
@@ -392,7 +396,7 @@ static void do_one(struct of_verify *v)
 
 static uint64_t work_done(const struct of_verify *v)
 {
-	return v->trace.n_compared + v->n_met + v->result.n_packets;
+	return v->trace.n_compared + v->n_met + v->n_judged + v->result.n_packets;
 }
 
 bool of_verify_step(struct of_verify *v, uint64_t n_entries)

@@ -53,7 +53,8 @@ struct of_verify_result {
 // NULL: out of memory.
 struct of_verify *of_verify_create(const struct of_verify_in *in);
 void of_verify_destroy(struct of_verify *v); // accepts NULL
-// Works on, about until so many entries were looked at; the last packet is followed to its end, on one way. true: done.
+// Works on, about until so many entries were looked at, of switches and of the policy, which each packet is judged by
+// anew; the last packet is followed to its end, on one way. true: done.
 bool of_verify_step(struct of_verify *v, uint64_t n_entries);
 void of_verify_result(const struct of_verify *v, struct of_verify_result *out);
 const char *of_finding_name(enum of_finding_kind kind); // "black_hole"

@@ -145,9 +145,35 @@ static void groups_that_come_late_and_are_malformed_change_nothing_of_a_check(vo
 	assert_true(ask(f, 1, "findings") > 0); // unchecked
 }
 
+// Somebody's port comes and goes, or hosts do.
+static void a_network_that_always_changes_is_told_as_such(void **state)
+{
+	struct fixture *f = *state;
+	struct reply reply;
+	int n;
+
+	assert_int_equal(ask(f, 0, "round"), 1);
+	for (n = 0; n < 2000 && audit_turn(f, 0) != INT64_MAX; n++) {
+		played_port_status(&f->net.peers[0].played, 2, 7, n % 2 == 0 ? OF_PORT_LINK_DOWN : 0);
+		played_net_turn(&f->net);
+	}
+	assert_true(n < 2000);
+	reply_init(&reply);
+	assert_int_equal(of_audit_ask(f->audit, 1, &reply), -1);
+	assert_non_null(strstr(json_string_value(json_object_get(reply.body, "why")), "changed 60 times"));
+	reply_fini(&reply);
+	for (int i = 0; i < 20; i++)
+		played_net_run(&f->net, SECOND);
+	assert_int_equal(ask(f, 0, "round"), 2); // and once it does not
+	for (int i = 0; i < 100 && audit_turn(f, 0) != INT64_MAX; i++)
+		played_net_turn(&f->net);
+	assert_int_equal(ask(f, 2, "done"), 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(a_network_that_always_changes_is_told_as_such, setup, teardown),
 		cmocka_unit_test_setup_teardown(switches_that_answer_are_checked, setup, teardown),
 		cmocka_unit_test_setup_teardown(groups_that_come_late_and_are_malformed_change_nothing_of_a_check,
 						setup, teardown),

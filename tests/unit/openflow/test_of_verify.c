@@ -268,6 +268,46 @@ static void many_ways(struct net *net)
 	of_rules_sort(&net->rules[0]);
 }
 
+static uint64_t n_evals;
+
+struct action __real_eval_packet(const struct tree *tree, const struct match_packet *packet);
+struct action __wrap_eval_packet(const struct tree *tree, const struct match_packet *packet);
+struct action __wrap_eval_packet(const struct tree *tree, const struct match_packet *packet)
+{
+	n_evals++;
+	return __real_eval_packet(tree, packet);
+}
+
+// A large policy is what takes the time.
+static void a_step_judges_no_more_packets_than_it_has_time_for(void **state)
+{
+	uint64_t cost, most = 0, all = 0;
+	struct of_verify *v;
+	struct net net;
+	bool done = false;
+
+	rnd_state = 28;
+	random_net(&net, 3, false);
+	many_ways(&net);
+	for (int i = 0; i < 60; i++)
+		assert_true(tree_add_node(&net.policy, 0) > 0);
+	cost = (uint64_t)net.policy.n_nodes * (net.policy.n_nodes + net.policy.n_atoms);
+	v = of_verify_create(
+		&(struct of_verify_in){&net.topo, &net.addrs, net.tables, &net.policy, WALL, net.group_sets});
+	assert_non_null(v);
+	while (!done) {
+		n_evals = 0;
+		done = of_verify_step(v, 2 * cost);
+		most = n_evals > most ? n_evals : most;
+		all += n_evals;
+	}
+	assert_true(all > 100);
+	assert_true(most <= 3);
+	of_verify_destroy(v);
+	net_fini(&net);
+	(void)state;
+}
+
 // So that the controller's loop goes on meanwhile. Nothing depends on where steps end.
 static void a_step_follows_no_more_packets_than_it_was_given(void **state)
 {
@@ -437,6 +477,7 @@ int main(void)
 		cmocka_unit_test(what_is_damaged_is_found),
 		cmocka_unit_test(a_leak_is_told_with_its_packet),
 		cmocka_unit_test(broadcasts_that_go_round_and_switches_that_are_silent_are_found),
+		cmocka_unit_test(a_step_judges_no_more_packets_than_it_has_time_for),
 		cmocka_unit_test(a_step_follows_no_more_packets_than_it_was_given),
 		cmocka_unit_test(of_both_families_1_0_gets_what_it_can_say),
 		cmocka_unit_test(a_limit_of_an_ip6_address_is_kept_where_its_host_is),
