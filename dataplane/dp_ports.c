@@ -39,7 +39,8 @@ static int name_port(struct dp_port *port, const struct dp_port_conf *conf, stru
 	free(port->name);
 	free(port->device);
 	*port = (struct dp_port){0};
-	return err_set(err, ENOMEM, "port %s: no memory", conf->name);
+	err_set(err, ENOMEM, "port %s: no memory", conf->name);
+	return -ENOMEM;
 }
 
 static void forget_port(struct dp_port *port)

@@ -4,6 +4,7 @@
 
 step_pid=
 step_log=
+behind_pid=
 
 say() {
 	printf '%s\n' "$*" >&2
@@ -14,8 +15,9 @@ die() {
 	exit 1
 }
 
-# Ends the step that is under way. For traps; harmless when none is.
+# Ends the step that is under way, and what runs behind it. For traps; harmless when none is.
 step_abort() {
+	behind_end
 	[ -z "$step_pid" ] || kill -TERM -- "-$step_pid" 2>/dev/null
 	[ -z "$step_log" ] || rm -f "$step_log"
 	step_pid= step_log=
@@ -58,9 +60,8 @@ step() {
 	return "$rc"
 }
 
-# build_dir DIR MESON_OPTIONS...: configures DIR once, or anew if its options differ from the last time, and builds it.
-# BUILD_TARGETS (words) limits what is built.
-build_dir() {
+# configure_dir DIR MESON_OPTIONS...: configures DIR once, or anew if its options differ from the last time.
+configure_dir() {
 	local dir=$1
 
 	shift
@@ -70,6 +71,31 @@ build_dir() {
 		step "reconfiguring $dir" meson setup --reconfigure "$dir" "$TOP" "$@" || return
 	fi
 	printf '%s\n' "$*" >"$dir/.options"
+}
+
+# build_behind DIR MESON_OPTIONS...: begins to build DIR with what others leave of the processors. After behind_end, build_dir
+# says what went wrong, or does the rest.
+build_behind() {
+	configure_dir "$@" || return
+	setsid nice -n 19 ninja -C "$1" >/dev/null 2>&1 </dev/null &
+	behind_pid=$!
+}
+
+# Ends it, done or not: ninja leaves nothing half written.
+behind_end() {
+	[ -n "$behind_pid" ] || return 0
+	kill -TERM "$behind_pid" 2>/dev/null
+	wait "$behind_pid" 2>/dev/null
+	behind_pid=
+}
+
+# build_dir DIR MESON_OPTIONS...: configures and builds DIR.
+# BUILD_TARGETS (words) limits what is built.
+build_dir() {
+	local dir=$1
+
+	shift
+	configure_dir "$dir" "$@" || return
 	# shellcheck disable=SC2086 # words are wanted
 	step "building $dir" ninja -C "$dir" ${BUILD_TARGETS:-}
 }

@@ -83,6 +83,7 @@ run_again() {
 	local name=$1 dir=$2 word _
 
 	shift 2
+	behind_end
 	say "$name failed in $dir; all it said:"
 	jq -r --arg name "$name" 'select(.name | test("[:+]smoke[+ ].*/ " + $name + "$")) | .stdout // empty, .stderr // empty' "$logs" | sed 's/^/  | /' >&2
 	say "$name is run again, alone (load $(cut -d' ' -f1-3 /proc/loadavg)):"
@@ -128,10 +129,14 @@ meson_tests() {
 	done
 }
 
-# all_tests DIR ARGS...: those that mostly wait come last, more of them at once than there are cores.
+# all_tests DIR ARGS...: those that mostly wait come last, more of them at once than there are cores, while the next folder
+# (and its options, in $next) is built behind them.
+next=()
 all_tests() {
 	meson_tests "$@" --no-suite waits
-	MESON_TESTTHREADS=$(($(nproc) + 1)) meson_tests "$1" --suite waits "${@:2}"
+	[ ${#next[@]} = 0 ] || build_behind "${next[@]}" || true # told by build_dir
+	MESON_TESTTHREADS=$(($(nproc) + 2)) meson_tests "$1" --suite waits "${@:2}"
+	behind_end
 }
 
 # Each target starts from its corpus, and from what earlier runs found (build-fuzz/corpus/).
@@ -172,7 +177,10 @@ finish() {
 "$HERE/deps.sh" || { failure "installing" && finish; }
 [ "$(id -u)" = 0 ] || say "not root: tests with traffic will be skipped (try: sudo $0)"
 
+asan=(build-asan --buildtype=debugoptimized -Dsanitize=address,undefined) release=(build --buildtype=release -Dtests=false)
 if build_dir build-test --buildtype=debugoptimized; then
+	next=("${asan[@]}")
+	[ -z "$quick" ] || next=("${release[@]}")
 	# those left out take minutes and more packages: scripts/apps.sh, scripts/vm.sh. What hangs is found soon enough (-t)
 	all_tests build-test --no-suite apps --no-suite vm -t 3
 else
@@ -180,7 +188,8 @@ else
 fi
 proof_options=(--quick)
 if [ -z "$quick" ]; then
-	if build_dir build-asan --buildtype=debugoptimized -Dsanitize=address,undefined; then
+	if build_dir "${asan[@]}"; then
+		next=("${release[@]}")
 		# what a sanitizer finds is an error, and slower programs get more time
 		ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1 all_tests build-asan --no-suite style -t 5
 	else
@@ -189,7 +198,7 @@ if [ -z "$quick" ]; then
 fi
 [ -z "$fuzz" ] || fuzz_targets
 if [ "$(id -u)" = 0 ]; then
-	if build_dir build --buildtype=release -Dtests=false; then
+	if build_dir "${release[@]}"; then
 		# smoke tests already run what the quick way leaves out
 		PROOF_WORDS="$results" live scripts/run.sh --check "${proof_options[@]}" --build build || true
 		[ -s "$results" ] || failure "run.sh --check"
