@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "hft/match.h"
+#include "tests/rounds.h"
 
 #define GRID_MAX 12
 #define N_DIMS (MATCH_N_FIELDS + 2)
@@ -30,13 +31,6 @@ static inline uint64_t rng_next(struct rng *rng)
 static inline uint32_t rng_below(struct rng *rng, uint32_t n)
 {
 	return (uint32_t)(rng_next(rng) >> 32) % n;
-}
-
-static inline uint64_t test_number(const char *env, uint64_t def)
-{
-	const char *text = getenv(env);
-
-	return text != NULL && *text != '\0' ? strtoull(text, NULL, 0) : def;
 }
 
 // First values of the grid cells of a field.

@@ -149,7 +149,7 @@ static void check_table(struct round *r, bool condensed)
 
 static void table_and_condensed_table_equal_the_evaluator(void **state)
 {
-	uint64_t seed = test_number("PANE_SEED", 1), rounds = test_number("PANE_ROUNDS", 2000);
+	uint64_t seed = seed_from_env(1), rounds = rounds_from_env(2000);
 	uint64_t n_rows = 0, n_dropped = 0;
 	struct round r;
 	int dropped;
@@ -190,7 +190,7 @@ static bool within_a_box(const struct box *box, const struct match *m)
 
 static void adding_a_request_keeps_the_rows_outside_it(void **state)
 {
-	uint64_t seed = test_number("PANE_SEED", 1), rounds = test_number("PANE_ROUNDS", 1000);
+	uint64_t seed = seed_from_env(1), rounds = rounds_from_env(1000);
 	struct flowtab before;
 	struct round r;
 
@@ -215,7 +215,7 @@ static void adding_a_request_keeps_the_rows_outside_it(void **state)
 
 static void order_of_requests_does_not_matter(void **state)
 {
-	uint64_t seed = test_number("PANE_SEED", 1), rounds = test_number("PANE_ROUNDS", 500);
+	uint64_t seed = seed_from_env(1), rounds = rounds_from_env(500);
 	struct flowtab forward;
 	struct round r;
 

@@ -190,7 +190,7 @@ static void check_within(struct round *r)
 
 static void set_operations_agree_with_brute_force(void **state)
 {
-	uint64_t seed = test_number("PANE_SEED", 1), rounds = test_number("PANE_ROUNDS", 4000);
+	uint64_t seed = seed_from_env(1), rounds = rounds_from_env(4000);
 	struct round r = {.points = malloc(sizeof(*r.points))};
 
 	assert_non_null(r.points);

@@ -335,7 +335,7 @@ static void check_categories(const struct round *r)
 
 static void any_history_equals_the_evaluator(void **state)
 {
-	uint64_t seed = test_number("PANE_SEED", 1), rounds = test_number("PANE_ROUNDS", 1500);
+	uint64_t seed = seed_from_env(1), rounds = rounds_from_env(1500);
 	uint64_t n_moved = 0;
 	static struct round r;
 
@@ -363,7 +363,7 @@ static void any_history_equals_the_evaluator(void **state)
 // Rows of the parts, and of a compilation of the tree from nothing, are the same but for their categories.
 static void any_history_equals_a_fresh_compile(void **state)
 {
-	uint64_t seed = test_number("PANE_SEED", 1), rounds = test_number("PANE_ROUNDS", 500);
+	uint64_t seed = seed_from_env(1), rounds = rounds_from_env(500);
 	static struct round r;
 
 	for (uint64_t i = 0; i < rounds; i++) {
@@ -399,7 +399,7 @@ static void any_history_equals_a_fresh_compile(void **state)
 
 static void expiry_takes_what_is_over(void **state)
 {
-	uint64_t seed = test_number("PANE_SEED", 1), rounds = test_number("PANE_ROUNDS", 300);
+	uint64_t seed = seed_from_env(1), rounds = rounds_from_env(300);
 	static struct round r;
 
 	for (uint64_t i = 0; i < rounds; i++) {
@@ -458,7 +458,7 @@ static bool same_hint(void *ctx, uint64_t key, uint8_t *access_category, uint8_t
 
 static void recolouring_keeps_every_row_and_every_legal_hint(void **state)
 {
-	uint64_t seed = test_number("PANE_SEED", 1), rounds = test_number("PANE_ROUNDS", 300);
+	uint64_t seed = seed_from_env(1), rounds = rounds_from_env(300);
 	static struct rows before;
 	struct err err;
 	static struct round r;
@@ -542,7 +542,7 @@ static void deleting_what_is_not_there_is_said(void **state)
 static void nodes_follow_a_plain_map(void **state)
 {
 	enum { N = 400 };
-	struct rng rng = {.state = test_number("PANE_SEED", 1)};
+	struct rng rng = {.state = seed_from_env(1)};
 	int64_t parent[N] = {[1 ... N - 1] = -1};
 	struct parts_nodes *nodes = parts_nodes_create();
 

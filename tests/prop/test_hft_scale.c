@@ -129,7 +129,7 @@ static void check_packets(struct rng *rng, const struct family *family, const st
 static void large_tables_equal_the_evaluator(void **state)
 {
 	static const uint32_t sizes[] = {100, 300, 1000}; // by family
-	uint64_t seed = test_number("PANE_SEED", 1);
+	uint64_t seed = seed_from_env(1);
 
 	for (int i = 0; i < 3; i++) {
 		struct rng rng = {.state = seed};
@@ -170,7 +170,7 @@ static int print_times(const char *name, uint32_t n_atoms)
 	uint32_t n_rows[2] = {0};
 
 	for (uint32_t f = 0; f < 3; f++) {
-		struct rng rng = {.state = test_number("PANE_SEED", 1)};
+		struct rng rng = {.state = seed_from_env(1)};
 		struct flowtab table;
 		struct tree tree;
 		struct err err;

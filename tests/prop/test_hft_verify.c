@@ -174,7 +174,7 @@ static bool brute_force(struct round *r, uint32_t dims, bool *skip)
 
 static void right_tables_are_found_right(void **state)
 {
-	uint64_t seed = test_number("PANE_SEED", 1), rounds = test_number("PANE_ROUNDS", 400);
+	uint64_t seed = seed_from_env(1), rounds = rounds_from_env(400);
 	static struct round r;
 
 	for (uint64_t i = 0; i < rounds; i++) {
@@ -306,11 +306,11 @@ static bool rows_twice(const struct round *r)
 
 static void every_bug_that_matters_is_found(void **state)
 {
-	uint64_t seed = test_number("PANE_SEED", 1), rounds = test_number("PANE_ROUNDS", UINT64_MAX);
+	uint64_t seed = seed_from_env(1), rounds = rounds_from_env(0); // 0: till all are found
 	uint32_t n_bugs = 0, n_harmless = 0, n_unfit = 0;
 	static struct round r;
 
-	for (uint64_t i = 0; i < rounds && (rounds != UINT64_MAX || n_bugs < N_BUGS); i++) {
+	for (uint64_t i = 0; rounds == 0 ? n_bugs < N_BUGS : i < rounds; i++) {
 		struct verify_fault fault;
 		struct verify *v;
 		bool right, skip;

@@ -310,8 +310,8 @@ static void one_policy(struct rnd *r)
 
 static void worker_does_what_the_tree_says(void **state)
 {
-	uint64_t seed = rnd_first_seed(11);
-	long rounds = rnd_rounds(300);
+	uint64_t seed = seed_from_env(11);
+	long rounds = rounds_from_env(300);
 	struct err err;
 
 	print_message("seeds %llu and up, %ld rounds\n", (unsigned long long)seed, rounds);

@@ -193,19 +193,11 @@ char *talk_dump(const struct talk *t)
 
 struct dice dice_from_env(void)
 {
-	const char *text = getenv("PANE_SEED");
-	struct dice d = {text == NULL ? 20261120 : strtoull(text, NULL, 0)};
+	struct dice d = {seed_from_env(20261120)};
 
 	printf("PANE_SEED=%" PRIu64 "\n", d.state);
 	d.state = d.state * 2654435761u + 88172645463325252u; // never 0 for a small seed
 	return d;
-}
-
-unsigned long rounds_from_env(unsigned long usual)
-{
-	const char *text = getenv("PANE_ROUNDS");
-
-	return text == NULL ? usual : strtoul(text, NULL, 0);
 }
 
 uint64_t dice_roll(struct dice *d, uint64_t n)

@@ -7,6 +7,7 @@
 #include "control/engine.h"
 #include "control/reply.h"
 #include "control/state.h"
+#include "tests/rounds.h"
 
 struct talk {
 	struct nib *nib;
@@ -30,6 +31,5 @@ char *talk_dump(const struct talk *t);
 struct dice {
 	uint64_t state;
 };
-struct dice dice_from_env(void);                    // PANE_SEED or a fixed seed; prints it
-unsigned long rounds_from_env(unsigned long usual); // PANE_ROUNDS
-uint64_t dice_roll(struct dice *d, uint64_t n);     // 0 .. n-1
+struct dice dice_from_env(void);                // PANE_SEED or a fixed seed; prints it
+uint64_t dice_roll(struct dice *d, uint64_t n); // 0 .. n-1

@@ -2,6 +2,7 @@
 // Flow groups: which text means which set of packets. Fixed pairs, refusals, and random groups against a predicate that
 // is evaluated packet by packet straight from SPEC 1. PANE_SEED and PANE_ROUNDS steer the random part.
 #include "cmd_fixture.h"
+#include "tests/rounds.h"
 
 struct group {
 	struct parsed p;
@@ -516,16 +517,9 @@ static void check_boxes_read_back(const struct match *m)
 	}
 }
 
-static uint64_t env_number(const char *name, uint64_t otherwise)
-{
-	const char *text = getenv(name);
-
-	return text != NULL ? strtoull(text, NULL, 0) : otherwise;
-}
-
 static void random_groups_mean_what_their_tests_say(void **state)
 {
-	uint64_t rounds = env_number("PANE_ROUNDS", 3000), accepted = 0, seed = env_number("PANE_SEED", 1);
+	uint64_t rounds = rounds_from_env(3000), accepted = 0, seed = seed_from_env(1);
 
 	rng_state = seed;
 	print_message("PANE_SEED=%lu PANE_ROUNDS=%lu\n", (unsigned long)seed, (unsigned long)rounds);

@@ -3,6 +3,7 @@
 // text and a sentence, what is accepted is whole, and splitting never leaves the buffer. PANE_SEED and PANE_ROUNDS
 // steer it.
 #include "cmd_fixture.h"
+#include "tests/rounds.h"
 
 static uint64_t rng_state;
 
@@ -181,16 +182,9 @@ static bool try_text(const char *text, size_t len)
 	return accepted;
 }
 
-static uint64_t env_number(const char *name, uint64_t otherwise)
-{
-	const char *text = getenv(name);
-
-	return text != NULL ? strtoull(text, NULL, 0) : otherwise;
-}
-
 static void random_statements_crash_nothing_and_are_refused_with_a_code(void **state)
 {
-	uint64_t rounds = env_number("PANE_ROUNDS", 100000), seed = env_number("PANE_SEED", 1), accepted = 0;
+	uint64_t rounds = rounds_from_env(100000), seed = seed_from_env(1), accepted = 0;
 	char text[TEXT_MAX + 32];
 
 	rng_state = seed;

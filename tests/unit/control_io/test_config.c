@@ -14,6 +14,7 @@
 
 #include "control/config.h"
 #include "io_fixture.h"
+#include "tests/rounds.h"
 
 static char dir[64], path[128];
 
@@ -276,9 +277,8 @@ static void broken_texts_crash_nothing(void **state)
 	static const char good[] = PORT "    rate: 5Mb\nhosts:\n  - {name: h, address: 10.0.0.1}\n"
 					"dataplane:\n  mtu: 1500\n  huge_pages: false\nlog_level: info\n";
 	static const char alphabet[] = "-:[]{}\"'#&*!|>%@` \n\t,?~0a\x01\xff";
-	const char *rounds_text = getenv("PANE_ROUNDS"), *seed_text = getenv("PANE_SEED");
-	int rounds = rounds_text != NULL ? atoi(rounds_text) : 2000, n_good = 0;
-	unsigned int seed = seed_text != NULL ? (unsigned int)atoi(seed_text) : 1;
+	int rounds = (int)rounds_from_env(2000), n_good = 0;
+	unsigned int seed = (unsigned int)seed_from_env(1);
 
 	printf("seed %u, %d rounds\n", seed, rounds);
 	for (int i = 0; i < rounds; i++) {

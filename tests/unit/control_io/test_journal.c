@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include "journal_fixture.h"
+#include "tests/rounds.h"
 
 struct seen {
 	size_t n;
@@ -223,9 +224,8 @@ static void a_full_disk_is_an_error_not_a_loss(void **state)
 static void kill_in_the_middle_loses_nothing_committed(void **state)
 {
 	struct fixture *f = *state;
-	const char *rounds_text = getenv("PANE_ROUNDS"), *seed_text = getenv("PANE_SEED");
-	int rounds = rounds_text != NULL ? atoi(rounds_text) : 10;
-	unsigned int seed = seed_text != NULL ? (unsigned int)atoi(seed_text) : 1;
+	int rounds = (int)rounds_from_env(10);
+	unsigned int seed = (unsigned int)seed_from_env(1);
 
 	printf("seed %u, %d rounds\n", seed, rounds);
 	for (int i = 0; i < rounds; i++) {

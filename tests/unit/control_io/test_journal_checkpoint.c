@@ -18,15 +18,9 @@
 #include <cmocka.h>
 
 #include "journal_fixture.h"
+#include "tests/rounds.h"
 
 #define PIECE 65536
-
-static unsigned int env_or(const char *name, unsigned int usual)
-{
-	const char *text = getenv(name);
-
-	return text != NULL ? (unsigned int)strtoul(text, NULL, 0) : usual;
-}
 
 // Entry n says n, with a length of its own.
 static size_t entry_text(uint64_t n, char text[256])
@@ -260,7 +254,7 @@ static void write_until_killed(const char *path, int told_fd)
 static void a_kill_while_checkpoints_are_written_loses_nothing(void **state)
 {
 	struct fixture *f = *state;
-	unsigned int seed = env_or("PANE_SEED", 1), rounds = env_or("PANE_ROUNDS", 10), checkpoints = 0;
+	unsigned int seed = seed_from_env(1), rounds = rounds_from_env(10), checkpoints = 0;
 	uint64_t of_last = 0;
 
 	printf("seed %u, %u rounds\n", seed, rounds);
@@ -430,7 +424,7 @@ static char *slurp(const char *path, size_t *n)
 static void damage_anywhere_in_the_file_is_told_or_harmless(void **state)
 {
 	struct fixture *f = *state;
-	unsigned int seed = env_or("PANE_SEED", 1), rounds = env_or("PANE_ROUNDS", 400), told = 0;
+	unsigned int seed = seed_from_env(1), rounds = rounds_from_env(400), told = 0;
 	size_t n;
 	char *good, *bad;
 

@@ -22,6 +22,7 @@
 #include "control/engine.h"
 #include "control/state.h"
 #include "controller_fixture.h"
+#include "tests/rounds.h"
 
 #define N_LOAD 6000 // statements of a round
 #define N_SHARES 6
@@ -44,13 +45,12 @@ struct fixture {
 static int setup(void **state)
 {
 	const struct engine_conf conf = {.offline = false};
-	const char *seed_text = getenv("PANE_SEED");
 	struct fixture *f = calloc(1, sizeof(*f));
 
 	process_init(&f->p);
 	f->nib = nib_create();
 	f->oracle = engine_create(&conf, f->nib, 0);
-	f->seed = seed_text != NULL ? (unsigned int)strtoul(seed_text, NULL, 0) : 1;
+	f->seed = (unsigned int)seed_from_env(1);
 	f->next_id = 1;
 	*state = f;
 	return f->oracle == NULL;
@@ -354,8 +354,7 @@ static void agree_on_users(struct fixture *f, int fd, unsigned int from)
 static void every_answered_request_is_there_after_a_kill(void **state)
 {
 	struct fixture *f = *state;
-	const char *rounds_text = getenv("PANE_ROUNDS");
-	int rounds = rounds_text != NULL ? atoi(rounds_text) : 10;
+	int rounds = (int)rounds_from_env(10);
 	uint64_t answered = 0, behind = 0;
 
 	printf("PANE_SEED=%u, %d rounds\n", f->seed, rounds);

@@ -21,6 +21,7 @@
 
 #include "io_fixture.h"
 #include "server_fixture.h"
+#include "tests/rounds.h"
 
 #define ROOT_SHARE_LISTED \
 	"{\"ok\":true,\"shares\":[{\"name\":\"rootShare\",\"parent\":null,\"speaks\":true,\"principals\":[\"root\"]," \
@@ -206,9 +207,8 @@ static void a_statement_over_64_kib_is_refused_and_skipped(void **state)
 
 static void binary_garbage_harms_nobody(void **state)
 {
-	const char *seed_text = getenv("PANE_SEED"), *rounds_text = getenv("PANE_ROUNDS");
-	unsigned int seed = seed_text != NULL ? (unsigned int)atoi(seed_text) : 1;
-	int rounds = rounds_text != NULL ? atoi(rounds_text) : 50;
+	unsigned int seed = (unsigned int)seed_from_env(1);
+	int rounds = (int)rounds_from_env(50);
 
 	printf("seed %u, %d rounds\n", seed, rounds);
 	for (int i = 0; i < rounds; i++) {

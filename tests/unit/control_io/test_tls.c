@@ -22,6 +22,7 @@
 #include "control/cli/conn.h"
 #include "io_fixture.h"
 #include "server_fixture.h"
+#include "tests/rounds.h"
 
 #define FILLING "so that more is sent than the server reads ahead; "
 #define LONG_NAME "long-name-of-a-user-that-is-fifty-characters-long-x@2001:db8::1234:5678:9abc/application-17"
@@ -230,9 +231,8 @@ static void no_certificate_or_an_old_version_is_refused(void **state)
 
 static void what_is_no_handshake_is_hung_up_on(void **state)
 {
-	const char *seed_text = getenv("PANE_SEED"), *rounds_text = getenv("PANE_ROUNDS");
-	unsigned int seed = seed_text != NULL ? (unsigned int)atoi(seed_text) : 1;
-	int rounds = rounds_text != NULL ? atoi(rounds_text) : 50;
+	unsigned int seed = (unsigned int)seed_from_env(1);
+	int rounds = (int)rounds_from_env(50);
 
 	printf("seed %u, %d rounds\n", seed, rounds);
 	for (int i = 0; i < rounds; i++) {

@@ -6,30 +6,16 @@
 #include <stdlib.h>
 
 #include "hft/match.h"
+#include "tests/rounds.h"
 #include "tests/unit/dataplane/frame.h"
 
 struct rnd {
 	uint64_t state;
 };
 
-// The seed to start from: PANE_SEED or the test's own.
-static inline uint64_t rnd_first_seed(uint64_t fallback)
-{
-	const char *text = getenv("PANE_SEED");
-
-	return text != NULL ? strtoull(text, NULL, 0) : fallback;
-}
-
 static inline struct rnd rnd_seed(uint64_t seed)
 {
 	return (struct rnd){seed * 0x9e3779b97f4a7c15u | 1};
-}
-
-static inline long rnd_rounds(long fallback)
-{
-	const char *text = getenv("PANE_ROUNDS");
-
-	return text != NULL ? atol(text) : fallback;
 }
 
 static inline uint32_t rnd_below(struct rnd *r, uint32_t n)

@@ -38,7 +38,7 @@ static void open_rows(uint32_t deny_every)
 	struct err err;
 
 	memset(&fx, 0, sizeof(fx));
-	fx.r = rnd_seed(rnd_first_seed(11));
+	fx.r = rnd_seed(seed_from_env(11));
 	fx.l = layers_create(&conf, &err);
 	assert_non_null(fx.l);
 	fx.batch = layers_batch_create(fx.l);
@@ -202,7 +202,7 @@ static void rows_that_share_a_place_keep_their_answers(void **state)
 static void slots_of_another_epoch_are_other_rows(void **state)
 {
 	uint32_t rows[CLS_CATEGORIES_MAX];
-	uint64_t first = rnd_first_seed(11);
+	uint64_t first = seed_from_env(11);
 
 	open_rows(3);
 	for (uint64_t epoch = 1; epoch <= 20; epoch++) {
@@ -226,7 +226,7 @@ static void slots_of_another_epoch_are_other_rows(void **state)
 static int setup(void **state)
 {
 	test_eal_init();
-	print_message("seed %llu\n", (unsigned long long)rnd_first_seed(11));
+	print_message("seed %llu\n", (unsigned long long)seed_from_env(11));
 	return 0;
 }
 

@@ -12,6 +12,7 @@
 
 #include "dataplane/deny_rules.h"
 #include "hft/match.h"
+#include "tests/rounds.h"
 #include "tests/unit/nic-config/xdp_oracle.h"
 
 static uint64_t seed;
@@ -129,10 +130,9 @@ static void check(const struct box *box, const struct xdp_rule *rules, uint32_t 
 
 static void rules_drop_what_the_box_holds_and_nothing_else(void **state)
 {
-	const char *rounds_text = getenv("PANE_ROUNDS"), *seed_text = getenv("PANE_SEED");
-	uint32_t rounds = rounds_text != NULL ? (uint32_t)atoi(rounds_text) : 4000, n_with_rules = 0;
+	uint32_t rounds = (uint32_t)rounds_from_env(4000), n_with_rules = 0;
 
-	seed = seed_text != NULL ? (uint64_t)atoll(seed_text) : 11;
+	seed = seed_from_env(11);
 	print_message("seed %lu\n", seed);
 	for (uint32_t i = 0; i < rounds; i++) {
 		struct xdp_rule rules[DENY_RULES_MAX];

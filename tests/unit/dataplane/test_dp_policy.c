@@ -343,8 +343,8 @@ static void change(void)
 
 static void snapshots_are_what_the_table_says(void **state)
 {
-	uint64_t seed = rnd_first_seed(5);
-	long rounds = rnd_rounds(1500);
+	uint64_t seed = seed_from_env(5);
+	long rounds = rounds_from_env(1500);
 
 	print_message("seed %llu, %ld rounds\n", (unsigned long long)seed, rounds);
 	fx.r = rnd_seed(seed);

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "dataplane/fdb_near.h"
+#include "tests/rounds.h"
 
 #define A 0x020000000001ull
 #define B 0x020000000002ull
@@ -200,9 +201,8 @@ static uint16_t find_by(struct fdb_near *near, uint16_t vlan, uint64_t mac)
 static void random_history(int n_near)
 {
 	enum { MACS = 300, VLANS = 2, PORTS = 4, NEAR_MAX = 2 };
-	const char *seed_text = getenv("PANE_SEED"), *rounds_text = getenv("PANE_ROUNDS");
-	unsigned int seed = seed_text != NULL ? (unsigned int)atoi(seed_text) : 1;
-	long rounds = rounds_text != NULL ? atol(rounds_text) : 200000;
+	unsigned int seed = (unsigned int)seed_from_env(1);
+	long rounds = (long)rounds_from_env(200000);
 	static struct known known[VLANS][MACS];
 	static struct fdb_near near[NEAR_MAX];
 	struct fdb *fdb = make(VLANS * MACS);

@@ -174,8 +174,8 @@ static void one_history(struct fixture *f, uint32_t width, int commits)
 
 static void random_histories_equal_linear_search_for_every_simd_width(void **state)
 {
-	uint64_t seed = rnd_first_seed(1);
-	long rounds = rnd_rounds(4);
+	uint64_t seed = seed_from_env(1);
+	long rounds = rounds_from_env(4);
 
 	rte_log_set_level_pattern("*", RTE_LOG_EMERG); // sets that rte_acl gives up on are among them
 	for (long i = 0; i < rounds; i++) {

@@ -14,6 +14,7 @@
 
 #include "dataplane/pkt.h"
 #include "hft/match.h"
+#include "tests/rounds.h"
 #include "tests/unit/dataplane/eal.h"
 #include "tests/unit/dataplane/frame.h"
 
@@ -471,9 +472,8 @@ static void segments_make_no_difference(void **state)
 // Half noise, half a good frame with some bytes changed and the end cut off.
 static void random_frames_crash_nothing(void **state)
 {
-	const char *seed_text = getenv("PANE_SEED"), *rounds_text = getenv("PANE_ROUNDS");
-	unsigned int seed = seed_text != NULL ? (unsigned int)atoi(seed_text) : 1;
-	long rounds = rounds_text != NULL ? atol(rounds_text) : 20000;
+	unsigned int seed = (unsigned int)seed_from_env(1);
+	long rounds = (long)rounds_from_env(20000);
 
 	print_message("seed %u, %ld rounds\n", seed, rounds);
 	srand(seed);

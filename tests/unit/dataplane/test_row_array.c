@@ -81,14 +81,14 @@ static uint32_t array_is_right(const struct row_array *a, const struct box *boxe
 
 static void every_row_finds_exactly_its_packets(void **state)
 {
-	uint64_t seed = rnd_first_seed(5);
+	uint64_t seed = seed_from_env(5);
 	struct rnd r = rnd_seed(seed);
 	static struct box boxes[ROW_ARRAY_MAX];
 	static struct burst b;
 	uint64_t hits = 0;
 
 	print_message("seed %llu\n", (unsigned long long)seed);
-	for (long i = 0, rounds = rnd_rounds(150); i < rounds; i++) {
+	for (long i = 0, rounds = rounds_from_env(150); i < rounds; i++) {
 		struct row_array *a = row_array_create();
 		uint32_t n = rnd_below(&r, ROW_ARRAY_MAX + 1);
 
@@ -174,7 +174,7 @@ static void linear_search_of_a_layer_finds_the_best_that_lives(void **state)
 	static struct cls_slot slot[200];
 	static struct box box[200];
 	struct cls_slots slots = {.slot = slot, .box = box, .cap = 200};
-	struct rnd r = rnd_seed(rnd_first_seed(6));
+	struct rnd r = rnd_seed(seed_from_env(6));
 	uint32_t found = 0;
 
 	for (uint64_t i = 0; i < 60; i++) {

@@ -315,9 +315,9 @@ static void backlog_of_a_port_that_went_down_is_dropped_and_counted(void **state
 // Noise, good frames with flipped bytes, and good frames, from all ports, under a random table.
 static void random_frames_crash_nothing(void **state)
 {
-	uint64_t seed = rnd_first_seed(7);
+	uint64_t seed = seed_from_env(7);
 	struct rnd r = rnd_seed(seed);
-	long rounds = rnd_rounds(10000);
+	long rounds = rounds_from_env(10000);
 	struct part_row rows[20];
 
 	print_message("seed %llu, %ld rounds\n", (unsigned long long)seed, rounds);

@@ -287,7 +287,7 @@ static void expect_shares(uint16_t n_workers, unsigned int kind, uint64_t seed)
 
 static void both_directions_are_one_workers_and_each_gets_its_share(void **state)
 {
-	uint64_t seed = rnd_first_seed(3);
+	uint64_t seed = seed_from_env(3);
 	struct box box = box_any();
 	struct part_row row = net_row(&box, 1, ACCESS_DENY);
 

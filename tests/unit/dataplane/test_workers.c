@@ -195,8 +195,8 @@ static void expect_same(uint16_t n_workers, uint64_t rate_bps)
 
 static void many_workers_forward_what_one_does(void **state)
 {
-	uint64_t seed = rnd_first_seed(11);
-	long rounds = rnd_rounds(2);
+	uint64_t seed = seed_from_env(11);
+	long rounds = rounds_from_env(2);
 
 	print_message("seed %llu, %ld rounds\n", (unsigned long long)seed, rounds);
 	for (long i = 0; i < rounds; i++) {

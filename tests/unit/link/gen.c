@@ -7,18 +7,10 @@
 
 struct gen gen_init(const char *test)
 {
-	const char *seed = getenv("PANE_SEED");
-	struct gen g = {.state = seed != NULL ? strtoull(seed, NULL, 0) : 20261121};
+	struct gen g = {.state = seed_from_env(20261121)};
 
 	printf("%s: PANE_SEED=%llu\n", test, (unsigned long long)g.state);
 	return g;
-}
-
-unsigned int gen_rounds(unsigned int usual)
-{
-	const char *rounds = getenv("PANE_ROUNDS");
-
-	return rounds != NULL ? (unsigned int)strtoul(rounds, NULL, 0) : usual;
 }
 
 uint64_t gen_u64(struct gen *g) // splitmix64

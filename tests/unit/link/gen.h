@@ -4,6 +4,7 @@
 #include <stdint.h>
 
 #include "dataplane/proto.h"
+#include "tests/rounds.h"
 
 struct gen {
 	uint64_t state;
@@ -11,7 +12,6 @@ struct gen {
 
 // Seed: PANE_SEED, else a fixed one; printed with the test's name.
 struct gen gen_init(const char *test);
-unsigned int gen_rounds(unsigned int usual); // PANE_ROUNDS, else usual
 uint64_t gen_u64(struct gen *g);
 uint64_t gen_below(struct gen *g, uint64_t n);
 // Normalised, not empty. Requests are 1..n_meters, odd ones reservations, even ones limits, or greater for access only;

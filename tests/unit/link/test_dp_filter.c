@@ -288,7 +288,7 @@ static void random_changes_leave_no_rule_behind(void **state)
 	bool in[ROWS] = {false};
 	static const uint32_t room[PORTS] = {2, 4, ROOM};
 
-	for (unsigned int step = 0; step < gen_rounds(2000); step++) {
+	for (unsigned int step = 0; step < rounds_from_env(2000); step++) {
 		uint32_t i = (uint32_t)gen_below(&g, ROWS), host = i % 6 + 1, hosts = 0, n_hosts = 0;
 		uint16_t port = (uint16_t)gen_below(&g, PORTS);
 		struct part_row row = denial(host, T0);

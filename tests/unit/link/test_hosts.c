@@ -109,7 +109,7 @@ static void who_is_seen_again_and_again_is_told_now_and_then(void **state)
 static void a_listener_knows_what_was_seen(void **state)
 {
 	struct gen g = gen_init("hosts");
-	unsigned int rounds = gen_rounds(20);
+	unsigned int rounds = rounds_from_env(20);
 
 	while (rounds-- > 0) {
 		struct hosts *h = hosts_create(60 * S, &err);

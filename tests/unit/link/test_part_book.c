@@ -376,7 +376,7 @@ static void check(struct fixture *f)
 static void rows_that_follow_changes_are_those_of_a_fresh_compilation(void **state)
 {
 	struct fixture *f = *state;
-	unsigned int n_rounds = gen_rounds(3000), n_rows = 0;
+	unsigned int n_rounds = rounds_from_env(3000), n_rows = 0;
 	struct delta delta;
 
 	f->g = gen_init(__func__);

@@ -185,7 +185,7 @@ static void every_message_survives_the_way(void **state)
 	struct proto_msg in, out;
 	struct err err;
 
-	for (unsigned int i = 0, n = gen_rounds(20000); i < n; i++) {
+	for (unsigned int i = 0, n = rounds_from_env(20000); i < n; i++) {
 		size_t len;
 
 		in = sample(&g, i);
@@ -294,7 +294,7 @@ static void a_corrupted_byte_is_refused_or_still_a_valid_message(void **state)
 	struct proto_msg in, out;
 	struct err err;
 
-	for (unsigned int i = 0, n = gen_rounds(40 * 8); i < n; i++) {
+	for (unsigned int i = 0, n = rounds_from_env(40 * 8); i < n; i++) {
 		size_t len;
 
 		in = sample(&g, i);

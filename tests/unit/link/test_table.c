@@ -459,7 +459,7 @@ static void random_transactions_are_whole_or_nothing(void **state)
 		pool[i].box.f[MATCH_TIME] = (struct span){0, MATCH_TIME_MAX};
 		pool[i].box.f[MATCH_SRC_ETH] = (struct span){(uint64_t)i, (uint64_t)i}; // no two the same
 	}
-	for (unsigned int i = 0, n = gen_rounds(2000); i < n; i++) {
+	for (unsigned int i = 0, n = rounds_from_env(2000); i < n; i++) {
 		if (random_transaction(&g, t, &now))
 			n_ok++;
 		else

@@ -133,7 +133,7 @@ static void trace_agrees_with_evaluator_and_frames(void **state)
 	struct gen g = gen_init("trace");
 	unsigned int n_denied = 0;
 
-	for (unsigned int round = 0; round < gen_rounds(6); round++) {
+	for (unsigned int round = 0; round < rounds_from_env(6); round++) {
 		uint64_t ids[ATOMS];
 		struct tree tree;
 

@@ -18,6 +18,7 @@
 
 #include "nic-config/flow_filter.h"
 #include "nic-config/flow_spread.h"
+#include "tests/rounds.h"
 #include "tests/unit/dataplane/eal.h"
 #include "xdp_oracle.h"
 
@@ -319,10 +320,9 @@ static struct drop_filter *open_filter(void)
 
 static void what_the_nic_drops_is_what_the_rules_say(void **state)
 {
-	const char *rounds_text = getenv("PANE_ROUNDS"), *seed_text = getenv("PANE_SEED");
-	uint32_t rounds = rounds_text != NULL ? (uint32_t)atoi(rounds_text) : 300, n_dropped = 0;
+	uint32_t rounds = (uint32_t)rounds_from_env(300), n_dropped = 0;
 
-	seed = seed_text != NULL ? (uint32_t)atoi(seed_text) : 5;
+	seed = (uint32_t)seed_from_env(5);
 	print_message("seed %u\n", seed);
 	for (uint32_t round = 0; round < rounds; round++) {
 		struct drop_filter *filter = open_filter();

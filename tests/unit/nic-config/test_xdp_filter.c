@@ -22,6 +22,7 @@
 
 #include "dataplane/pkt.h"
 #include "nic-config/xdp_filter.h"
+#include "tests/rounds.h"
 #include "tests/unit/dataplane/eal.h"
 #include "xdp_oracle.h"
 
@@ -190,13 +191,12 @@ static void check_frame(const struct xdp_rule *rules, uint32_t n, const uint8_t 
 
 static void only_frames_that_a_rule_denies_are_dropped_and_plain_ones_all(void **state)
 {
-	const char *rounds_text = getenv("PANE_ROUNDS"), *seed_text = getenv("PANE_SEED");
-	uint32_t rounds = rounds_text != NULL ? (uint32_t)atoi(rounds_text) : 60, drops = 0;
+	uint32_t rounds = (uint32_t)rounds_from_env(60), drops = 0;
 	struct xdp_rule rules[RULES];
 
 	if (!have_namespace)
 		skip();
-	seed = seed_text != NULL ? (uint32_t)atoi(seed_text) : 7;
+	seed = (uint32_t)seed_from_env(7);
 	print_message("seed %u\n", seed);
 	for (uint32_t round = 0; round < rounds; round++) {
 		uint32_t n = 1 + draw(RULES);

@@ -13,19 +13,13 @@
 
 #include "control/circuit.h"
 #include "of_random.h"
+#include "tests/rounds.h"
 
 #define N 7 // switches, with a host at port 20 of each: 10.0.0.1, 2001:db8::1 and fe80::1 ...
 #define HOST_PORT 20
 #define SPEED 10
 #define T_MAX 8
 #define DEMANDS 10
-
-static unsigned int rounds(unsigned int usual)
-{
-	const char *text = getenv("PANE_ROUNDS");
-
-	return text == NULL ? usual : (unsigned int)strtoul(text, NULL, 10);
-}
 
 static uint32_t address(uint32_t host)
 {
@@ -224,12 +218,11 @@ static void check_same(const struct circuits *a, const struct circuits *b)
 
 static void circuits_lead_there_and_no_link_is_promised_twice(void **state)
 {
-	const char *text = getenv("PANE_SEED");
 	unsigned int n_placed = 0, n_failed = 0, n_via = 0, n_ip6 = 0;
 
-	rnd_state = text == NULL ? 17 : strtoull(text, NULL, 10);
+	rnd_state = seed_from_env(17);
 	print_message("PANE_SEED=%llu\n", (unsigned long long)rnd_state);
-	for (unsigned int i = 0; i < rounds(400); i++) {
+	for (unsigned int i = 0; i < rounds_from_env(400); i++) {
 		struct network n;
 		struct circuits c, again;
 		struct circuit_in in = {.topo = &n.topo, .addrs = &n.addrs, .policy = &n.policy};
@@ -285,7 +278,7 @@ static void a_reservation_is_refused_only_where_no_path_has_room(void **state)
 	unsigned int n_fit = 0, n_not = 0;
 
 	rnd_state = 19;
-	for (unsigned int i = 0; i < rounds(300); i++) {
+	for (unsigned int i = 0; i < rounds_from_env(300); i++) {
 		struct demands demands;
 		struct network n;
 		struct circuits c;
@@ -464,12 +457,11 @@ static void cut_links_of(struct network *n, uint32_t sw, const struct circuits *
 // As long as the network stays, what was accepted is kept, whoever comes later.
 static void what_is_accepted_takes_the_place_of_nothing(void **state)
 {
-	const char *text = getenv("PANE_SEED");
 	unsigned int n_accepted = 0, n_refused = 0;
 
-	rnd_state = text == NULL ? 29 : strtoull(text, NULL, 10);
+	rnd_state = seed_from_env(29);
 	print_message("PANE_SEED=%llu\n", (unsigned long long)rnd_state);
-	for (unsigned int i = 0; i < rounds(300); i++) {
+	for (unsigned int i = 0; i < rounds_from_env(300); i++) {
 		struct demand asked[ASKED];
 		bool accepted[ASKED] = {false};
 		struct circuits now, next;
@@ -508,7 +500,7 @@ static void what_is_accepted_takes_the_place_of_nothing(void **state)
 		addrs_fini(&n.addrs);
 	}
 	print_message("%u accepted, %u refused\n", n_accepted, n_refused);
-	assert_true(n_accepted > rounds(300) && n_refused > rounds(300) / 2);
+	assert_true(n_accepted > rounds_from_env(300) && n_refused > rounds_from_env(300) / 2);
 }
 
 // Of the reservations that it meets, only those of the same two hosts take their path's room with it.

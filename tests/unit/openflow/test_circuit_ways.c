@@ -14,6 +14,7 @@
 #include "control/of_plan.h"
 #include "control/of_trace.h"
 #include "of_random.h"
+#include "tests/rounds.h"
 
 #define N 6 // switches; number N is the bridge
 #define NODES (N + 1)
@@ -304,11 +305,10 @@ static void check(struct net *n, unsigned int *n_circuits, unsigned int *n_over,
 
 static void packets_go_the_way_of_their_circuit_and_arrive_without_a_tag(void **state)
 {
-	const char *seed = getenv("PANE_SEED"), *rounds = getenv("PANE_ROUNDS");
-	unsigned int n_rounds = rounds == NULL ? 200 : (unsigned int)strtoul(rounds, NULL, 10);
+	unsigned long n_rounds = rounds_from_env(200);
 	unsigned int n_circuits = 0, n_over = 0, n_via = 0;
 
-	rnd_state = seed == NULL ? 41 : strtoull(seed, NULL, 10);
+	rnd_state = seed_from_env(41);
 	print_message("PANE_SEED=%llu\n", (unsigned long long)rnd_state);
 	for (unsigned int i = 0; i < n_rounds; i++) {
 		static struct net n;

@@ -11,24 +11,16 @@
 
 #include "control/of_plan.h"
 #include "of_random.h"
+#include "tests/rounds.h"
 
 #define N 7
 #define HOSTS 2 // of each switch, at ports 1 and 2
 #define NOW TOPO_SETTLE_NS
 #define PORT_TO(k, twin) (10 + 2 * (k) + (twin))
 
-static unsigned int rounds(unsigned int usual)
-{
-	const char *text = getenv("PANE_ROUNDS");
-
-	return text == NULL ? usual : (unsigned int)strtoul(text, NULL, 10);
-}
-
 static void seed(void)
 {
-	const char *text = getenv("PANE_SEED");
-
-	rnd_state = text == NULL ? 31 : strtoull(text, NULL, 10);
+	rnd_state = seed_from_env(31);
 	print_message("PANE_SEED=%llu\n", (unsigned long long)rnd_state);
 }
 
@@ -211,7 +203,7 @@ static void equal_ports_are_a_group_that_destinations_share(void **state)
 	unsigned int n_groups = 0;
 
 	seed();
-	for (unsigned int i = 0; i < rounds(200); i++) {
+	for (unsigned int i = 0; i < rounds_from_env(200); i++) {
 		unsigned int d[N][N];
 		struct net net;
 
@@ -254,7 +246,7 @@ static void equal_ports_are_a_group_that_destinations_share(void **state)
 		}
 		net_fini(&net);
 	}
-	assert_true(n_groups > 2 * rounds(200));
+	assert_true(n_groups > 2 * rounds_from_env(200));
 }
 
 static void assert_same_plan(const struct net *a, const struct net *b)
@@ -280,7 +272,7 @@ static void assert_same_plan(const struct net *a, const struct net *b)
 static void groups_are_the_same_in_whichever_order_all_is_found(void **state)
 {
 	seed();
-	for (unsigned int i = 0; i < rounds(100); i++) {
+	for (unsigned int i = 0; i < rounds_from_env(100); i++) {
 		struct net a, b;
 
 		net_init(&a);
@@ -303,7 +295,7 @@ static void more_groups_than_a_switch_can_have_are_not_asked_of_it(void **state)
 	unsigned int n_single = 0;
 
 	seed();
-	for (unsigned int i = 0; i < rounds(100); i++) {
+	for (unsigned int i = 0; i < rounds_from_env(100); i++) {
 		unsigned int d[N][N];
 		struct net net;
 
@@ -336,7 +328,7 @@ static void more_groups_than_a_switch_can_have_are_not_asked_of_it(void **state)
 		}
 		net_fini(&net);
 	}
-	assert_true(n_single > rounds(100));
+	assert_true(n_single > rounds_from_env(100));
 	(void)state;
 }
 

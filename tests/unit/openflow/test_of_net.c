@@ -14,19 +14,11 @@
 #include "control/of_rules.h"
 #include "control/topo.h"
 #include "of_random.h"
-
-static unsigned int rounds(unsigned int usual)
-{
-	const char *text = getenv("PANE_ROUNDS");
-
-	return text == NULL ? usual : (unsigned int)strtoul(text, NULL, 10);
-}
+#include "tests/rounds.h"
 
 static void seed(void)
 {
-	const char *text = getenv("PANE_SEED");
-
-	rnd_state = text == NULL ? 11 : strtoull(text, NULL, 10);
+	rnd_state = seed_from_env(11);
 	print_message("PANE_SEED=%llu\n", (unsigned long long)rnd_state);
 }
 
@@ -109,7 +101,7 @@ static void the_matches_of_a_box_hold_its_packets_and_no_others(void **state)
 	struct err err;
 
 	seed();
-	for (unsigned int i = 0; i < rounds(3000); i++) {
+	for (unsigned int i = 0; i < rounds_from_env(3000); i++) {
 		struct box b = random_box();
 		int n;
 
@@ -203,7 +195,7 @@ static void random_rules(struct of_rules *r)
 static void a_difference_applied_gives_what_is_wanted(void **state)
 {
 	seed();
-	for (unsigned int i = 0; i < rounds(2000); i++) {
+	for (unsigned int i = 0; i < rounds_from_env(2000); i++) {
 		struct of_rules have, want;
 		struct applied a = {0};
 
@@ -295,7 +287,7 @@ static unsigned int n_parts_of(unsigned int d[N][N])
 static void distances_are_shortest(void **state)
 {
 	seed();
-	for (unsigned int i = 0; i < rounds(500); i++) {
+	for (unsigned int i = 0; i < rounds_from_env(500); i++) {
 		unsigned int d[N][N];
 		uint16_t dist[N];
 		uint32_t tree[N];
@@ -318,7 +310,7 @@ static void distances_are_shortest(void **state)
 static void trees_reach_all_without_a_loop_and_keep_what_they_can(void **state)
 {
 	seed();
-	for (unsigned int i = 0; i < rounds(500); i++) {
+	for (unsigned int i = 0; i < rounds_from_env(500); i++) {
 		unsigned int d[N][N], n_edges = 0;
 		struct kept kept = {0};
 		uint32_t tree[N], peer, peer_port;
@@ -399,7 +391,7 @@ static void hosts_are_found_where_they_were_seen_last(void **state)
 	topo_switch_up(&t, 0, true);
 	for (uint32_t port = 1; port <= PORTS; port++)
 		topo_port_set(&t, 0, port, true, 0, 0);
-	for (unsigned int i = 0; i < rounds(20000); i++) {
+	for (unsigned int i = 0; i < rounds_from_env(20000); i++) {
 		uint32_t h = rnd(HOSTS), port = 1 + rnd(PORTS), n = 0;
 		uint8_t mac[6] = {2, 0, 0, 0, (uint8_t)(h * 7), (uint8_t)h};
 

@@ -11,6 +11,7 @@
 #include "control/of_net.h"
 #include "of_random.h"
 #include "played_switch.h"
+#include "tests/rounds.h"
 
 #define SECOND 1000000000LL
 
@@ -394,19 +395,12 @@ static void who_says_nothing_is_shown_out(void **state)
 	assert_int_equal(stats(n).n_switches, 2);
 }
 
-static unsigned int rounds(unsigned int usual)
-{
-	const char *text = getenv("PANE_ROUNDS");
-
-	return text == NULL ? usual : (unsigned int)strtoul(text, NULL, 10);
-}
-
 // A whole session with bytes changed, taken out or cut off, in pieces of any size.
 static void damaged_sessions_do_no_harm_to_others(void **state)
 {
 	struct net *n = *state;
 	static uint8_t good[1 << 17], bad[1 << 17];
-	unsigned int n_ended = 0, n_rounds = rounds(100);
+	unsigned int n_ended = 0, n_rounds = rounds_from_env(100);
 	size_t n_good;
 
 	make_link(n);

@@ -13,6 +13,7 @@
 
 #include "control/of_plan.h"
 #include "of_random.h"
+#include "tests/rounds.h"
 
 #define RATE 1000000
 #define PORTS 8
@@ -126,9 +127,8 @@ static bool gets(const struct network *n, uint32_t n_hosts, uint32_t i, uint32_t
 
 static void each_port_has_its_part(void **state)
 {
-	const char *text = getenv("PANE_SEED");
 
-	rnd_state = text == NULL ? 31 : strtoull(text, NULL, 10);
+	rnd_state = seed_from_env(31);
 	print_message("PANE_SEED=%llu\n", (unsigned long long)rnd_state);
 	for (unsigned int round = 0; round < 300; round++) {
 		uint32_t n_hosts = 1 + rnd(12), used = 0, prefix = 28 + rnd(5), mask = ~0U << (32 - prefix);

@@ -12,19 +12,11 @@
 #include "control/of_policy.h"
 #include "control/of_rules.h"
 #include "of_random.h"
-
-static unsigned int rounds(unsigned int usual)
-{
-	const char *text = getenv("PANE_ROUNDS");
-
-	return text == NULL ? usual : (unsigned int)strtoul(text, NULL, 10);
-}
+#include "tests/rounds.h"
 
 static void seed(void)
 {
-	const char *text = getenv("PANE_SEED");
-
-	rnd_state = text == NULL ? 13 : strtoull(text, NULL, 10);
+	rnd_state = seed_from_env(13);
 	print_message("PANE_SEED=%llu\n", (unsigned long long)rnd_state);
 }
 
@@ -110,7 +102,7 @@ static void at_every_step_a_packet_meets_the_entry_of_before_or_of_after(void **
 	unsigned int n = 0;
 
 	seed();
-	for (unsigned int i = 0; i < rounds(2000); i++) {
+	for (unsigned int i = 0; i < rounds_from_env(2000); i++) {
 		struct of_rules have, want;
 		struct steps s = {.have = &have, .want = &want};
 
@@ -126,7 +118,7 @@ static void at_every_step_a_packet_meets_the_entry_of_before_or_of_after(void **
 		of_rules_fini(&want);
 		of_rules_fini(&s.now);
 	}
-	assert_true(n > 1000 || rounds(2000) < 1000);
+	assert_true(n > 1000 || rounds_from_env(2000) < 1000);
 }
 
 // --- meters
@@ -160,7 +152,7 @@ static void apply_meter(void *ctx, enum of_rules_change change, const struct of_
 static void a_difference_of_meters_applied_gives_what_is_wanted(void **state)
 {
 	seed();
-	for (unsigned int i = 0; i < rounds(2000); i++) {
+	for (unsigned int i = 0; i < rounds_from_env(2000); i++) {
 		struct of_meters have, want, now;
 
 		random_meters(&have);
@@ -190,7 +182,7 @@ static uint8_t hint(void *ctx, uint64_t id)
 static void limits_of_one_colour_never_meet_and_those_that_may_keep_theirs(void **state)
 {
 	seed();
-	for (unsigned int i = 0; i < rounds(300); i++) {
+	for (unsigned int i = 0; i < rounds_from_env(300); i++) {
 		uint8_t hints[13];
 		struct of_policy p;
 		struct demands demands;

@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "tests/rounds.h"
 #include "update_fixture.h"
 
 static bool is_connected_without(const struct net *n, uint32_t a, uint32_t b)
@@ -114,11 +115,6 @@ static void lose_and_find_a_host(struct net *n)
 	check(n);
 }
 
-static unsigned int rounds(unsigned int usual)
-{
-	return getenv("PANE_ROUNDS") == NULL ? usual : (unsigned int)strtoul(getenv("PANE_ROUNDS"), NULL, 10);
-}
-
 // It is told again and again, and what hosts send confirms it.
 static void what_the_bridge_has_forgotten_it_is_told_of_hosts_that_are_silent(void **state)
 {
@@ -126,7 +122,7 @@ static void what_the_bridge_has_forgotten_it_is_told_of_hosts_that_are_silent(vo
 	uint32_t port;
 
 	rnd_state = 6;
-	for (unsigned int i = 0; i < rounds(5); i++) {
+	for (unsigned int i = 0; i < rounds_from_env(5); i++) {
 		net_up(&n, false, true, true);
 		played_bridge_forget(&n.bridge);
 		turns(&n, 65 * SECOND);
@@ -143,11 +139,10 @@ static void what_the_bridge_has_forgotten_it_is_told_of_hosts_that_are_silent(vo
 
 static void updates(bool mixed, bool with_groups, bool bridged, unsigned int n_rounds)
 {
-	const char *text = getenv("PANE_SEED");
 	static struct net n;
 	unsigned int n_checks = 0, n_spread = 0;
 
-	rnd_state = text == NULL ? 5 : strtoull(text, NULL, 10);
+	rnd_state = seed_from_env(5);
 	print_message("PANE_SEED=%llu\n", (unsigned long long)rnd_state);
 	for (unsigned int i = 0; i < n_rounds; i++) {
 		net_up(&n, mixed, with_groups, bridged);
@@ -182,26 +177,26 @@ static void updates(bool mixed, bool with_groups, bool bridged, unsigned int n_r
 
 static void no_packet_circles_is_lost_or_passes_a_denial_in_an_update(void **state)
 {
-	updates(false, false, false, rounds(8));
+	updates(false, false, false, rounds_from_env(8));
 	(void)state;
 }
 
 static void nor_where_groups_spread_flows(void **state)
 {
-	updates(false, true, false, rounds(10));
+	updates(false, true, false, rounds_from_env(10));
 	(void)state;
 }
 
 static void nor_with_switches_of_one_table_among_them(void **state)
 {
-	updates(true, true, false, rounds(20));
+	updates(true, true, false, rounds_from_env(20));
 	(void)state;
 }
 
 static void nor_with_a_bridge_that_learns_among_them(void **state)
 {
-	updates(false, true, true, rounds(10));
-	updates(true, true, true, rounds(6));
+	updates(false, true, true, rounds_from_env(10));
+	updates(true, true, true, rounds_from_env(6));
 	(void)state;
 }
 

@@ -18,7 +18,7 @@ static struct of_verify *verify(struct net *net, struct of_verify_result *result
 static void what_is_planned_is_clean(void **state)
 {
 	rnd_state = 21;
-	for (unsigned int i = 0; i < rounds(100); i++) {
+	for (unsigned int i = 0; i < rounds_from_env(100); i++) {
 		struct of_verify_result result;
 		struct of_verify *v;
 		struct net net;
@@ -147,7 +147,7 @@ static void what_is_damaged_is_found(void **state)
 	unsigned int n_wrong = 0, n_found = 0;
 
 	rnd_state = 22;
-	for (unsigned int i = 0; i < rounds(150); i++) {
+	for (unsigned int i = 0; i < rounds_from_env(150); i++) {
 		struct of_verify_result result;
 		struct of_verify *v;
 		struct net net;
@@ -164,8 +164,8 @@ static void what_is_damaged_is_found(void **state)
 		of_verify_destroy(v);
 		net_fini(&net);
 	}
-	print_message("%u of %u wrong, %u found\n", n_wrong, rounds(150), n_found);
-	assert_true(n_wrong > rounds(150) / 10);
+	print_message("%u of %lu wrong, %u found\n", n_wrong, rounds_from_env(150), n_found);
+	assert_true(n_wrong > rounds_from_env(150) / 10);
 	(void)state;
 }
 

@@ -14,6 +14,7 @@
 #include "control/of_groups.h"
 #include "control/of_priv.h"
 #include "of_random.h"
+#include "tests/rounds.h"
 
 static const uint8_t payload[] = {2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 0x88, 0xb5, 1, 2, 3};
 
@@ -161,18 +162,14 @@ static void random_message(struct of_msg *m)
 	}
 }
 
-static unsigned int rounds(void)
+static unsigned long rounds(void)
 {
-	const char *text = getenv("PANE_ROUNDS");
-
-	return text == NULL ? 20000 : (unsigned int)strtoul(text, NULL, 10);
+	return rounds_from_env(20000);
 }
 
 static void seed(void)
 {
-	const char *text = getenv("PANE_SEED");
-
-	rnd_state = text == NULL ? 7 : strtoull(text, NULL, 10);
+	rnd_state = seed_from_env(7);
 	print_message("PANE_SEED=%llu\n", (unsigned long long)rnd_state);
 }
 

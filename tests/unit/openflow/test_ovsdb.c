@@ -14,6 +14,7 @@
 
 #include "control/ovsdb.h"
 #include "of_random.h"
+#include "tests/rounds.h"
 
 #define SECOND 1000000000LL
 
@@ -445,13 +446,6 @@ static void a_new_connection_begins_anew(void **state)
 	assert_int_equal(n_rows(db, "Queue"), 2);
 }
 
-static unsigned int rounds(unsigned int usual)
-{
-	const char *text = getenv("PANE_ROUNDS");
-
-	return text == NULL ? usual : (unsigned int)strtoul(text, NULL, 10);
-}
-
 // What a server says, with bytes changed, taken out or doubled: refused, or taken, and never a change of a row that is
 // not marked as ours (apply_op would find no such row, or the row of somebody else is gone).
 static void servers_that_lie_do_no_harm(void **state)
@@ -473,7 +467,7 @@ static void servers_that_lie_do_no_harm(void **state)
 	unsigned int n_refused = 0;
 
 	db->lies = true;
-	for (unsigned int i = 0; i < rounds(3000); i++) {
+	for (unsigned int i = 0; i < rounds_from_env(3000); i++) {
 		char bad[2 * sizeof(said)];
 		size_t len = sizeof(said) - 1, at = 0;
 		struct err err;
@@ -507,7 +501,7 @@ static void servers_that_lie_do_no_harm(void **state)
 		db->asked = NULL;
 		ovsdb_gone(db->o);
 	}
-	assert_true(n_refused > rounds(3000) / 10);
+	assert_true(n_refused > rounds_from_env(3000) / 10);
 	db->lies = false;
 	connect_db(db);
 	want_all(db, want, 1, INT64_MAX);

@@ -14,6 +14,7 @@
 #include "hft/eval.h"
 #include "hft/verify.h"
 #include "of_random.h"
+#include "tests/rounds.h"
 
 #define N 5 // switches with a host each; number N may be a bridge, with one, too
 #define N_MAX 6
@@ -35,13 +36,6 @@ struct net {
 	uint8_t version, n_tables;
 	uint32_t unsayable; // rows, at each switch
 };
-
-static unsigned int rounds(unsigned int usual)
-{
-	const char *text = getenv("PANE_ROUNDS");
-
-	return text == NULL ? usual : (unsigned int)strtoul(text, NULL, 10);
-}
 
 static void mac_of(uint32_t i, uint8_t mac[6])
 {

@@ -9,6 +9,7 @@
 
 #include "dataplane/bucket.h"
 #include "sim.h"
+#include "tests/rounds.h"
 
 #define IDS(...) ((const int[]){__VA_ARGS__, -1})
 #define FLOOD SCHED_BEST_EFFORT
@@ -170,9 +171,7 @@ static void changed_reservation_counts_from_now(void **state)
 // Plans come and go at random under load; sim_take checks order and loss, sim_destroy that no mbuf is left.
 static void random_plans_lose_and_reorder_nothing(void **state)
 {
-	const char *env = getenv("PANE_ROUNDS");
-	unsigned int rounds = env != NULL ? (unsigned int)atoi(env) : 300;
-	unsigned int seed = getenv("PANE_SEED") != NULL ? (unsigned int)atoi(getenv("PANE_SEED")) : 4;
+	unsigned int rounds = (unsigned int)rounds_from_env(300), seed = (unsigned int)seed_from_env(4);
 	struct sim *sim = sim_create(100 * MBIT, 2, SIM_HZ);
 
 	print_message("seed %u, rounds %u\n", seed, rounds);

@@ -13,6 +13,7 @@
 
 #include "dataplane/sched_slots.h"
 #include "sim.h"
+#include "tests/rounds.h"
 
 #define LINE_MBIT 100
 #define N_MAX 30 // classes, best effort included
@@ -384,11 +385,9 @@ static void one_round(uint64_t seed, bool shaped, bool crossing)
 
 static void rounds(bool shaped, bool crossing)
 {
-	const char *env = getenv("PANE_ROUNDS"), *from = getenv("PANE_SEED");
-	unsigned int n = env != NULL ? (unsigned int)atoi(env) : 14;
-	uint64_t seed = from != NULL ? strtoull(from, NULL, 10) : 1;
+	uint64_t seed = seed_from_env(1);
 
-	for (unsigned int i = 0; i < n; i++)
+	for (unsigned long i = 0, n = rounds_from_env(14); i < n; i++)
 		one_round(seed + i, shaped, crossing);
 }
 
