@@ -356,6 +356,11 @@ static void on_kept(void *ctx, uint64_t request, const char *why)
 	engine_kept(c->engine, request, why);
 }
 
+static void on_parted(void *ctx, uint64_t request, uint32_t parts)
+{
+	dp_link_part_meter(ctx, request, parts);
+}
+
 static int openflow_up(struct controller *c, struct err *err)
 {
 	const struct config *config = c->conf->config;
@@ -373,6 +378,7 @@ static int openflow_up(struct controller *c, struct err *err)
 	if (c->openflow == NULL)
 		return -EIO;
 	of_server_on_kept(c->openflow, on_kept, c);
+	of_server_on_parted(c->openflow, on_parted, c->link);
 	engine_ask_network(c->engine, of_server_fit, c->openflow);
 	if (c->conf->config->openflow_ovsdb == NULL)
 		return 0;
@@ -580,6 +586,7 @@ static int64_t turn(void *ctx, int64_t now_ns)
 	traces_turn(c->traces);
 	if (c->openflow != NULL) {
 		switches_ns = of_server_turn(c->openflow, c->engine, now_ns);
+		dp_link_push_parts(c->link);
 		if (c->ovsdb != NULL)
 			ovsdb_links_follow(c->ovsdb, c->openflow);
 	}

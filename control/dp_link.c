@@ -454,6 +454,16 @@ void dp_link_push(struct dp_link *link)
 	push(link);
 }
 
+void dp_link_part_meter(struct dp_link *link, uint64_t id, uint32_t parts)
+{
+	link->dirty |= link_state_part_meter(&link->state, id, parts);
+}
+
+void dp_link_push_parts(struct dp_link *link)
+{
+	push(link);
+}
+
 uint64_t dp_link_mark(const struct dp_link *link)
 {
 	return link->dirty || !link->wanted ? link->next_txn : link->stats.txn_sent;

@@ -47,6 +47,10 @@ void dp_link_hook(struct dp_link *link, const struct dp_link_hooks *hooks); // c
 // session is up and the transaction before is answered. Before the first push nothing is wanted, not even nothing.
 struct link_state *dp_link_state(struct dp_link *link);
 void dp_link_push(struct dp_link *link);
+// Of the rate of a meter (link_state_part_meter); sent by the next dp_link_push_parts, which sends nothing else that
+// would not be sent anyway.
+void dp_link_part_meter(struct dp_link *link, uint64_t id, uint32_t parts);
+void dp_link_push_parts(struct dp_link *link);
 void dp_link_hold(struct dp_link *link); // what is wanted is not known at present: nothing is sent until the next push
 // What is wanted now is in force when the link has reached this mark; never, when it fails.
 uint64_t dp_link_mark(const struct dp_link *link);

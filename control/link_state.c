@@ -14,6 +14,7 @@ struct link_item {
 	uint64_t id;
 	bool wanted, there, changed;
 	int64_t end_ns; // of a row that is there; INT64_MAX: for ever, or not known
+	uint32_t parts; // of a meter: its rate is divided by so many; 0: it is not
 	union {
 		struct proto_have_row row;
 		struct proto_node node;
@@ -110,6 +111,18 @@ int link_state_want_meter(struct link_state *s, const struct proto_meter *meter)
 	item->wanted = true;
 	mark(s, item);
 	return 0;
+}
+
+bool link_state_part_meter(struct link_state *s, uint64_t id, uint32_t parts)
+{
+	struct link_item *item = id_map_find(&s->meters, id);
+
+	parts = parts == 1 ? 0 : parts;
+	if (item == NULL || !item->wanted || item->parts == parts)
+		return false;
+	item->parts = parts;
+	mark(s, item);
+	return true;
 }
 
 static void drop(struct link_state *s, struct link_item *item)
@@ -264,6 +277,16 @@ static bool node_equal(const struct proto_node *a, const struct proto_node *b)
 	return a->parent == b->parent && a->depth == b->depth && a->weight == b->weight;
 }
 
+// Never 0, which is no rate.
+static struct proto_meter divided(const struct link_item *item)
+{
+	struct proto_meter meter = item->want.meter;
+
+	if (item->parts > 0)
+		meter.rate_bps = meter.rate_bps / item->parts == 0 ? 1 : meter.rate_bps / item->parts;
+	return meter;
+}
+
 static void diff_set(struct link_state *s, struct link_item *item, const struct sender *to,
 		     struct link_diff_stats *stats)
 {
@@ -278,11 +301,12 @@ static void diff_set(struct link_state *s, struct link_item *item, const struct 
 		msg.node = item->have.node = item->want.node;
 		stats->nodes_set++;
 	} else {
-		if (item->there && item->want.meter.rate_bps == item->have.meter.rate_bps &&
-		    item->want.meter.kind == item->have.meter.kind)
-			return;
 		msg.type = PROTO_METER_SET;
-		msg.meter = item->have.meter = item->want.meter;
+		msg.meter = divided(item);
+		if (item->there && msg.meter.rate_bps == item->have.meter.rate_bps &&
+		    msg.meter.kind == item->have.meter.kind)
+			return;
+		item->have.meter = msg.meter;
 		stats->meters_set++;
 	}
 	item->there = true;

@@ -30,6 +30,8 @@ void link_state_fini(struct link_state *s);
 int link_state_want_row(struct link_state *s, const struct part_row *row);
 int link_state_want_node(struct link_state *s, const struct proto_node *node);
 int link_state_want_meter(struct link_state *s, const struct proto_meter *meter);
+// A meter that is wanted gets so large a part of its rate from now on; 1: all of it. true: it had another.
+bool link_state_part_meter(struct link_state *s, uint64_t id, uint32_t parts);
 void link_state_drop_row(struct link_state *s, uint64_t key); // no longer wanted, if it was
 void link_state_drop_node(struct link_state *s, uint32_t number);
 void link_state_drop_meter(struct link_state *s, uint64_t id);

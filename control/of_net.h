@@ -28,7 +28,10 @@ struct of_net_ops {
 	// A request cannot be kept by the network from now on, for this reason; NULL: it can again. May be NULL.
 	void (*kept)(void *ctx, uint64_t request, const char *why);
 	void (*contested)(void *ctx, const struct addr_contest *c); // once a minute for an address; may be NULL
-	void *ctx;                                                  // of note, kept and contested
+	// The dataplane is to keep one part in so many of the limit of a request (of_plan_parts); of each limit, after
+	// each plan. May be NULL.
+	void (*parted)(void *ctx, uint64_t request, uint32_t parts);
+	void *ctx; // of note, kept, contested and parted
 };
 
 // Two kilobytes each, and over twice what all hosts that are kept come to.

@@ -286,7 +286,7 @@ bool plan_has_hosts(const struct plan *p, uint32_t sw)
 {
 	const struct topo_switch *s = &p->in->topo->switches[sw];
 
-	for (uint32_t i = 0; i < s->n_ports && !s->bridge; i++) { // which judges and limits by itself
+	for (uint32_t i = 0; i < s->n_ports; i++) {
 		if (topo_is_edge(&s->ports[i], p->in->now_ns))
 			return true;
 	}

@@ -81,6 +81,10 @@ struct of_plan_stats {
 // bounds the aggregate: a flow group has one meter at each of them, and OpenFlow has none for all.
 int of_plan(const struct of_plan_in *in, uint32_t sw, struct of_rules *out, struct of_meters *meters,
 	    struct of_groups *groups, struct of_plan_stats *stats);
+// The bridge (topo.h) keeps one part in so many of a limit on these flows, 1: all of it. It is one of the switches that
+// a limit is divided among where own hosts may send such packets and others, too; but for those that all end at its own
+// ports, as it limits what passes it anyway. Of `in` only the topology, addresses and now_ns.
+uint32_t of_plan_parts(const struct of_plan_in *in, const struct match *flows);
 bool of_plan_is_group(uint32_t id); // of this controller
 // An entry that frames of a circuit pass, or come back to from a middlebox: it must be there before the entry that puts
 // them on the circuit, and stay until nothing is on it any more.

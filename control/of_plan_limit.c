@@ -10,22 +10,58 @@
 #define METER_BURST_MS 250
 #define METER_BURST_MIN_KB 256
 
-uint32_t plan_sources(const struct plan *p, const struct match *flows, bool *here)
+// All of it leaves by the bridge's own ports, whoever it comes from.
+static bool ends_at_bridge(const struct plan *p, const struct match *flows)
 {
 	const struct topo *t = p->in->topo;
+
+	for (uint32_t i = 0; i < flows->n_boxes; i++) {
+		struct box from = flows->boxes[i];
+
+		from.src = from.dst;
+		for (uint32_t sw = 0; sw < t->n_switches; sw++) {
+			if (plan_is_elsewhere(p, sw, &from, false) != (sw != t->bridge))
+				return false;
+		}
+	}
+	return true;
+}
+
+// The bridge limits what comes in at its own ports, and all that passes it.
+static bool may_come_in(const struct plan *p, uint32_t sw, const struct match *flows)
+{
+	const struct topo *t = p->in->topo;
+
+	if (!t->switches[sw].up || !plan_has_hosts(p, sw) || (sw == t->bridge && ends_at_bridge(p, flows)))
+		return false;
+	for (uint32_t i = 0; i < flows->n_boxes; i++) {
+		if (!plan_is_elsewhere(p, sw, &flows->boxes[i], false))
+			return true;
+	}
+	return false;
+}
+
+uint32_t plan_sources(const struct plan *p, const struct match *flows, bool *here)
+{
 	uint32_t n = 0;
 
 	*here = false;
-	for (uint32_t sw = 0; sw < t->n_switches; sw++) {
-		bool some = false;
+	for (uint32_t sw = 0; sw < p->in->topo->n_switches; sw++) {
+		bool some = may_come_in(p, sw, flows);
 
-		for (uint32_t i = 0; i < flows->n_boxes && !some; i++)
-			some = t->switches[sw].up && !plan_is_elsewhere(p, sw, &flows->boxes[i], false) &&
-			       plan_has_hosts(p, sw);
 		n += some;
 		*here |= some && sw == p->idx;
 	}
 	return n;
+}
+
+uint32_t of_plan_parts(const struct of_plan_in *in, const struct match *flows)
+{
+	const struct plan p = {.in = in, .idx = in->topo->bridge};
+	bool here;
+	uint32_t n = plan_sources(&p, flows, &here);
+
+	return here ? n : 1;
 }
 
 // The meter of a limit: a small number made of the request's, the next one where another limit has it.

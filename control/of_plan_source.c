@@ -10,10 +10,11 @@
 
 // --- who has an address
 
-// What was only seen of a host, as a router, says nothing about limits of IPv6: it would be divided for good.
-static bool counts(const struct addr *claim, bool strays)
+// What was only seen of a host, as a router, says nothing about limits of IPv6: it would be divided for good. The
+// bridge tells no more of its own hosts.
+static bool counts(const struct topo *t, const struct addr *claim, const struct topo_host *h, bool strays)
 {
-	return strays || !claim->ip6 || claim->how != ADDR_IP;
+	return h != NULL && (strays || !claim->ip6 || claim->how != ADDR_IP || h->sw == t->bridge);
 }
 
 static bool has(const struct topo *t, const struct addrs *claims, const struct of_source *source, uint32_t sw,
@@ -22,10 +23,11 @@ static bool has(const struct topo *t, const struct addrs *claims, const struct o
 	const struct addr *at = claims == NULL ? NULL : addrs_first(claims, source->ip, source->ip6);
 
 	for (; at != NULL; at = addrs_after(claims, at)) {
-		const struct topo_host *h = counts(at, strays) ? topo_host(t, at->mac) : NULL;
+		const struct topo_host *h = topo_host(t, at->mac);
+		bool counted = counts(t, at, h, strays);
 
-		*known |= h != NULL;
-		if (h != NULL && h->sw == sw)
+		*known |= counted;
+		if (counted && h->sw == sw)
 			return true;
 	}
 	return false;

@@ -64,6 +64,10 @@ struct of_server {
 		void (*fn)(void *ctx, uint64_t request, const char *why);
 		void *ctx;
 	} kept;
+	struct {
+		void (*fn)(void *ctx, uint64_t request, uint32_t parts);
+		void *ctx;
+	} parted;
 	struct ovsdb_queue *queues; // as the NIB shows them
 	uint32_t n_queues;
 	uint64_t queues_gen;
@@ -109,6 +113,20 @@ static void net_contested(void *ctx, const struct addr_contest *c)
 
 	if (s->engine != NULL)
 		network_contested(engine_state(s->engine), c);
+}
+
+static void net_parted(void *ctx, uint64_t request, uint32_t parts)
+{
+	const struct of_server *s = ctx;
+
+	if (s->parted.fn != NULL)
+		s->parted.fn(s->parted.ctx, request, parts);
+}
+
+void of_server_on_parted(struct of_server *s, void (*fn)(void *ctx, uint64_t request, uint32_t parts), void *ctx)
+{
+	s->parted.fn = fn;
+	s->parted.ctx = ctx;
 }
 
 void of_server_on_kept(struct of_server *s, void (*fn)(void *ctx, uint64_t request, const char *why), void *ctx)
@@ -263,8 +281,12 @@ static int listen_on(struct of_server *s, struct event_base *base, const char *t
 
 struct of_server *of_server_create(struct event_base *base, const struct of_server_conf *conf, struct err *err)
 {
-	struct of_net_ops ops = {
-		.send = net_send, .close = net_close, .note = net_note, .kept = net_kept, .contested = net_contested};
+	struct of_net_ops ops = {.send = net_send,
+				 .close = net_close,
+				 .note = net_note,
+				 .kept = net_kept,
+				 .contested = net_contested,
+				 .parted = net_parted};
 	struct of_net_conf net_conf = {.hosts_max = HOSTS_MAX, .lease_ns = conf->lease_ns, .queues = conf->queues};
 	struct of_server *s = calloc(1, sizeof(*s));
 

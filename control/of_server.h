@@ -35,6 +35,8 @@ void of_server_destroy(struct of_server *s); // accepts NULL; switches keep what
 int64_t of_server_turn(struct of_server *s, const struct engine *engine, int64_t now_ns);
 // The network of switches can or cannot keep a request (of_net.h); called inside of_server_turn.
 void of_server_on_kept(struct of_server *s, void (*fn)(void *ctx, uint64_t request, const char *why), void *ctx);
+// The dataplane's part of each limit (of_net.h), likewise.
+void of_server_on_parted(struct of_server *s, void (*fn)(void *ctx, uint64_t request, uint32_t parts), void *ctx);
 // Whether it could keep one more, see of_net_fit; for engine_ask_network with the server as ctx.
 int of_server_fit(void *server, const struct demand *demand, struct err *err);
 // Why the switches that are here cannot have the policy as it is, or NULL. Stays valid until the next turn.

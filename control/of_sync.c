@@ -353,6 +353,16 @@ uint32_t *of_sync_tree(struct of_net *net)
 	return tree;
 }
 
+static void tell_parts(const struct of_net *net, const struct of_plan_in *in)
+{
+	for (uint32_t i = 0; i < net->policy.demands.n && net->ops.parted != NULL; i++) {
+		const struct demand *d = &net->policy.demands.all[i];
+
+		if (d->kind == DEMAND_LIMIT)
+			net->ops.parted(net->ops.ctx, d->id, of_plan_parts(in, &d->flows));
+	}
+}
+
 void of_sync_plan(struct of_net *net, int64_t wall_ns)
 {
 	uint32_t n = net->topo.n_switches;
@@ -381,6 +391,7 @@ void of_sync_plan(struct of_net *net, int64_t wall_ns)
 	in.policy_ns = wall_ns;
 	in.lease_ns = net->conf.lease_ns;
 	in.queues = net->conf.queues;
+	tell_parts(net, &in);
 	done = rc == 0 && of_update(net, &in);
 	free(tree);
 	free(all);

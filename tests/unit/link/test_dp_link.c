@@ -144,6 +144,29 @@ static void the_first_session_sends_everything(void **state)
 	assert_int_equal(stats_of(f).in_force_ns, PLAYED_IN_FORCE_NS);
 }
 
+static uint64_t rate_there(const struct fixture *f)
+{
+	const struct proto_meter *meter = table_meter(f->dp.table, 7);
+
+	return meter == NULL ? 0 : meter->rate_bps;
+}
+
+static void parts_are_not_sent_while_what_is_wanted_is_not_known(void **state)
+{
+	struct fixture *f = *state;
+	struct proto_meter meter = {7, 5000000, PROTO_METER_LIMIT};
+
+	want(f, &meter, 1);
+	turn_until(f, rate_there(f) == 5000000);
+	dp_link_hold(f->ctl);
+	dp_link_part_meter(f->ctl, 7, 2);
+	dp_link_push_parts(f->ctl);
+	turns(f, 20);
+	assert_int_equal(rate_there(f), 5000000);
+	dp_link_push(f->ctl);
+	turn_until(f, rate_there(f) == 2500000);
+}
+
 static void an_empty_policy_is_committed_once_to_a_fresh_dataplane(void **state)
 {
 	struct fixture *f = *state;
@@ -552,6 +575,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		RULE(the_first_session_sends_everything),
+		RULE(parts_are_not_sent_while_what_is_wanted_is_not_known),
 		RULE(an_empty_policy_is_committed_once_to_a_fresh_dataplane),
 		RULE(a_session_that_finds_all_there_sends_nothing),
 		RULE(only_differences_are_sent),
