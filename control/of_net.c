@@ -135,7 +135,13 @@ static void on_up(void *ctx, struct of_conn *conn)
 	uint32_t idx = topo_switch(&net->topo, of_conn_features(conn)->dpid);
 
 	sw->conn = conn;
-	if (idx == TOPO_NONE || switch_at(net, idx) != NULL) {
+	if (idx == TOPO_NONE) {
+		of_net_note(net, "no room for switch %016" PRIx64 " beside %u others: refused", of_net_dpid(sw),
+			    net->topo.n_switches);
+		net->ops.close(sw->session);
+		return;
+	}
+	if (switch_at(net, idx) != NULL) {
 		of_net_note(net, "a second switch says that it is %016" PRIx64 ": refused", of_net_dpid(sw));
 		net->ops.close(sw->session);
 		return;

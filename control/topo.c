@@ -49,11 +49,45 @@ static uint32_t add_switch(struct topo *t, uint64_t dpid)
 	return t->n_switches++;
 }
 
+static void cut(struct topo *t, struct topo_port *p)
+{
+	if (p->peer != TOPO_NONE)
+		t->gen++;
+	p->peer = TOPO_NONE;
+}
+
+// Its hosts went when it did; what others know of links to it does not.
+static uint32_t replace_switch(struct topo *t, uint64_t dpid)
+{
+	uint32_t at = TOPO_NONE;
+
+	for (uint32_t i = 0; i < t->n_switches; i++) {
+		const struct topo_switch *s = &t->switches[i];
+
+		if (!s->up && !s->bridge && (at == TOPO_NONE || s->gone_ns < t->switches[at].gone_ns))
+			at = i;
+	}
+	if (at == TOPO_NONE)
+		return TOPO_NONE;
+	for (uint32_t i = 0; i < t->n_switches; i++) {
+		for (uint32_t k = 0; k < t->switches[i].n_ports; k++) {
+			if (t->switches[i].ports[k].peer == at)
+				cut(t, &t->switches[i].ports[k]);
+		}
+	}
+	free(t->switches[at].ports);
+	t->switches[at] = (struct topo_switch){.dpid = dpid};
+	t->gen++;
+	return at;
+}
+
 uint32_t topo_switch(struct topo *t, uint64_t dpid)
 {
 	uint32_t at = topo_find_switch(t, dpid);
 
-	return at != TOPO_NONE ? at : add_switch(t, dpid);
+	if (at != TOPO_NONE)
+		return at;
+	return t->n_switches < TOPO_SWITCHES_MAX ? add_switch(t, dpid) : replace_switch(t, dpid);
 }
 
 uint32_t topo_bridge(struct topo *t)
@@ -151,13 +185,6 @@ static void forget_hosts(struct topo *t, uint32_t sw, uint32_t port) // port TOP
 		else
 			i++;
 	}
-}
-
-static void cut(struct topo *t, struct topo_port *p)
-{
-	if (p->peer != TOPO_NONE)
-		t->gen++;
-	p->peer = TOPO_NONE;
 }
 
 void topo_switch_up(struct topo *t, uint32_t sw, bool up)

@@ -21,6 +21,9 @@
 
 #define TOPO_NAME_MAX 16
 
+// Also of those that are gone. Plans take the square of it, and anybody can be a switch of any number.
+#define TOPO_SWITCHES_MAX 2048
+
 struct topo_token {        // of_member.c
 	uint8_t mac[2][6]; // 0: none
 	int64_t made_ns;
@@ -71,7 +74,7 @@ struct topo_host {
 };
 
 struct topo {
-	struct topo_switch *switches; // an index is never given to another dpid
+	struct topo_switch *switches; // an index is given to another dpid only if they are TOPO_SWITCHES_MAX
 	uint32_t n_switches, cap_switches;
 	uint32_t bridge; // the one that learns; TOPO_NONE: there is none
 	struct topo_host *hosts;
@@ -83,7 +86,8 @@ struct topo {
 void topo_init(struct topo *t, uint32_t hosts_max);
 void topo_fini(struct topo *t);
 
-// The switch of this dpid, made when new; TOPO_NONE: out of memory.
+// The switch of this dpid, made when new, of TOPO_SWITCHES_MAX in the place of the one that is gone for longest.
+// TOPO_NONE: out of memory, or all of them are up.
 uint32_t topo_switch(struct topo *t, uint64_t dpid);
 uint32_t topo_find_switch(const struct topo *t, uint64_t dpid); // TOPO_NONE: unknown, also the bridge
 uint32_t topo_bridge(struct topo *t); // the bridge, made when there is none yet; TOPO_NONE: out of memory

@@ -122,12 +122,12 @@ static bool multipart(void *ctx, const struct of_msg *request)
 	return true;
 }
 
-static struct peer *join(struct net *n, int i, bool withholds)
+static struct peer *join_as(struct net *n, int i, uint64_t dpid, bool withholds)
 {
 	struct peer *p = &n->peers[i];
 
 	leave(n, p);
-	played_init(&p->played, OF_VERSION_13, (uint64_t)i + 1, 4);
+	played_init(&p->played, OF_VERSION_13, dpid, 4);
 	p->played.send = to_controller;
 	p->played.multipart = multipart;
 	p->played.ctx = p;
@@ -138,6 +138,11 @@ static struct peer *join(struct net *n, int i, bool withholds)
 	played_hello(&p->played);
 	settle(n);
 	return p;
+}
+
+static struct peer *join(struct net *n, int i, bool withholds)
+{
+	return join_as(n, i, (uint64_t)i + 1, withholds);
 }
 
 static int setup(void **state)
@@ -414,6 +419,32 @@ static void nor_is_what_verify_asks_for(void **state)
 	of_net_read_end(n->of);
 }
 
+// Somebody who says another number each time: who is here stays, and who comes finds room.
+static void switches_without_end_are_not_kept(void **state)
+{
+	struct net *n = *state;
+	const struct topo *t = of_net_topo(n->of);
+
+	join(n, 2, false);
+	turns(n, SECOND);
+	leave(n, &n->peers[2]);
+	for (uint64_t i = 0; i < 2 * TOPO_SWITCHES_MAX; i++) {
+		n->now_ns++;
+		assert_non_null(join_as(n, 1, 1000 + i, false)->sw);
+		if (i == TOPO_SWITCHES_MAX / 2)
+			join(n, 2, false); // back in time
+		assert_true(t->n_switches <= TOPO_SWITCHES_MAX);
+	}
+	assert_non_null(n->peers[2].sw);
+	turns(n, 5 * SECOND);
+	leave(n, &n->peers[1]);
+	leave(n, &n->peers[2]);
+	assert_int_equal(topo_find_switch(t, 1), 0);
+	assert_int_not_equal(topo_find_switch(t, 3), TOPO_NONE);
+	assert_int_equal(topo_find_switch(t, 1000), TOPO_NONE);
+	only_the_first_is_here(n);
+}
+
 // --- without meters
 
 static bool no_word_of_meters(void *ctx, const struct of_msg *request)
@@ -468,6 +499,7 @@ int main(void)
 		TEST(meters_without_end_are_not_kept),
 		TEST(nor_are_ports),
 		TEST(nor_is_what_verify_asks_for),
+		TEST(switches_without_end_are_not_kept),
 		cmocka_unit_test(who_withholds_its_meters_gets_all_but_limits),
 	};
 
