@@ -20,6 +20,9 @@ struct ovsdb {
 	struct ovsdb_ops ops;
 	bool connected, known, wanted, pending;
 	int64_t retry_ns;       // not before, after a failure
+	int64_t heard_ns;       // something came; 0: nothing, and it was not asked for yet
+	int64_t owed_ns;        // since then an answer is owed; 0: none is, or nobody has looked yet
+	bool asked;             // whether it is there, since heard_ns
 	json_t *tables;         // name -> uuid -> row
 	struct ovsdb_wish wish; // its arrays are owned
 	char *in;
@@ -79,7 +82,8 @@ void ovsdb_gone(struct ovsdb *o)
 {
 	json_decref(o->tables);
 	o->tables = NULL;
-	o->connected = o->known = o->pending = o->quoted = o->escaped = false;
+	o->connected = o->known = o->pending = o->quoted = o->escaped = o->asked = false;
+	o->heard_ns = o->owed_ns = 0;
 	o->n_in = o->seen = 0;
 	o->depth = 0;
 }
@@ -96,6 +100,28 @@ void ovsdb_connected(struct ovsdb *o)
 			  "datapath_id", "datapath_type", "ports", "Port", "columns", "name", "interfaces", "qos",
 			  "Interface", "columns", "ofport", "QoS", "columns", "queues", "external_ids", "other_config",
 			  "Queue", "columns", "external_ids", "other_config"));
+}
+
+int ovsdb_alive(struct ovsdb *o, int64_t now_ns, struct err *err)
+{
+	if (!o->connected)
+		return 0;
+	o->heard_ns = o->heard_ns == 0 ? now_ns : o->heard_ns;
+	if (o->known && !o->pending)
+		o->owed_ns = 0;
+	else if (o->owed_ns == 0)
+		o->owed_ns = now_ns;
+	if (now_ns - o->heard_ns >= OVSDB_DEAD_NS)
+		return err_set(err, ETIMEDOUT, "has been silent for %lld s", OVSDB_DEAD_NS / 1000000000);
+	if (o->owed_ns != 0 && now_ns - o->owed_ns >= OVSDB_OWED_NS)
+		return err_set(err, ETIMEDOUT, "%s for %lld s",
+			       o->known ? "does not answer a change of queues" : "does not tell of its tables",
+			       OVSDB_OWED_NS / 1000000000);
+	if (!o->asked && now_ns - o->heard_ns >= OVSDB_IDLE_NS) {
+		o->asked = true;
+		send_json(o, json_pack("{s:s, s:[], s:s}", "method", "echo", "params", "id", "echo"));
+	}
+	return 0;
 }
 
 // Sends what is missing, unless a transaction is on its way.
@@ -115,6 +141,7 @@ static void reconcile(struct ovsdb *o, int64_t now_ns)
 	}
 	json_array_insert_new(ops, 0, json_string("Open_vSwitch"));
 	o->pending = true;
+	o->owed_ns = now_ns;
 	o->stats.transactions++;
 	send_json(o, json_pack("{s:s, s:i, s:o}", "method", "transact", "id", ID_TRANSACT, "params", ops));
 }
@@ -158,8 +185,9 @@ void ovsdb_turn(struct ovsdb *o, int64_t now_ns)
 // --- messages
 
 // {table: {uuid: {"new": row}}}; without "new" the row is gone.
-static void take_updates(struct ovsdb *o, const json_t *updates)
+static int take_updates(struct ovsdb *o, const json_t *updates, struct err *err)
 {
+	size_t n_rows = 0;
 	const char *table, *uuid;
 	json_t *rows, *change;
 
@@ -183,6 +211,8 @@ static void take_updates(struct ovsdb *o, const json_t *updates)
 	}
 	o->stats.n_updates++;
 	o->stats.n_queues = ovsdb_count_ours(o->tables, "Queue");
+	json_object_foreach(o->tables, table, rows) n_rows += json_object_size(rows);
+	return n_rows <= OVSDB_ROWS_MAX ? 0 : err_set(err, E2BIG, "has over %d rows", OVSDB_ROWS_MAX);
 }
 
 // A transaction's result has an error for an operation that failed; then nothing was done.
@@ -215,22 +245,24 @@ static int take_message(struct ovsdb *o, const json_t *message, int64_t now_ns, 
 {
 	const char *method = json_string_value(json_object_get(message, "method"));
 	const json_t *id = json_object_get(message, "id");
+	int rc = 0;
 
 	if (method != NULL && strcmp(method, "echo") == 0) {
 		send_json(o, json_pack("{s:O, s:n, s:O}", "result", json_object_get(message, "params"), "error", "id",
 				       id == NULL ? json_null() : id));
 	} else if (method != NULL && strcmp(method, "update") == 0) {
-		take_updates(o, json_array_get(json_object_get(message, "params"), 1));
+		rc = take_updates(o, json_array_get(json_object_get(message, "params"), 1), err);
 	} else if (method == NULL && json_integer_value(id) == ID_MONITOR) {
 		if (!json_is_object(json_object_get(message, "result")))
 			return err_set(err, EPROTO, "the database refuses to tell of its tables");
-		take_updates(o, json_object_get(message, "result"));
+		rc = take_updates(o, json_object_get(message, "result"), err);
 		o->known = true;
 	} else if (method == NULL && json_integer_value(id) == ID_TRANSACT) {
 		take_result(o, message, now_ns);
 	}
-	reconcile(o, now_ns);
-	return 0;
+	if (rc == 0)
+		reconcile(o, now_ns);
+	return rc;
 }
 
 // The length of the first whole message, 0: there is none yet. Messages are objects one behind the other.
@@ -259,6 +291,8 @@ int ovsdb_input(struct ovsdb *o, const char *text, size_t len, int64_t now_ns, s
 	size_t n;
 	int rc = 0;
 
+	o->heard_ns = now_ns;
+	o->asked = false;
 	if (o->n_in + len > TEXT_MAX)
 		return err_set(err, E2BIG, "a message of the database is over %d bytes", TEXT_MAX);
 	if (o->n_in + len > o->cap_in) {

@@ -37,6 +37,13 @@ void ovsdb_destroy(struct ovsdb *o);                     // accepts NULL
 // A connection is there, or gone: everything that was known of the database is forgotten, what is wanted is not.
 void ovsdb_connected(struct ovsdb *o);
 void ovsdb_gone(struct ovsdb *o);
+#define OVSDB_IDLE_NS 5000000000LL  // silence before it is asked whether it is there
+#define OVSDB_DEAD_NS 15000000000LL // silence that ends the connection
+#define OVSDB_OWED_NS 60000000000LL // an answer that is owed for so long does, too
+#define OVSDB_ROWS_MAX (1 << 18)    // of all tables that are followed
+
+// Keeps alive; to be called every second or so. 0, or -ETIMEDOUT with err: close the connection.
+int ovsdb_alive(struct ovsdb *o, int64_t now_ns, struct err *err);
 // Text as it comes, cut anywhere. 0, or -EPROTO, -ENOMEM, -E2BIG with err: close the connection.
 int ovsdb_input(struct ovsdb *o, const char *text, size_t len, int64_t now_ns, struct err *err);
 

@@ -19,6 +19,7 @@
 #define LINKS_MAX 64
 #define RETRY_S 1 // after a failure, twice as long after each further one
 #define RETRY_MOST_S 16
+#define OUTPUT_MAX_BYTES (64 << 20) // of a database that does not read
 
 struct link {
 	struct event_base *base;
@@ -29,6 +30,7 @@ struct link {
 	struct event *retry;
 	struct ovsdb *db;
 	bool there, told; // it has answered; that it cannot be reached
+	bool stuck;       // it does not read
 	int retry_s;
 	uint64_t n_updates; // of what was told of its bridges
 };
@@ -85,8 +87,11 @@ static void db_send(void *ctx, const char *text, size_t len)
 {
 	struct link *l = ctx;
 
-	if (l->bev != NULL)
-		bufferevent_write(l->bev, text, len);
+	if (l->bev == NULL)
+		return;
+	if (bufferevent_write(l->bev, text, len) < 0 ||
+	    evbuffer_get_length(bufferevent_get_output(l->bev)) > OUTPUT_MAX_BYTES)
+		l->stuck = true;
 }
 
 static void db_note(void *ctx, const char *text)
@@ -106,7 +111,7 @@ static void give_up(struct link *l, const char *why)
 	if (l->bev != NULL)
 		bufferevent_free(l->bev);
 	l->bev = NULL;
-	l->there = false;
+	l->there = l->stuck = false;
 	ovsdb_gone(l->db);
 	event_add(l->retry, &later);
 	l->retry_s = 2 * l->retry_s < RETRY_MOST_S ? 2 * l->retry_s : RETRY_MOST_S;
@@ -130,8 +135,8 @@ static void on_read(struct bufferevent *bev, void *ctx)
 	int rc = ovsdb_input(l->db, (const char *)evbuffer_pullup(in, -1), len, loop_uptime_ns(), &err);
 
 	evbuffer_drain(in, len);
-	if (rc < 0)
-		give_up(l, err.msg);
+	if (rc < 0 || l->stuck)
+		give_up(l, rc < 0 ? err.msg : "does not read");
 	else if (!l->there)
 		answers(l);
 }
@@ -249,6 +254,10 @@ void ovsdb_links_follow(struct ovsdb_links *l, struct of_server *server)
 		wish.n_but = (uint32_t)n_but;
 	}
 	for (unsigned int i = 0; i < l->n; i++) {
+		struct err err;
+
+		if (l->all[i].bev != NULL && ovsdb_alive(l->all[i].db, loop_uptime_ns(), &err) < 0)
+			give_up(&l->all[i], err.msg);
 		look_at_bridges(&l->all[i], server, n >= 0);
 		if (n < 0 || n_but < 0)
 			ovsdb_turn(l->all[i].db, loop_uptime_ns());
