@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Every header is read from one window of contiguous bytes, with a bound on each read; so a frame in several segments
-// and one in a single segment give the same answer, and garbage is only ever "too short".
+// and one in a single segment give the same answer, and garbage is only ever "too short". Hosts look through any number
+// of priority tags and extension headers, so it must be known what they lead to: a frame with more of them than the
+// window holds is refused, not taken for one without ports or IP.
 #include "pkt.h"
 
 #include <assert.h>
@@ -15,10 +17,9 @@
 
 #define ETH_HEADER_BYTES 14
 #define TAG_BYTES 4
-#define TAGS_MAX 2
+#define TAGS_MAX 2 // with an id; hosts take off any number of those without
 #define IP4_HEADER_MIN 20
 #define IP6_HEADER_BYTES 40
-#define IP6_EXTENSIONS_MAX 8
 #define PORTS_BYTES 4
 #define PREFETCH_AHEAD 3
 
@@ -62,10 +63,27 @@ static uint64_t get48(const uint8_t *p)
 	return v;
 }
 
+// Bytes up to there are in the frame, but not in the window.
+static bool is_cut(uint32_t avail, uint32_t len, uint32_t up_to)
+{
+	return avail < up_to && up_to <= len;
+}
+
+static bool may_have_ports(uint8_t proto)
+{
+	return proto == PROTO_TCP || proto == PROTO_UDP || proto == PROTO_SCTP;
+}
+
+static bool is_extension(uint8_t proto)
+{
+	return proto == PROTO_HOP_BY_HOP || proto == PROTO_ROUTING || proto == PROTO_FRAGMENT || proto == PROTO_AH ||
+	       proto == PROTO_DST_OPTIONS;
+}
+
 // Reads the ports if the protocol has some and the bytes are there.
 static void l4_ports(const uint8_t *data, struct l4 *l4)
 {
-	if (l4->proto != PROTO_TCP && l4->proto != PROTO_UDP && l4->proto != PROTO_SCTP)
+	if (!may_have_ports(l4->proto))
 		return;
 	if (l4->end < l4->offset + PORTS_BYTES)
 		return;
@@ -82,6 +100,35 @@ static void key_macs(struct pkt_macs *macs, const uint8_t *data)
 	memcpy(&macs->src_lo_be, data + 8, 4);
 }
 
+// VLAN tags from where the type of an untagged frame lies.
+struct tags {
+	uint32_t end;  // where the header of that type begins
+	uint16_t type; // of what they lead to: a tag's when there are too many with an id
+	uint16_t vlan; // the first id: a tag of id 0 carries a priority only, and the next one says which VLAN
+};
+
+// false: they go on beyond avail.
+static bool read_tags(const uint8_t *data, uint32_t avail, struct tags *tags)
+{
+	int n_ids = 0;
+
+	*tags = (struct tags){.end = ETH_HEADER_BYTES, .type = get16(data + ETH_HEADER_BYTES - 2)};
+	while (tags->type == ETHER_VLAN || tags->type == ETHER_QINQ) {
+		uint16_t id;
+
+		if (avail < tags->end + TAG_BYTES)
+			return false;
+		id = get16(data + tags->end) & 0xfff;
+		if (id != 0 && n_ids++ == TAGS_MAX)
+			break;
+		if (tags->vlan == 0)
+			tags->vlan = id;
+		tags->type = get16(data + tags->end + 2);
+		tags->end += TAG_BYTES;
+	}
+	return true;
+}
+
 // false: not a well-formed IPv4 packet. offset: of the IP header; avail: bytes in the window; len: of the frame.
 static bool parse_ip4(const uint8_t *data, uint32_t offset, uint32_t avail, uint32_t len, struct pkt *out)
 {
@@ -90,17 +137,24 @@ static bool parse_ip4(const uint8_t *data, uint32_t offset, uint32_t avail, uint
 	struct l4 l4 = {0};
 	uint32_t header, total;
 
+	if (is_cut(avail, len, offset + IP4_HEADER_MIN)) {
+		out->verdict = PKT_DEEP;
+		return true;
+	}
 	if (avail < offset + IP4_HEADER_MIN || ip[0] >> 4 != 4)
 		return false;
 	header = (ip[0] & 0xfu) * 4;
 	total = get16(ip + 2);
-	if (header < IP4_HEADER_MIN || total < header || offset + total > len || offset + header > avail)
+	if (header < IP4_HEADER_MIN || total < header || offset + total > len)
 		return false;
 	l4.proto = ip[9];
 	l4.offset = offset + header;
 	l4.end = RTE_MIN(avail, offset + total);
-	if ((get16(ip + 6) & 0x1fff) == 0) // not a later fragment
+	if ((get16(ip + 6) & 0x1fff) == 0) { // not a later fragment
 		l4_ports(data, &l4);
+		if (may_have_ports(l4.proto) && is_cut(avail, offset + total, l4.offset + PORTS_BYTES))
+			out->verdict = PKT_DEEP;
+	}
 	out->family = PKT_IP4;
 	key->proto = l4.proto;
 	memcpy(&key->src_be, ip + 12, 4);
@@ -120,8 +174,7 @@ static bool ip6_extension(const uint8_t *data, struct l4 *l4, bool *later_fragme
 	const uint8_t *ext = data + l4->offset;
 	uint32_t size;
 
-	if (l4->proto != PROTO_HOP_BY_HOP && l4->proto != PROTO_ROUTING && l4->proto != PROTO_FRAGMENT &&
-	    l4->proto != PROTO_AH && l4->proto != PROTO_DST_OPTIONS)
+	if (!is_extension(l4->proto))
 		return false;
 	if (l4->end < l4->offset + 8)
 		return false;
@@ -140,6 +193,15 @@ static bool ip6_extension(const uint8_t *data, struct l4 *l4, bool *later_fragme
 	return !*later_fragment;
 }
 
+// Where the packet at ip ends. A payload of length 0 behind a hop-by-hop header says jumbogram (RFC 2675), and hosts
+// take all of the frame, with or without the option that says how long.
+static uint32_t ip6_end(const uint8_t *ip, uint32_t offset, uint32_t len)
+{
+	uint32_t payload = get16(ip + 4);
+
+	return payload == 0 && ip[6] == PROTO_HOP_BY_HOP ? len : offset + IP6_HEADER_BYTES + payload;
+}
+
 static bool parse_ip6(const uint8_t *data, uint32_t offset, uint32_t avail, uint32_t len, struct pkt *out)
 {
 	const uint8_t *ip = data + offset;
@@ -148,18 +210,24 @@ static bool parse_ip6(const uint8_t *data, uint32_t offset, uint32_t avail, uint
 	bool later_fragment = false;
 	uint32_t end;
 
+	if (is_cut(avail, len, offset + IP6_HEADER_BYTES)) {
+		out->verdict = PKT_DEEP;
+		return true;
+	}
 	if (avail < offset + IP6_HEADER_BYTES || ip[0] >> 4 != 6)
 		return false;
-	end = offset + IP6_HEADER_BYTES + get16(ip + 4);
+	end = ip6_end(ip, offset, len);
 	if (end > len)
 		return false;
 	l4.proto = ip[6];
 	l4.offset = offset + IP6_HEADER_BYTES;
 	l4.end = RTE_MIN(avail, end);
-	for (int i = 0; i < IP6_EXTENSIONS_MAX && ip6_extension(data, &l4, &later_fragment); i++)
+	while (ip6_extension(data, &l4, &later_fragment))
 		;
 	if (!later_fragment)
 		l4_ports(data, &l4);
+	if (l4.end < end && !later_fragment && !l4.has_ports && (is_extension(l4.proto) || may_have_ports(l4.proto)))
+		out->verdict = PKT_DEEP;
 	out->family = PKT_IP6;
 	key->proto = l4.proto;
 	memcpy(key->src_be, ip + 8, 16);
@@ -247,8 +315,7 @@ static void parse_plain(const uint8_t *data, uint32_t len, struct pkt *out)
 enum pkt_verdict pkt_parse_bytes(const uint8_t *data, uint32_t avail, uint32_t len_bytes, uint32_t max_frame_bytes,
 				 struct pkt *out)
 {
-	uint32_t offset = ETH_HEADER_BYTES;
-	uint16_t type;
+	struct tags tags;
 	bool ok = false;
 
 	memset(out, 0, sizeof(*out));
@@ -264,22 +331,16 @@ enum pkt_verdict pkt_parse_bytes(const uint8_t *data, uint32_t avail, uint32_t l
 	out->verdict = vet_addresses(out);
 	if (out->verdict != PKT_OK)
 		return out->verdict;
-	type = get16(data + 12);
-	for (int tags = 0; tags < TAGS_MAX && (type == ETHER_VLAN || type == ETHER_QINQ); tags++) {
-		if (avail < offset + TAG_BYTES)
-			return out->verdict = PKT_RUNT;
-		if (out->vlan == 0) // a tag of id 0 carries a priority only: the next one says which VLAN
-			out->vlan = get16(data + offset) & 0xfff;
-		type = get16(data + offset + 2);
-		offset += TAG_BYTES;
-	}
-	if (type == ETHER_IP4)
-		ok = parse_ip4(data, offset, avail, len_bytes, out);
-	else if (type == ETHER_IP6)
-		ok = parse_ip6(data, offset, avail, len_bytes, out);
+	if (!read_tags(data, avail, &tags))
+		return out->verdict = avail < len_bytes ? PKT_DEEP : PKT_RUNT;
+	out->vlan = tags.vlan;
+	if (tags.type == ETHER_IP4)
+		ok = parse_ip4(data, tags.end, avail, len_bytes, out);
+	else if (tags.type == ETHER_IP6)
+		ok = parse_ip6(data, tags.end, avail, len_bytes, out);
 	if (!ok)
 		parse_nonip(data, out);
-	return PKT_OK;
+	return (enum pkt_verdict)out->verdict;
 }
 
 static __attribute__((noinline)) enum pkt_verdict parse_any(const struct rte_mbuf *m, uint32_t max_frame_bytes,
@@ -330,29 +391,22 @@ static bool is_fragment6(const uint8_t *data, uint32_t offset, uint32_t avail, u
 	struct l4 l4 = {.offset = offset, .end = avail, .proto = proto};
 	bool later = false;
 
-	for (int i = 0; i < IP6_EXTENSIONS_MAX; i++) {
-		const uint8_t *ext = data + l4.offset;
-
+	do {
 		if (l4.proto == PROTO_FRAGMENT && l4.end >= l4.offset + 8)
-			return (get16(ext + 2) & 0xfff9) != 0; // offset, or more to come
-		if (!ip6_extension(data, &l4, &later))
-			return false;
-	}
+			return (get16(data + l4.offset + 2) & 0xfff9) != 0; // offset, or more to come
+	} while (ip6_extension(data, &l4, &later));
 	return false;
 }
 
 static bool is_fragment(const uint8_t *data, uint32_t avail, enum pkt_family family)
 {
-	uint32_t offset = ETH_HEADER_BYTES;
-	uint16_t type = get16(data + 12);
+	struct tags tags;
 
-	for (int tags = 0; tags < TAGS_MAX && (type == ETHER_VLAN || type == ETHER_QINQ); tags++) {
-		type = get16(data + offset + 2);
-		offset += TAG_BYTES;
-	}
+	if (!read_tags(data, avail, &tags))
+		return false; // it would not have been found fit
 	if (family == PKT_IP4)
-		return (get16(data + offset + 6) & 0x3fff) != 0; // offset, or more to come
-	return is_fragment6(data, offset + IP6_HEADER_BYTES, avail, data[offset + 6]);
+		return (get16(data + tags.end + 6) & 0x3fff) != 0; // offset, or more to come
+	return is_fragment6(data, tags.end + IP6_HEADER_BYTES, avail, data[tags.end + 6]);
 }
 
 void pkt_refuse_fragment(const struct rte_mbuf *m, struct pkt *pkt)

@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 #define PKT_BURST 32
-// Headers are looked for in this many bytes from the start of the frame; what lies deeper counts as not there.
+// Headers are looked for in this many bytes from the start of the frame.
 #define PKT_WINDOW_BYTES 512
 
 struct match_packet;
@@ -18,6 +18,7 @@ enum pkt_verdict {
 	PKT_OVERSIZE,   // longer than the port's largest frame
 	PKT_BAD_SOURCE, // group bit set in the source address, or all zero
 	PKT_FRAGMENT,   // never by parsing: see pkt_refuse_fragment
+	PKT_DEEP,       // tags or IP headers go on beyond the window: what they lead to is not known
 	PKT_LINK_LOCAL, // 01:80:c2:00:00:0x: not forwarded by a bridge (IEEE 802.1D 7.12.6)
 };
 
@@ -78,8 +79,8 @@ struct pkt {
 static_assert(sizeof(struct pkt_key_nonip) == 20 && sizeof(struct pkt_key_ip4) == 32, "key layout");
 static_assert(sizeof(struct pkt_key_ip6) == 56 && sizeof(struct pkt) == 80, "key layout");
 
-// Fills out; only verdict and len_bytes are valid when the verdict is not PKT_OK. Up to two VLAN tags are looked
-// through.
+// Fills out; only verdict and len_bytes are valid when the verdict is not PKT_OK. Up to two VLAN tags with
+// an id are looked through, and priority tags and IPv6 extension headers as far as the window goes.
 enum pkt_verdict pkt_parse(const struct rte_mbuf *m, uint32_t max_frame_bytes, struct pkt *out);
 // The same for n <= PKT_BURST frames, faster; returns how many have PKT_OK.
 unsigned int pkt_parse_burst(struct rte_mbuf *const *m, unsigned int n, uint32_t max_frame_bytes, struct pkt *out);

@@ -247,6 +247,7 @@ static void drop_unfit(struct worker_port *in, struct rte_mbuf *m, uint8_t verdi
 		[PKT_OVERSIZE] = COUNTER_oversize,
 		[PKT_BAD_SOURCE] = COUNTER_bad_source,
 		[PKT_FRAGMENT] = COUNTER_fragment,
+		[PKT_DEEP] = COUNTER_deep,
 		[PKT_LINK_LOCAL] = COUNTER_link_local,
 	};
 

@@ -140,6 +140,24 @@ static void check_segments(const uint8_t *data, size_t size, size_t cut, const s
 	free(second);
 }
 
+// A priority tag put before all others changes nothing of what is seen: the frame is refused, or the same.
+static void check_tagged(const uint8_t *data, size_t size, const struct pkt *untagged)
+{
+	static const uint8_t tag[] = {0x81, 0x00, 0xe0, 0x00};
+	size_t tagged = size + sizeof(tag);
+	uint8_t *copy = malloc(tagged);
+	struct pkt p;
+
+	memcpy(copy, data, 12);
+	memcpy(copy + 12, tag, sizeof(tag));
+	memcpy(copy + 16, data + 12, size - 12);
+	pkt_parse_bytes(copy, (uint32_t)tagged, (uint32_t)tagged, MAX_FRAME, &p);
+	p.len_bytes = untagged->len_bytes;
+	if (p.verdict != PKT_DEEP && p.verdict != PKT_OVERSIZE && memcmp(&p, untagged, sizeof(p)) != 0)
+		abort();
+	free(copy);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct match_packet packet;
@@ -158,6 +176,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	check_segments(data, size, cut < size ? cut : size, &p);
 	if (p.verdict != PKT_OK)
 		return 0;
+	check_tagged(data, size, &p);
 	pkt_to_match_packet(&p, 0, &packet);
 	check_row(&in_array, &p, find(&packet));
 	check_row(&in_trie, &p, find(&packet));

@@ -134,7 +134,7 @@ static void unfit_frames_are_dropped_each_in_its_counter(void **state)
 {
 	struct frame runt = arp(BROADCAST, H1), oversize = udp(H2, H1, IP(1), IP(2), 1500),
 		     group = arp(BROADCAST, 0x010000000001), zero = arp(BROADCAST, 0), lldp = arp(0x0180c200000e, H1),
-		     max = udp(H2, H1, IP(1), IP(2), 1500 - 28);
+		     deep = arp(H2, H1), max = udp(H2, H1, IP(1), IP(2), 1500 - 28);
 
 	runt.len = 13;
 	send_from(0, &runt);
@@ -142,12 +142,18 @@ static void unfit_frames_are_dropped_each_in_its_counter(void **state)
 	send_from(0, &group);
 	send_from(0, &zero);
 	send_from(0, &lldp);
+	deep.len = 12;
+	for (int i = 0; i < 130; i++)
+		frame_tag(&deep, 0x8100, 0);
+	frame_put16(&deep, 0x0800);
+	send_from(0, &deep);
 	for (uint16_t i = 0; i < 3; i++)
 		net_expect_silence(&net, i);
 	assert_int_equal(net_counter(&net, 0, COUNTER_runt), 1);
 	assert_int_equal(net_counter(&net, 0, COUNTER_oversize), 1);
 	assert_int_equal(net_counter(&net, 0, COUNTER_bad_source), 2);
 	assert_int_equal(net_counter(&net, 0, COUNTER_link_local), 1);
+	assert_int_equal(net_counter(&net, 0, COUNTER_deep), 1);
 	assert_int_equal(net_counter(&net, 0, COUNTER_learned), 0);
 	assert_int_equal(max.len, 1514);
 	send_from(0, &max);

@@ -201,14 +201,16 @@ static void an_ip6_datagram_in_fragments_is_known_by_its_first(void **state)
 	ends_in(COUNTER_denied, &later_ospf);
 }
 
-static void extension_headers_without_end_have_no_ports(void **state)
+static void extension_headers_hide_no_ports(void **state)
 {
 	uint8_t ext[64];
-	struct frame f, cut = ip6_start(60);
+	struct frame few, many, cut = ip6_start(60);
 
 	memset(ext, 60, sizeof(ext));
-	f = ip6_behind(ext, sizeof(ext), UDP, DENIED_PORT);
-	passes(&f);
+	few = ip6_behind(ext, 25, UDP, DENIED_PORT);
+	ends_in(COUNTER_denied, &few);
+	many = ip6_behind(ext, sizeof(ext), UDP, 54);
+	ends_in(COUNTER_deep, &many);
 	frame_put16(&cut, UDP << 8 | 200); // it would be longer than the frame
 	ip6_end(&cut, DENIED_PORT);
 	passes(&cut);
@@ -308,7 +310,7 @@ int main(void)
 		frames_test(malformed_ip4_is_judged_as_plain_ethernet),
 		frames_test(ports_behind_ip6_extension_headers_decide),
 		frames_test(an_ip6_datagram_in_fragments_is_known_by_its_first),
-		frames_test(extension_headers_without_end_have_no_ports),
+		frames_test(extension_headers_hide_no_ports),
 		frames_test(malformed_ip6_is_judged_as_plain_ethernet),
 		cmocka_unit_test_setup_teardown(fragments_are_dropped_where_the_configuration_says_so,
 						open_without_fragments, close_net),
