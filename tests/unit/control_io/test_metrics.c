@@ -121,7 +121,7 @@ static void get(struct fixture *f, enum evhttp_cmd_type how, const char *path)
 	struct evhttp_connection *c = evhttp_connection_base_new(f->base, NULL, "127.0.0.1", (uint16_t)f->port);
 	struct evhttp_request *req = evhttp_request_new(on_answer, f);
 
-	evhttp_connection_set_timeout(c, 5);
+	evhttp_connection_set_timeout(c, 60);
 	assert_int_equal(evhttp_make_request(c, req, how, path), 0);
 	event_base_dispatch(f->base);
 	evhttp_connection_free(c);
