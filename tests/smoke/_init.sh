@@ -17,6 +17,11 @@ skip() {
 	exit 77
 }
 
+# Times say little about a sanitized build, which is several times slower, and looks for leaks when it ends.
+sanitized() {
+	grep -q __asan_init "$(program pane-switchd)"
+}
+
 finish() { # FIGURE
 	local rc=0
 

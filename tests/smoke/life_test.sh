@@ -41,13 +41,15 @@ done
 requests >"$RUN_DIR/after"
 check "the requests are the same" diff "$RUN_DIR/before" "$RUN_DIR/after"
 
+stop_max_ms=1000
+! sanitized || stop_max_ms=20000
 stops() { # and is there for another attempt
 	[ -n "$switch_pid" ] || switch_start "$RUN_DIR/config.yaml" || return 1
 	switch_stop || { echo "status $?" && return 1; }
 	echo "$switch_stop_ms ms"
-	[ "$switch_stop_ms" -lt 1000 ]
+	[ "$switch_stop_ms" -lt $stop_max_ms ]
 }
-check_figure "SIGTERM ends it in under a second" stops
+check_figure "SIGTERM ends it in under $((stop_max_ms / 1000)) s" stops
 check "nobody is left" bash -c '! pgrep -f "pane-switch[d]"'
 check "the sockets are gone" bash -c "! ls '$RUN_DIR'/*.sock"
 

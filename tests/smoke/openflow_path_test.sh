@@ -64,12 +64,12 @@ check "a second one takes the other way" panectl "reserve(srcHost=$(addr 1), dst
 check "around" wait_for 10 eval '[ "$(queue_of 3 "$queue")" = "s1 s2 s3 s4 " ]'
 check "its flow passes" wait_for 5 tcp 1 2 5001
 check "a third one, which fits no path, is refused" refused "capacity" "reserve(srcHost=$(addr 4), dstHost=$(addr 2)) = 6Gb on rootShare."
-check "later it fits" panectl "reserve(srcHost=$(addr 4), dstHost=$(addr 1)) = 6Gb on rootShare from +100 to +140."
-check "as long as it is alone" refused "capacity" "reserve(srcHost=$(addr 4), dstHost=$(addr 1), dstPort=1) = 6Gb on rootShare from +110 to +150."
-check "afterwards again" panectl "reserve(srcHost=$(addr 4), dstHost=$(addr 1), dstPort=1) = 6Gb on rootShare from +190 to +200."
-check "before it one more" panectl "reserve(srcHost=$(addr 4), dstHost=$(addr 1), dstPort=2) = 6Gb on rootShare to +90."
-check "prolonged into it, that one is refused" refused "capacity" "renew 5 to +110."
-check "but not up to it" panectl "renew 5 to +95."
+check "later it fits" panectl "reserve(srcHost=$(addr 4), dstHost=$(addr 1)) = 6Gb on rootShare from +300 to +400."
+check "as long as it is alone" refused "capacity" "reserve(srcHost=$(addr 4), dstHost=$(addr 1), dstPort=1) = 6Gb on rootShare from +310 to +450."
+check "afterwards again" panectl "reserve(srcHost=$(addr 4), dstHost=$(addr 1), dstPort=1) = 6Gb on rootShare from +500 to +510."
+check "before it one more" panectl "reserve(srcHost=$(addr 4), dstHost=$(addr 1), dstPort=2) = 6Gb on rootShare to +200."
+check "prolonged into it, that one is refused" refused "capacity" "renew 5 to +330."
+check "but not up to it" panectl "renew 5 to +230."
 check "what is installed is right" wait_for 10 panectl verify
 check "a restart" restart
 check "changes nothing" diff "$dir/before" "$dir/after"

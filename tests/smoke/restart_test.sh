@@ -27,40 +27,43 @@ in_force() {
 all_in_force() {
 	[ "$(in_force)" = "$N" ]
 }
-check "the dataplane has all their rows" wait_for 60 all_in_force
+check "the dataplane has all their rows" wait_for 100 all_in_force
 now_ms() {
 	date +%s%3N
 }
-# a busy machine, or a sanitizer, says nothing about it
-limit=2000
-grep -q __asan_init "$(program pane-switchd)" && limit=10000
-holds "$(cut -d' ' -f1 /proc/loadavg) > $(nproc)" && limit=10000
-times= attempt=0
+cpu_ms() { # that a process has had
+	awk -v hz="$(getconf CLK_TCK)" '{sub(/.*\) /, ""); printf "%d", ($12 + $13) * 1000 / hz}' "/proc/$1/stat"
+}
+times= needs=
 disturbance_start
-while [ "$attempt" -lt 9 ]; do
-	attempt=$((attempt + 1))
+for _ in 1 2 3; do
 	said=$(wc -l <"$RUN_DIR/log")
 	pid=$(switch_child controller)
 	kill -9 "$pid"
 	killed=$(now_ms)
-	check "a killed controller answers again" wait_for 30 switch_answers
-	times+="$(($(now_ms) - killed)) "
+	check "a killed controller answers again" wait_for 60 switch_answers
+	took=$(($(now_ms) - killed))
+	cpu=$(cpu_ms "$(switch_child controller)")
+	times+="$took " needs+="$((cpu < took ? cpu : took)) "
 	since() {
 		tail -n "+$((said + 1))" "$RUN_DIR/log" | grep -Eq "$1"
 	}
-	check "it finds all rows at the dataplane" wait_for 30 since "in session, $N rows and $N meters there"
+	check "it finds all rows at the dataplane" wait_for 60 since "in session, $N rows and $N meters there"
 	sleep 1
 	check "and sends nothing anew" not since 'rows added'
-	[ $((attempt % 3)) = 0 ] || continue
-	median=$(tr ' ' '\n' <<<"${times% }" | sort -n | sed -n 2p)
-	printf 'answers after %sms; %s\n' "$times" "$(disturbance_stop)"
-	[ "$median" -ge "$limit" ] && [ "$attempt" -lt 9 ] || break
-	printf 'again: the median is %s ms\n' "$median"
-	times=
-	disturbance_start
 done
-check "within 2 s, where the machine is not busy (median of three: $median ms)" [ "$median" -lt "$limit" ]
-check "the reservations are there" bash -c "[ \$(timeout 60 '$(program panectl)' --socket '$RUN_DIR/control.sock' \
+median() {
+	tr ' ' '\n' <<<"${*% }" | sort -n | sed -n 2p
+}
+printf 'answers after %sms, %sms of them of processor time; %s\n' "$times" "$needs" "$(disturbance_stop)"
+if sanitized; then
+	printf 'a sanitized build is not judged by time\n'
+elif holds "$(cut -d' ' -f1 /proc/loadavg) > $(nproc)"; then # others have the cores: what it needs of them counts
+	check "within 2 s of processor time, on a machine that is busy (median of three: $(median "$needs") ms)" [ "$(median "$needs")" -lt 2000 ]
+else
+	check "within 2 s (median of three: $(median "$times") ms)" [ "$(median "$times")" -lt 2000 ]
+fi
+check "the reservations are there" bash -c "[ \$(timeout 600 '$(program panectl)' --socket '$RUN_DIR/control.sock' \
 	--json 'ListRequests.' | jq '.requests | length') = $N ]"
 check "and one more is accepted" as root 'reserve(srcHost=h1, dstHost=h2) = 1kb on rootShare to +10.'
-finish "answers after $median ms"
+finish "answers after $(median "$times") ms"
