@@ -73,7 +73,9 @@ json_t *answer_time_json(int64_t ns)
 
 json_t *answer_number_json(uint64_t value)
 {
-	return value == UINT64_MAX ? json_string("inf") : json_integer((json_int_t)value);
+	if (value == UINT64_MAX)
+		return json_string("inf");
+	return json_integer(value > INT64_MAX ? INT64_MAX : (json_int_t)value);
 }
 
 void answer_put(struct reply *reply, const char *key, json_t *value)

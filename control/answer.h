@@ -18,7 +18,15 @@ struct quantity answer_rate(uint64_t bps);     // 600 Mb, 1500 kb, 7 b; UINT64_M
 struct quantity answer_number(uint64_t value); // UINT64_MAX: inf
 
 json_t *answer_time_json(int64_t ns);       // string; null for ever
-json_t *answer_number_json(uint64_t value); // integer; "inf" for UINT64_MAX
+json_t *answer_number_json(uint64_t value); // integer, 2^63-1 at most; "inf" for UINT64_MAX
+
+// A sum of rates that is to be shown: no more than answers can say.
+static inline uint64_t answer_sum(uint64_t a, uint64_t b)
+{
+	uint64_t sum;
+
+	return __builtin_add_overflow(a, b, &sum) || sum > INT64_MAX ? INT64_MAX : sum;
+}
 
 // Sets a member of the answer (the reference is stolen).
 void answer_put(struct reply *reply, const char *key, json_t *value);

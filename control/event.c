@@ -73,7 +73,7 @@ void event_suspended(struct state *s, const struct request *r, uint64_t avoid)
 	if (user == NULL)
 		return;
 	event = event_make("suspended", r, s->now_ns);
-	json_object_set_new(event, "why", json_string("it goes through what another request must avoid"));
+	json_object_set_new(event, "why", json_string(request_suspended(r)));
 	if (avoid != 0)
 		json_object_set_new(event, "avoid", json_integer((json_int_t)avoid));
 	tell(s, user, event);

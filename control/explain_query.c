@@ -130,6 +130,8 @@ static json_t *atom_json(const struct question *q, const struct explain_atom *at
 		json_object_set_new(item, "background", json_true());
 	if (r->addresses != NULL)
 		json_object_set_new(item, "addresses", ip_list_json(r->addresses));
+	if (r->unkept)
+		json_object_set_new(item, "suspended", json_true());
 	json_object_set_new(item, "row", row_json(q, atom));
 	return item;
 }
@@ -224,6 +226,25 @@ static void put_queue(const struct question *q, const struct explain_step *resul
 	answer_put(reply, "queue", queue);
 }
 
+// Requests that match the packet and that the network of switches does not keep now: [{"request", "why"}].
+static json_t *suspended_json(const struct question *q)
+{
+	json_t *all = json_array();
+
+	for (uint32_t i = 0; i < q->e.n_atoms; i++) {
+		const struct request *r = q->e.atoms[i].request;
+		json_t *item;
+
+		if (request_suspended(r) == NULL || !visible(q, r->share))
+			continue;
+		item = json_object();
+		json_object_set_new(item, "request", json_integer((json_int_t)r->id));
+		json_object_set_new(item, "why", json_string(request_suspended(r)));
+		json_array_append_new(all, item);
+	}
+	return all;
+}
+
 static bool is_fragment(const struct match_packet *p)
 {
 	uint64_t proto = p->f[MATCH_PROTO];
@@ -311,6 +332,8 @@ static int tell(const struct question *q, uint32_t views, struct reply *reply)
 			   json_string(refused ? "the configuration has all fragments dropped"
 					       : "a fragment that is not the first has no ports: no test on ports "
 						 "matches it"));
+	if (q->s->n_unkept > 0)
+		answer_put(reply, "suspended", suspended_json(q));
 	for (uint32_t i = 0; i < q->e.n_nodes; i++)
 		if (visible(q, q->e.nodes[i].share))
 			node_item(q, &q->e.nodes[i], reply);

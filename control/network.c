@@ -2,6 +2,8 @@
 #include "network.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "addrs.h"
 #include "answer.h"
@@ -50,7 +52,10 @@ void network_kept(struct state *s, uint64_t id, const char *why)
 
 	if (r == NULL || r->unkept == (why != NULL))
 		return;
+	free(r->unkept_why);
+	r->unkept_why = why != NULL ? strdup(why) : NULL;
 	r->unkept = why != NULL;
+	s->n_unkept += r->unkept ? 1u : -1u;
 	if (why != NULL)
 		event_unkept(s, r, why);
 	else

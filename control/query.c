@@ -68,9 +68,26 @@ static uint64_t reserved_now(const struct state *s, const struct share *share)
 	}
 	TAILQ_FOREACH (r, &share->requests, link)
 		if (r->verb == VERB_RESERVE && r->start_ns <= s->now_ns)
-			sum = __builtin_add_overflow(sum, r->rate_bps, &value) ? UINT64_MAX : value;
+			sum = answer_sum(sum, r->rate_bps);
 	for (uint32_t i = 0; i < share->n_children; i++)
-		sum = __builtin_add_overflow(sum, reserved_now(s, share->children[i]), &value) ? UINT64_MAX : value;
+		sum = answer_sum(sum, reserved_now(s, share->children[i]));
+	return sum;
+}
+
+// How much of that the network of switches does not keep now.
+static uint64_t suspended_now(const struct state *s, const struct share *top)
+{
+	uint64_t sum = 0;
+
+	if (s->n_unkept == 0)
+		return 0;
+	for (const struct share *share = top; share != NULL; share = share_next(top, share, true)) {
+		const struct request *r;
+
+		TAILQ_FOREACH (r, &share->requests, link)
+			if (r->verb == VERB_RESERVE && r->unkept && r->start_ns <= s->now_ns)
+				sum = answer_sum(sum, r->rate_bps);
+	}
 	return sum;
 }
 
@@ -78,6 +95,7 @@ static json_t *share_details(const struct state *s, const struct share *share, b
 {
 	json_t *item = json_object(), *principals = json_array();
 	char name[3 * PRINCIPAL_NAME_MAX];
+	uint64_t suspended;
 
 	for (uint32_t i = 0; i < share->n_principals; i++) {
 		principal_format(&share->principals[i], name, sizeof(name));
@@ -89,6 +107,8 @@ static json_t *share_details(const struct state *s, const struct share *share, b
 	json_object_set_new(item, "principals", principals);
 	json_object_set_new(item, "reserve_max", answer_number_json(share->privileges.reserve_max_bps));
 	json_object_set_new(item, "reserved", schedule ? answer_number_json(reserved_now(s, share)) : json_null());
+	if (schedule && (suspended = suspended_now(s, share)) > 0)
+		json_object_set_new(item, "suspended", answer_number_json(suspended));
 	json_object_set_new(item, "requests",
 			    json_integer((json_int_t)share->n_access[ACCESS_NONE] + share->n_access[ACCESS_ALLOW] +
 					 share->n_access[ACCESS_DENY]));
@@ -133,6 +153,15 @@ int query_shares_by_group(struct state *s, const struct principal *speaker, cons
 	return 0;
 }
 
+static const char *request_state(const struct state *s, const struct request *r)
+{
+	if (request_suspended(r) != NULL)
+		return "suspended";
+	if (r->start_ns > s->now_ns)
+		return "waiting";
+	return r->hint != NULL && !hint_is_realised(r) ? "hint only" : "active";
+}
+
 static void request_item(const struct state *s, const struct request *r, json_t *details, struct reply *reply)
 {
 	json_t *item = json_object();
@@ -147,8 +176,11 @@ static void request_item(const struct state *s, const struct request *r, json_t 
 		json_object_set_new(item, "rate", answer_number_json(r->rate_bps));
 	if (r->addresses != NULL)
 		json_object_set_new(item, "addresses", ip_list_json(r->addresses));
-	if (r->suspended)
+	json_object_set_new(item, "state", json_string(request_state(s, r)));
+	if (request_suspended(r) != NULL) {
 		json_object_set_new(item, "suspended", json_true());
+		json_object_set_new(item, "why", json_string(request_suspended(r)));
+	}
 	if (r->hint != NULL) {
 		json_object_set_new(item, "hint", hint_json(r->hint));
 		json_object_set_new(item, "realised", json_boolean(hint_is_realised(r)));

@@ -25,7 +25,7 @@ struct ask {
 
 static void number(json_t *item, const char *name, uint64_t value)
 {
-	json_object_set_new(item, name, json_integer((json_int_t)value));
+	json_object_set_new(item, name, json_integer(value > INT64_MAX ? INT64_MAX : (json_int_t)value));
 }
 
 static bool is_seen(const struct ask *a, const struct share *share)
@@ -97,10 +97,12 @@ static void request_item(const struct ask *a, const struct request *r)
 		sum_members(item, &sum);
 	if (background)
 		json_object_set_new(item, "background", json_true());
-	snprintf(text, sizeof(text), "%" PRIu64 " %s %s %s %" PRIu64 " %" PRIu64 " %" PRIu64 "%s", r->id,
+	if (r->unkept)
+		json_object_set_new(item, "suspended", json_true());
+	snprintf(text, sizeof(text), "%" PRIu64 " %s %s %s %" PRIu64 " %" PRIu64 " %" PRIu64 "%s%s", r->id,
 		 cmd_table_get(r->verb)->name, r->share->name,
 		 r->rate_bps == 0 ? "no-rate" : answer_number(r->rate_bps).text, packets, bytes, sum.rate_bps,
-		 background ? " background" : "");
+		 background ? " background" : "", r->unkept ? " suspended" : "");
 	reply_item(a->reply, item, text);
 }
 

@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 
+#include "answer.h"
 #include "queue_book.h"
 
 struct pairs {
@@ -118,14 +119,15 @@ static void port_add(const struct state *s, struct queue_sums *sums, uint16_t po
 	}
 }
 
+// What the network does not keep is promised no more.
 static uint64_t promised_by(const struct share *share, int64_t now_ns)
 {
 	const struct request *r;
 	uint64_t bps = 0;
 
 	TAILQ_FOREACH (r, &share->requests, link) {
-		if ((r->verb == VERB_RESERVE || r->verb == VERB_HINT) && r->start_ns <= now_ns)
-			bps += r->rate_bps;
+		if ((r->verb == VERB_RESERVE || r->verb == VERB_HINT) && r->start_ns <= now_ns && !r->unkept)
+			bps = answer_sum(bps, r->rate_bps);
 	}
 	return bps;
 }
@@ -137,12 +139,16 @@ static void promises_add(struct queue_sums *sums, int64_t now_ns)
 
 	for (uint32_t i = tree->n_numbers; i-- > 0;) {
 		const struct share *share = tree->by_number[i].share;
+		struct place *place, *above;
 
 		if (share == NULL)
 			continue;
-		sums->place[i].promised_bps += promised_by(share, now_ns);
-		if (share->parent != NULL)
-			sums->place[share_place(tree, share->parent)].promised_bps += sums->place[i].promised_bps;
+		place = &sums->place[i];
+		place->promised_bps = answer_sum(place->promised_bps, promised_by(share, now_ns));
+		if (share->parent != NULL) {
+			above = &sums->place[share_place(tree, share->parent)];
+			above->promised_bps = answer_sum(above->promised_bps, place->promised_bps);
+		}
 	}
 }
 

@@ -26,6 +26,7 @@ struct request {
 	bool partial;
 	bool suspended;            // of a waypoint: nothing of it is in force (route.h)
 	bool unkept;               // the network of switches cannot keep it now; its holder knows
+	char *unkept_why;          // NULL: there was no memory for it
 	struct ip_list *addresses; // of a waypoint, in order, or the set of an avoid
 	struct hint_part *hint;    // of a hint
 	int64_t *renewed_ns;       // the ends it had before: each stretch is a drain of its own
@@ -59,6 +60,10 @@ void request_book_fini(struct request_book *book);                          // f
 struct request *request_find(const struct request_book *book, uint64_t id); // NULL: unknown or over
 // Requests that are not over, ascending: the first with number >= id, or NULL.
 struct request *request_from(const struct request_book *book, uint64_t id);
+
+// Why it stands without being kept now (SPEC 5, 7), a sentence's part that lasts as long as the request is as it is;
+// NULL: it is kept.
+const char *request_suspended(const struct request *r);
 
 // For admission. Prepare makes room for one more, so that the next add cannot fail: 0 or -ENOMEM.
 int request_book_prepare(struct request_book *book);

@@ -20,8 +20,18 @@ void request_destroy(struct request *r)
 	ip_list_unref(r->addresses);
 	free(r->hint);
 	free(r->renewed_ns);
+	free(r->unkept_why);
 	free(r->entries);
 	free(r);
+}
+
+const char *request_suspended(const struct request *r)
+{
+	if (r->suspended)
+		return "it goes through what another request must avoid";
+	if (!r->unkept)
+		return NULL;
+	return r->unkept_why != NULL ? r->unkept_why : "the network cannot keep it";
 }
 
 void request_book_fini(struct request_book *book)

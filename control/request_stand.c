@@ -21,6 +21,7 @@ static void request_end(struct state *s, struct request *r)
 	struct user *holder = r->holder == 0 ? NULL : s->users.all[r->holder - 1];
 
 	event_ended(s, r);
+	s->n_unkept -= r->unkept;
 	hint_gone(s, r);
 	request_book_remove(&s->requests, r);
 	if (r->start_ns > s->now_ns)

@@ -51,6 +51,7 @@ struct state {
 	struct delta delta;
 	uint64_t paths_gone;      // root share's n_paths_gone at the last route_review
 	uint32_t n_suspended;     // at its end
+	uint32_t n_unkept;        // requests that the network of switches cannot keep now
 	struct event_sink events; // fn NULL: nobody listens
 	struct {
 		void (*fn)(void *ctx, const char *user); // NULL: nobody asks

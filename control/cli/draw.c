@@ -183,7 +183,7 @@ struct line {
 	const json_t *share;
 	char *name; // with its branches
 	unsigned int columns;
-	char max[32], reserved[32], requests[32];
+	char max[32], reserved[32], suspended[32], requests[32];
 };
 
 struct tree {
@@ -237,6 +237,8 @@ static void add_line(struct tree *t, const json_t *share, const char *indent, co
 		l->columns += (*c & 0xc0) != 0x80; // not the later bytes of a sign
 	value_text(json_object_get(share, "reserve_max"), l->max, sizeof(l->max));
 	value_text(json_object_get(share, "reserved"), l->reserved, sizeof(l->reserved));
+	if (json_object_get(share, "suspended") != NULL)
+		value_text(json_object_get(share, "suspended"), l->suspended, sizeof(l->suspended));
 	snprintf(l->requests, sizeof(l->requests), "%" JSON_INTEGER_FORMAT,
 		 json_integer_value(json_object_get(share, "requests")));
 }
@@ -300,32 +302,47 @@ static void put_bar(const struct draw *d, const struct line *l, unsigned int col
 		fputs(i < full ? (d->utf8 ? "█" : "#") : (d->utf8 ? "░" : "."), d->out);
 }
 
+static unsigned int wider(unsigned int width, const char *text)
+{
+	return strlen(text) > width ? (unsigned int)strlen(text) : width;
+}
+
+// A column that is only there where something is suspended.
+static void put_suspended(FILE *out, unsigned int width, const char *text)
+{
+	if (width > 0)
+		fprintf(out, "  %*s", (int)width, text);
+}
+
 static void put_lines(const struct tree *t)
 {
 	unsigned int width = t->d->width < DRAW_WIDTH_MIN + 20 ? DRAW_WIDTH_MIN + 20 : t->d->width;
-	unsigned int name = 5, max = 11, reserved = 8, requests = 8, rest, bar;
+	unsigned int name = 5, max = 11, reserved = 8, suspended = 0, requests = 8, rest, bar;
 	FILE *out = t->d->out;
 
 	for (size_t i = 0; i < t->n; i++) {
 		const struct line *l = &t->lines[i];
 
 		name = l->columns > name ? l->columns : name;
-		max = strlen(l->max) > max ? (unsigned int)strlen(l->max) : max;
-		reserved = strlen(l->reserved) > reserved ? (unsigned int)strlen(l->reserved) : reserved;
-		requests = strlen(l->requests) > requests ? (unsigned int)strlen(l->requests) : requests;
+		max = wider(max, l->max);
+		reserved = wider(reserved, l->reserved);
+		suspended = l->suspended[0] != '\0' ? wider(suspended > 0 ? suspended : 9, l->suspended) : suspended;
+		requests = wider(requests, l->requests);
 	}
-	rest = width - max - reserved - requests - 6;
+	rest = width - max - reserved - requests - 6 - (suspended > 0 ? suspended + 2 : 0);
 	name = name > rest ? (rest > NAME_MIN ? rest : NAME_MIN) : name;
 	bar = rest > name + 7 ? rest - name - 2 : 0;
 	bar = bar > BAR_MAX ? BAR_MAX : bar;
-	fprintf(out, "%-*s  %*s  %*s  %*s\n", (int)name, "SHARE", (int)max, "MAY RESERVE", (int)reserved, "RESERVED",
-		(int)requests, "REQUESTS");
+	fprintf(out, "%-*s  %*s  %*s", (int)name, "SHARE", (int)max, "MAY RESERVE", (int)reserved, "RESERVED");
+	put_suspended(out, suspended, "SUSPENDED");
+	fprintf(out, "  %*s\n", (int)requests, "REQUESTS");
 	for (size_t i = 0; i < t->n; i++) {
 		const struct line *l = &t->lines[i];
 
 		put_name(t->d, l, name);
-		fprintf(out, "  %*s  %*s  %*s", (int)max, l->max, (int)reserved, l->reserved, (int)requests,
-			l->requests);
+		fprintf(out, "  %*s  %*s", (int)max, l->max, (int)reserved, l->reserved);
+		put_suspended(out, suspended, l->suspended);
+		fprintf(out, "  %*s", (int)requests, l->requests);
 		put_bar(t->d, l, bar);
 		fputc('\n', out);
 	}

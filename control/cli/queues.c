@@ -28,10 +28,10 @@ static const char *const port_heads[] = {"PORT", "RATE", "RECEIVED", "WAITING", 
 // 3 digits, a prefix and the unit: 88.4 Mbit/s.
 static void scaled(char *buf, size_t size, double value, const char *unit)
 {
-	static const char *const prefix[] = {"", "k", "M", "G", "T"};
+	static const char *const prefix[] = {"", "k", "M", "G", "T", "P", "E"};
 	int i = 0;
 
-	for (; value >= 999.5 && i < 4; i++)
+	for (; value >= 999.5 && i < 6; i++)
 		value /= 1000;
 	snprintf(buf, size, "%.3g %s%s", value, prefix[i], unit);
 }
@@ -99,7 +99,10 @@ static void put_request(struct lines *l, const json_t *item, const char *indent,
 		return;
 	common_cells(line, item);
 	rate_cell(rate, sizeof(rate), item, "rate");
-	snprintf(line->cell[0], sizeof(line->cell[0]), "%s%s", is_limit ? "<= " : "", rate);
+	if (json_is_true(json_object_get(item, "suspended")))
+		snprintf(line->cell[0], sizeof(line->cell[0]), "suspended");
+	else
+		snprintf(line->cell[0], sizeof(line->cell[0]), "%s%s", is_limit ? "<= " : "", rate);
 }
 
 static void put_share(struct lines *l, const json_t *item, const char *indent, const char *branch)

@@ -118,15 +118,15 @@ static void show_schedule(const json_t *items, FILE *out)
 
 static void show_requests(const json_t *requests, FILE *out)
 {
-	static const char *const names[] = {"REQUEST", "VERB", "SHARE", "RATE", "FROM", "TO", "FLOWS"};
+	static const char *const names[] = {"REQUEST", "VERB", "SHARE", "RATE", "FROM", "TO", "STATE", "FLOWS"};
 	struct table t = {0};
 	const json_t *r, *g;
 	size_t i, n;
 
-	table_heads(&t, 7, names);
+	table_heads(&t, 8, names);
 	json_array_foreach(requests, i, r)
 	{
-		char text[64], *flows = NULL;
+		char text[64], state[256], *flows = NULL;
 		size_t len;
 		FILE *f = open_memstream(&flows, &len);
 
@@ -140,6 +140,9 @@ static void show_requests(const json_t *requests, FILE *out)
 		table_cell(&t, text);
 		show_time(json_object_get(r, "end"), text, sizeof(text));
 		table_cell(&t, text);
+		snprintf(state, sizeof(state), "%s%s%s", show_member(r, "state"),
+			 show_member(r, "why")[0] != '\0' ? ": " : "", show_member(r, "why"));
+		table_cell(&t, state);
 		json_array_foreach(json_object_get(r, "groups"), n, g)
 		{
 			if (f != NULL)

@@ -192,7 +192,8 @@ static void show_atom(const json_t *atom, int indent, FILE *out)
 		show_quantity(rate, "bit/s", text, sizeof(text));
 		fprintf(out, " %s", text);
 	}
-	fprintf(out, " (access %s)", show_member(atom, "access"));
+	fprintf(out, " (access %s)%s", show_member(atom, "access"),
+		json_is_true(json_object_get(atom, "suspended")) ? ", suspended" : "");
 	put_background(atom, out);
 	if (json_is_object(row))
 		fprintf(out, ", row %s %s", show_member(row, "key"), show_member(row, "group"));
@@ -231,6 +232,11 @@ void show_explanation(const json_t *answer, FILE *out)
 	put_numbers("limits", json_object_get(queue, "limits"), out);
 	put_background(queue, out);
 	fputc('\n', out);
+	json_array_foreach(json_object_get(answer, "suspended"), i, node)
+	{
+		fprintf(out, "request %" JSON_INTEGER_FORMAT " is suspended, beside its access: %s\n",
+			json_integer_value(json_object_get(node, "request")), show_member(node, "why"));
+	}
 	if (json_is_false(json_object_get(answer, "uniform")))
 		fprintf(out, "not all packets of this description go the same way: this is one of them\n");
 	if (show_member(answer, "note")[0] != '\0')

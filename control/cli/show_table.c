@@ -81,7 +81,8 @@ void show_quantity(const json_t *value, const char *unit, char *buf, size_t size
 	static const struct {
 		json_int_t factor;
 		const char *prefix;
-	} units[] = {{1000000000, "G"}, {1000000, "M"}, {1000, "k"}};
+	} units[] = {{1000000000000000000, "E"}, {1000000000000000, "P"}, {1000000000000, "T"},
+		     {1000000000, "G"},          {1000000, "M"},          {1000, "k"}};
 	json_int_t n = json_integer_value(value);
 
 	if (json_is_string(value)) {

@@ -172,6 +172,80 @@ static void requests_and_shares_have_what_their_queues_have_each_once(void **sta
 	assert_string_equal(json_string_value(json_object_get(item(f, "share", 0, "video"), "parent")), "net0");
 }
 
+static const json_t *named(const json_t *array, const char *member, const char *name)
+{
+	const json_t *it;
+	size_t i;
+
+	json_array_foreach(array, i, it)
+	{
+		const json_t *value = json_object_get(it, member);
+
+		if (json_is_string(value) ? strcmp(json_string_value(value), name) == 0
+					  : json_integer_value(value) == atoi(name))
+			return it;
+	}
+	return NULL;
+}
+
+static void check_shown(struct fixture *f, const char *state, const char *why, json_int_t promised)
+{
+	const json_t *r;
+	bool suspended = why != NULL;
+
+	say(&f->talk, "root", "ListRequests.");
+	r = named(json_object_get(f->talk.reply.body, "requests"), "id", "1");
+	assert_string_equal(json_string_value(json_object_get(r, "state")), state);
+	assert_int_equal(json_is_true(json_object_get(r, "suspended")), suspended);
+	if (suspended)
+		assert_string_equal(json_string_value(json_object_get(r, "why")), why);
+	say(&f->talk, "root", "queues.");
+	assert_int_equal(json_is_true(json_object_get(item(f, "request", 1, NULL), "suspended")), suspended);
+	assert_int_equal(of(item(f, "share", 0, "video"), "promised"), promised);
+	assert_int_equal(of(item(f, "share", 0, "net0"), "promised"), promised + 20000000);
+	say(&f->talk, "root", "ListShares.");
+	r = named(json_object_get(f->talk.reply.body, "shares"), "name", "video");
+	assert_int_equal(of(r, "reserved"), 10000000); // its time in the schedule stays its own
+	assert_int_equal(of(r, "suspended"), suspended ? 10000000 : 0);
+	say(&f->talk, "root", "explain(dstPort=1).");
+	r = named(json_object_get(f->talk.reply.body, "suspended"), "request", "1");
+	assert_int_equal(r != NULL, suspended);
+	if (suspended)
+		assert_string_equal(json_string_value(json_object_get(r, "why")), why);
+}
+
+static void what_the_network_does_not_keep_is_shown_as_suspended_and_not_promised(void **state)
+{
+	struct fixture *f = *state;
+
+	check_shown(f, "active", NULL, 10000000);
+	engine_kept(f->talk.engine, 1, "there is no path");
+	check_shown(f, "suspended", "there is no path", 0);
+	engine_kept(f->talk.engine, 1, NULL);
+	check_shown(f, "active", NULL, 10000000);
+	engine_kept(f->talk.engine, 1, "no room");
+	assert_int_equal(say(&f->talk, "root", "cancel 1."), REPLY_OK);
+	say(&f->talk, "root", "ListShares.");
+	assert_null(
+		json_object_get(named(json_object_get(f->talk.reply.body, "shares"), "name", "video"), "suspended"));
+	assert_int_equal(engine_state(f->talk.engine)->n_unkept, 0);
+}
+
+static void sums_of_promises_stop_at_the_largest_rate(void **state)
+{
+	struct fixture *f = *state;
+	const json_t *r;
+
+	assert_int_equal(say(&f->talk, "root", "reserve(dstPort=5) = 9223372036854775807b on rootShare."), REPLY_OK);
+	say(&f->talk, "root", "queues.");
+	assert_int_equal(of(item(f, "share", 0, "rootShare"), "promised"), INT64_MAX);
+	assert_int_equal(of(item(f, "share", 0, "net0"), "promised"), 30000000);
+	assert_non_null(strstr(f->talk.classic, "share rootShare 1 9223372036854775807 "));
+	say(&f->talk, "root", "ListShares.");
+	r = named(json_object_get(f->talk.reply.body, "shares"), "name", "rootShare");
+	assert_int_equal(of(r, "reserved"), INT64_MAX);
+}
+
 static void a_queue_left_out_of_a_round_is_gone_and_its_number_comes_new(void **state)
 {
 	struct fixture *f = *state;
@@ -302,6 +376,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(rates_are_what_came_between_two_rounds),
 		TEST(requests_and_shares_have_what_their_queues_have_each_once),
+		TEST(what_the_network_does_not_keep_is_shown_as_suspended_and_not_promised),
+		TEST(sums_of_promises_stop_at_the_largest_rate),
 		TEST(a_queue_left_out_of_a_round_is_gone_and_its_number_comes_new),
 		TEST(a_round_shows_when_it_is_complete),
 		TEST(a_queue_of_what_may_not_be_seen_is_not_shown),

@@ -14,6 +14,7 @@
 #include "control/cli/complete.h"
 #include "control/cli/draw.h"
 #include "control/cli/queues.h"
+#include "control/cli/show.h"
 #include "control/cli/show_trace.h"
 #include "control/engine.h"
 #include "io_fixture.h"
@@ -160,6 +161,50 @@ static void a_tree_shows_who_is_below_whom(void **state)
 				  "|- b         0 bit/s    0 bit/s         0\n"
 				  "|  `- c      0 bit/s    0 bit/s         0\n"
 				  "`- d        no limit    1 bit/s         1\n");
+	free(text);
+}
+
+static void a_tree_tells_apart_what_is_reserved_and_not_kept(void **state)
+{
+	char *text = drawn(false, 60, NULL,
+			   "[{\"name\":\"a\",\"parent\":null,\"reserve_max\":100000000,\"reserved\":25000000,"
+			   "\"suspended\":10000000,\"requests\":3},"
+			   "{\"name\":\"b\",\"parent\":\"a\",\"reserve_max\":0,\"reserved\":0,\"requests\":0}]");
+
+	assert_string_equal(text, "SHARE  MAY RESERVE   RESERVED  SUSPENDED  REQUESTS\n"
+				  "a       100 Mbit/s  25 Mbit/s  10 Mbit/s         3  ##......\n"
+				  "`- b       0 bit/s    0 bit/s                    0\n");
+	free(text);
+}
+
+static char *shown(const char *json)
+{
+	json_t *answer = json_loads(json, 0, NULL);
+	char *text = NULL;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+
+	assert_non_null(answer);
+	show_answer(answer, out);
+	fclose(out);
+	json_decref(answer);
+	return text;
+}
+
+static void requests_are_shown_with_state_and_why_and_large_rates(void **state)
+{
+	char *text = shown("{\"ok\":true,\"items\":[3],\"requests\":[{\"id\":3,\"verb\":\"reserve\",\"share\":\"n\","
+			   "\"start\":\"0\",\"end\":null,\"rate\":10000000,\"state\":\"suspended\",\"suspended\":true,"
+			   "\"why\":\"there is no path\",\"groups\":[\"(*)\"]}]}");
+
+	assert_non_null(strstr(text, "  forever  suspended: there is no path  (*)\n"));
+	free(text);
+	text = shown("{\"ok\":true,\"granted\":5000000000000000000}");
+	assert_string_equal(text, "accepted, 5 Ebit/s granted\n");
+	free(text);
+	text = shown("{\"ok\":true,\"packet\":{},\"at\":\"0\",\"action\":\"forward\",\"access\":\"none\",\"by\":null,"
+		     "\"suspended\":[{\"request\":3,\"why\":\"there is no path\"}],\"items\":[]}");
+	assert_non_null(strstr(text, "request 3 is suspended, beside its access: there is no path\n"));
 	free(text);
 }
 
@@ -385,6 +430,8 @@ int main(void)
 		cmocka_unit_test(no_drawing_is_wider_than_the_terminal),
 		cmocka_unit_test(schedules_without_a_shape_have_words),
 		cmocka_unit_test(a_tree_shows_who_is_below_whom),
+		cmocka_unit_test(a_tree_tells_apart_what_is_reserved_and_not_kept),
+		cmocka_unit_test(requests_are_shown_with_state_and_why_and_large_rates),
 		cmocka_unit_test(what_is_completed_depends_on_what_stands_before),
 		cmocka_unit_test(names_are_completed_as_far_as_they_agree),
 		cmocka_unit_test(shares_are_told_with_what_is_reserved_to_those_who_may_see),
