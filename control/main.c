@@ -231,7 +231,7 @@ static int reload_ports(void *ctx, const struct dp_port_conf **ports, uint32_t *
 	return 0;
 }
 
-static int run_dataplane(const struct options *o, const struct config *c, struct err *err)
+static int run_dataplane(const struct options *o, const struct config *c, bool supervised, struct err *err)
 {
 	char link_path[RUNDIR_PATH_MAX], prefix[32];
 	const struct config_dataplane *d = &c->dataplane;
@@ -247,6 +247,7 @@ static int run_dataplane(const struct options *o, const struct config *c, struct
 		.huge_pages = d->huge_pages,
 		.poll_always = d->poll_always,
 		.drop_fragments = d->drop_fragments,
+		.again = supervised && getenv(SUPERVISE_AGAIN_ENV) != NULL,
 		.lcores = d->lcores,
 		.n_workers = (uint16_t)d->workers,
 		.file_prefix = prefix,
@@ -332,7 +333,8 @@ static int run_role(const struct options *o, const struct config *c, const char 
 	}
 	if (strcmp(role, "controller") == 0)
 		return run_controller(o, c, supervised);
-	status = strcmp(role, "dataplane") == 0 ? run_dataplane(o, c, &err) : run_supervisor(o, c, program, &err);
+	status = strcmp(role, "dataplane") == 0 ? run_dataplane(o, c, supervised, &err)
+						: run_supervisor(o, c, program, &err);
 	if (status < 0) {
 		log_error("%s", err.msg);
 		status = 1;

@@ -97,6 +97,10 @@ __attribute__((noreturn)) static void become_child(const struct supervise_child 
 	} else {
 		unsetenv(SUPERVISE_READY_ENV);
 	}
+	if (child->was_up)
+		setenv(SUPERVISE_AGAIN_ENV, "1", 1);
+	else
+		unsetenv(SUPERVISE_AGAIN_ENV);
 	execv(child->path, child->argv);
 	log_error("%s: cannot execute %s: %s", child->name, child->path, strerror(errno));
 	_exit(127);

@@ -6,7 +6,9 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define SUPERVISE_READY_ENV "PANE_READY_FD" // in a child's environment: write a byte there when up
+// In a child's environment
+#define SUPERVISE_READY_ENV "PANE_READY_FD" // write a byte there when up
+#define SUPERVISE_AGAIN_ENV "PANE_AGAIN"    // set: it has been up before
 
 struct supervise_child {
 	const char *name;

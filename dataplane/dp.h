@@ -20,6 +20,7 @@ struct dp_conf {
 	uint32_t mac_ageing_s, memory_mb, mtu, policy_wait_ms, simd_max_bits;
 	uint32_t held_buffers; // that devices keep for good, beyond their rings (pcap with infinite_rx: its frames)
 	bool huge_pages, poll_always, drop_fragments;
+	bool again; // it has run before with this configuration: a port that does not open is tried again, as later
 	const char
 		*lcores; // "0,1,2": cores of main and of workers; NULL: chosen from the affinity mask (one is enough)
 	uint16_t n_workers; // 0: as many as lcores names after the first, or one. They may share cores

@@ -126,13 +126,16 @@ static struct sched_conf sched_conf_of(const struct dp *dp, const struct dp_port
 
 struct workers_port dp_port_for_workers(const struct dp_port *port)
 {
-	struct workers_port out = {.port_id = port->port_id,
+	struct workers_port out = {.absent = !port->opened,
+				   .port_id = port->port_id,
 				   .max_frame_bytes = port->caps.max_frame_bytes,
 				   .n_rx_queues = port->caps.n_rx_queues,
 				   .n_tx_queues = port->caps.n_tx_queues,
 				   .sched = port->sched,
 				   .shaped = port->rate_bps != 0};
 
+	if (out.absent)
+		return out;
 	for (int fd; out.n_wait_fds < RTE_MIN(out.n_rx_queues, WORKERS_MAX); out.wait_fd[out.n_wait_fds++] = fd) {
 		fd = port_wait_fd(out.port_id, out.n_wait_fds);
 		if (fd < 0)
@@ -147,8 +150,11 @@ static void filter_up(struct dp *dp, uint16_t i)
 	const struct dp_port *port = &dp->port[i];
 	char why[PORT_ERR_MAX];
 	struct drop_filter *filter;
-	int rc = drop_filter_open(port->device, port->port_id, &filter, why);
+	int rc;
 
+	if (!port->opened)
+		return;
+	rc = drop_filter_open(port->device, port->port_id, &filter, why);
 	if (rc < 0 && rc != -ENOTSUP)
 		dp_notice("port %s: what is denied is dropped by the worker alone: %s", port->name, why);
 	else if (rc == 0 && dp_filter_port_add(dp_policy_filter(dp->policy), i, filter) < 0)
@@ -157,16 +163,32 @@ static void filter_up(struct dp *dp, uint16_t i)
 
 // --- at the start
 
+// A device that is not there is waited for. What else is wrong is for whoever starts the switch to see at once; later
+// nobody is there to see it, and the other ports carry on.
+static int open_first(struct dp *dp, struct dp_port *port, struct err *err)
+{
+	int ret = open_device(dp, port, err);
+
+	port->up = ret == 0; // as the workers take it; dp_ports_turn looks
+	if (ret == 0)
+		return 0;
+	close_device(port);
+	port->failed = port_device_is_there(port->device);
+	if (port->failed && !dp->conf->again)
+		return ret;
+	dp_warning("%s: %s", err->msg, port->failed ? "tried again each second" : "waited for");
+	return 0;
+}
+
 int dp_ports_up(struct dp *dp, struct err *err)
 {
 	for (uint32_t i = 0; i < dp->conf->n_ports; i++) {
 		int ret = name_port(&dp->port[i], &dp->conf->ports[i], err);
 
 		if (ret == 0)
-			ret = open_device(dp, &dp->port[i], err);
+			ret = open_first(dp, &dp->port[i], err);
 		if (ret < 0)
 			return ret;
-		dp->port[i].up = true; // as the workers take it; dp_ports_turn looks
 	}
 	return 0;
 }
@@ -259,6 +281,7 @@ static void lose_device(struct dp *dp, uint16_t i)
 	port->up = false;
 	dp_telemetry_hold(false);
 	port->retry_ns = 0;
+	port->cut = false;
 }
 
 // Waits for its device, and says so once.
@@ -288,6 +311,18 @@ static void try_device(struct dp *dp, uint16_t i, int64_t mono_ns)
 	port->told = false;
 }
 
+// Whether it receives. Others may have cut it off from its interface.
+static bool receives(struct dp_port *port)
+{
+	char why[PORT_ERR_MAX];
+	int rc = port_keep(port->port_id, why);
+
+	if (rc > 0 || (rc < 0 && !port->cut))
+		dp_warning("port %s (%s): %s", port->name, port->device, why);
+	port->cut = rc < 0;
+	return rc >= 0;
+}
+
 void dp_ports_turn(struct dp *dp, int64_t mono_ns)
 {
 	for (uint16_t i = 0; i < WORKER_PORTS_MAX; i++) {
@@ -302,7 +337,7 @@ void dp_ports_turn(struct dp *dp, int64_t mono_ns)
 		}
 		if (!port->opened)
 			try_device(dp, i, mono_ns);
-		up = port->opened && port_is_up(port->port_id);
+		up = port->opened && receives(port) && port_is_up(port->port_id);
 		if (up != port->up || !port->told) {
 			dp_telemetry_hold(true);
 			port->up = up;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The ports of a dataplane: opened at the start; later they come and go as the configuration says, or as their devices
-// do. A port whose device vanishes stays, down, with its number and its scheduler, and is opened again when the device
-// is back. Owner: dp. Thread: main lcore.
+// The ports of a dataplane: opened at the start, but for those whose device is not there yet; later they come and go as
+// the configuration says, or as their devices do. A port whose device vanishes stays, down, with its number and its
+// scheduler, and is opened again when the device is back. Owner: dp. Thread: main lcore.
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>

@@ -65,8 +65,10 @@ struct workers *workers_create(const struct workers_conf *given, struct err *err
 		workers_destroy(all);
 		return NULL;
 	}
-	for (uint16_t i = 0; i < conf.n_ports; i++)
-		attach(all, i, &conf.port[i]);
+	for (uint16_t i = 0; i < conf.n_ports; i++) {
+		if (!conf.port[i].absent)
+			attach(all, i, &conf.port[i]);
+	}
 	return all;
 }
 

@@ -35,6 +35,7 @@ struct workers_port {
 	uint16_t port_id;         // rte_ethdev's; the worker's own port numbers are indices into the configuration
 	uint16_t max_frame_bytes; // without FCS, with tags; longer frames are dropped and counted
 	uint16_t n_rx_queues, n_tx_queues; // 0 counts as 1
+	bool absent;                       // at the start: its device has not come yet (workers_port_attach)
 	struct sched *sched;               // borrowed, used by the first worker only
 	bool shaped;                       // it has a rate: everything goes through it
 	uint16_t n_wait_fds;               // of so many queues; the worker of another never waits in the kernel

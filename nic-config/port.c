@@ -5,14 +5,11 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <linux/ethtool.h>
-#include <linux/sockios.h>
 #include <net/if.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -31,6 +28,10 @@
 
 #include "af_packet_defrag.h"
 #include "flow_spread.h"
+#include "interface.h"
+#include "interface_lock.h"
+#include "port_can.h"
+#include "port_program.h"
 #include "port_queues.h"
 #include "socket_set.h"
 #include "xdp_filter.h"
@@ -202,45 +203,6 @@ int port_device_check(const char *device, char why[PORT_ERR_MAX])
 	return 0;
 }
 
-// 0, or -errno with ifr as far as the kernel filled it.
-static int interface_ioctl(const char *name, unsigned long request, struct ifreq *ifr)
-{
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), rc = 0;
-
-	if (fd < 0)
-		return -errno;
-	snprintf(ifr->ifr_name, sizeof(ifr->ifr_name), "%s", name);
-	if (ioctl(fd, request, ifr) < 0)
-		rc = -errno;
-	close(fd);
-	return rc;
-}
-
-// Up, and an MTU of at least mtu: the drivers take both for granted.
-static int interface_prepare(const char *name, uint16_t mtu, char why[PORT_ERR_MAX])
-{
-	struct ifreq ifr = {0};
-	int rc;
-
-	if (if_nametoindex(name) == 0)
-		return why_fail(why, ENODEV, "interface %s: there is none of this name", name);
-	rc = interface_ioctl(name, SIOCGIFMTU, &ifr);
-	if (rc == 0 && ifr.ifr_mtu < mtu) {
-		ifr.ifr_mtu = mtu;
-		rc = interface_ioctl(name, SIOCSIFMTU, &ifr);
-	}
-	if (rc < 0)
-		return why_fail(why, -rc, "interface %s: MTU %u: %s", name, mtu, strerror(-rc));
-	rc = interface_ioctl(name, SIOCGIFFLAGS, &ifr);
-	if (rc == 0 && (ifr.ifr_flags & IFF_UP) == 0) {
-		ifr.ifr_flags |= IFF_UP;
-		rc = interface_ioctl(name, SIOCSIFFLAGS, &ifr);
-	}
-	if (rc < 0)
-		return why_fail(why, -rc, "interface %s: cannot be brought up: %s", name, strerror(-rc));
-	return 0;
-}
-
 // What libbpf and libxdp complain of, one way of several they try: kept for the case that none of them works.
 static char bpf_said[160];
 
@@ -291,7 +253,7 @@ static int create_vdev(const struct kind *kind, const struct port_conf *conf, co
 	rc = rte_eal_hotplug_add("vdev", name, args);
 	if (rc < 0)
 		return why_fail(why, -rc, "%s: the driver %s refused (%s): %s%s%s", conf->device, kind->driver, args,
-				strerror(-rc), bpf_said[0] != '\0' ? "; first complaint: " : "", bpf_said);
+				port_driver_words(rc), bpf_said[0] != '\0' ? "; first complaint: " : "", bpf_said);
 	if (rte_eth_dev_get_port_by_name(name, port_id) != 0)
 		return why_fail(why, ENODEV, "%s: the driver %s made no port", conf->device, kind->driver);
 	return 0;
@@ -342,6 +304,7 @@ static int create_ring(const struct port_conf *conf, const char *arg, uint16_t *
 }
 
 static struct socket_set sockets[RTE_MAX_ETHPORTS]; // of af_xdp and af_packet ports
+static int locks[RTE_MAX_ETHPORTS];                 // their interfaces', descriptor + 1; 0: none
 
 static int open_with(const struct kind *kind, const struct port_conf *conf, const char *arg, const char *more,
 		     uint16_t *port_id, char why[PORT_ERR_MAX])
@@ -410,23 +373,54 @@ static uint16_t queues_of(const struct kind *kind, const char *arg, uint16_t wan
 	return n == 0 ? 1 : RTE_MIN(n, wanted);
 }
 
-int port_open(const struct port_conf *wanted, uint16_t *port_id, char why[PORT_ERR_MAX])
+static int open_kind(const struct kind *kind, const struct port_conf *conf, const char *arg, uint16_t *port_id,
+		     char why[PORT_ERR_MAX])
 {
-	struct port_conf with_queues = *wanted, *conf = &with_queues;
-	const char *arg = NULL;
-	const struct kind *kind = kind_find(conf->device, &arg);
-	int rc = port_device_check(conf->device, why);
+	int rc;
 
-	if (rc < 0)
-		return rc;
-	conf->n_queues = queues_of(kind, arg, wanted->n_queues);
-	if (strcmp(kind->prefix, "af_xdp") == 0 && strstr(arg, ",xdp_prog=") == NULL) {
+	if (strcmp(kind->prefix, "af_xdp") == 0 && strstr(arg, ",xdp_prog=") == NULL && !conf->without_program) {
 		rc = open_with_program(kind, conf, arg, port_id, why);
 		if (rc == 0 || rc == -EBUSY)
 			return rc;
 		// a kernel or an interface that does not take it gets the driver's own program, which drops nothing
 	}
 	return open_with(kind, conf, arg, "", port_id, why);
+}
+
+static int open_interface(const struct kind *kind, const struct port_conf *conf, const char *arg, uint16_t *port_id,
+			  char why[PORT_ERR_MAX])
+{
+	char interface[IFNAMSIZ];
+	int lock, rc;
+
+	snprintf(interface, sizeof(interface), "%.*s", first_len(arg), arg);
+	rc = interface_lock(interface, &lock, why);
+	if (rc < 0)
+		return rc;
+	rc = port_can_open(conf->device, interface, arg + first_len(arg), why);
+	if (rc == 0)
+		rc = open_kind(kind, conf, arg, port_id, why);
+	if (rc == 0) {
+		locks[*port_id] = lock + 1;
+		if (strcmp(kind->prefix, "af_xdp") == 0)
+			port_program_note(*port_id, (int)if_nametoindex(interface));
+	} else if (lock >= 0) {
+		close(lock);
+	}
+	return rc;
+}
+
+int port_open(const struct port_conf *wanted, uint16_t *port_id, char why[PORT_ERR_MAX])
+{
+	struct port_conf conf = *wanted;
+	const char *arg = NULL;
+	const struct kind *kind = kind_find(conf.device, &arg);
+	int rc = port_device_check(conf.device, why);
+
+	if (rc < 0)
+		return rc;
+	conf.n_queues = queues_of(kind, arg, wanted->n_queues);
+	return (kind->is_interface ? open_interface : open_kind)(kind, &conf, arg, port_id, why);
 }
 
 // The sockets of af_packet receive from every interface of the host until they are bound to theirs, and each frame of
@@ -460,7 +454,7 @@ int port_start(uint16_t port_id, char why[PORT_ERR_MAX])
 		return 0;
 	}
 	rte_eth_dev_get_name_by_port(port_id, name);
-	return why_fail(why, -rc, "port %s does not start: %s", name, strerror(-rc));
+	return why_fail(why, -rc, "port %s does not start: %s", name, port_driver_words(rc));
 }
 
 void port_close(uint16_t port_id)
@@ -470,12 +464,16 @@ void port_close(uint16_t port_id)
 	if (rte_eth_dev_info_get(port_id, &info) < 0)
 		return;
 	flow_spread_clear(port_id);
+	port_program_forget(port_id);
 	rte_eth_dev_stop(port_id);
 	// some drivers do not close on removal, others do; closing twice is harmless
 	rte_eth_dev_close(port_id);
 	rte_dev_remove(info.device);
 	socket_set_close(&sockets[port_id]);
 	xsk_fill_free(port_id);
+	if (locks[port_id] != 0)
+		close(locks[port_id] - 1);
+	locks[port_id] = 0;
 }
 
 int port_caps_get(uint16_t port_id, struct port_caps *out)
@@ -505,20 +503,6 @@ int port_caps_get(uint16_t port_id, struct port_caps *out)
 	    rte_eth_link_get_nowait(port_id, &link) == 0 && link.link_speed != RTE_ETH_SPEED_NUM_UNKNOWN)
 		out->link_bps = link.link_speed * UINT64_C(1000000);
 	return 0;
-}
-
-// The carrier itself: IFF_RUNNING follows it up to a second later.
-static bool interface_is_up(const char *name)
-{
-	struct ethtool_value carrier = {.cmd = ETHTOOL_GLINK};
-	struct ifreq ifr = {0};
-	bool running;
-
-	if (interface_ioctl(name, SIOCGIFFLAGS, &ifr) < 0 || (ifr.ifr_flags & IFF_UP) == 0)
-		return false;
-	running = (ifr.ifr_flags & IFF_RUNNING) != 0;
-	ifr.ifr_data = (void *)&carrier;
-	return interface_ioctl(name, SIOCETHTOOL, &ifr) == 0 ? carrier.data != 0 : running;
 }
 
 bool port_is_up(uint16_t port_id)
@@ -568,4 +552,9 @@ bool port_device_is_there(const char *device)
 		return true;
 	snprintf(interface, sizeof(interface), "%.*s", first_len(arg), arg);
 	return if_nametoindex(interface) != 0;
+}
+
+int port_keep(uint16_t port_id, char why[PORT_ERR_MAX])
+{
+	return port_program_keep(port_id, why);
 }

@@ -34,6 +34,7 @@ struct port_conf {
 	uint16_t n_queues;         // in each direction, at most: as many as the device has; 0 counts as 1
 	uint16_t rx_desc, tx_desc; // 0: default
 	uint16_t mtu;
+	bool without_program;     // af_xdp: no XDP program of the switch, which drops: for who only looks
 	struct rte_mempool *pool; // its buffers must hold a frame of the MTU in one segment
 };
 
@@ -54,7 +55,8 @@ int port_device_check(const char *device, char why[PORT_ERR_MAX]);
 // Creates (virtual) or finds (PCI) the device, configures queues, MTU and promiscuous mode; VLAN tags stay in the
 // frames. Several queues are filled by a hash of addresses and ports that is the same for both directions, where the
 // device lets itself be told: by its configuration, or by rules once it has started (flow_spread.h). *port_id is
-// rte_ethdev's. 0, or -errno with the device and the reason in why; then nothing is left open.
+// rte_ethdev's. 0, or -errno with the device and the reason in why; then nothing is left open. -EBUSY: another process
+// drives the interface (interface_lock.h), or another's XDP program is on it.
 int port_open(const struct port_conf *conf, uint16_t *port_id, char why[PORT_ERR_MAX]);
 int port_start(uint16_t port_id, char why[PORT_ERR_MAX]);
 void port_close(uint16_t port_id); // stop, close, remove the virtual device
@@ -67,3 +69,6 @@ bool port_is_gone(uint16_t port_id);
 int port_wait_fd(uint16_t port_id, uint16_t queue);
 // Whether it makes sense to open it: the kernel interface exists, if it is one that must.
 bool port_device_is_there(const char *device);
+// What takes the frames off a kernel interface must stay on it, and others can take it away. 0: all is well; 1: it was
+// taken away, and is put back; -errno: it was, and cannot be: nothing is received. The latter two are said in why.
+int port_keep(uint16_t port_id, char why[PORT_ERR_MAX]);

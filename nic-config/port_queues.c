@@ -43,6 +43,11 @@ uint8_t *port_rss_key(void)
 	return key;
 }
 
+const char *port_driver_words(int rc)
+{
+	return rc == -1 ? "see the driver's own words above" : strerror(-rc);
+}
+
 static void spread_by_flow(const struct rte_eth_dev_info *info, struct rte_eth_conf *eth)
 {
 	uint64_t fields = info->flow_type_rss_offloads & RSS_FIELDS;
@@ -67,11 +72,13 @@ static int setup_queues(const struct port_conf *conf, uint16_t port_id, uint16_t
 	for (uint16_t q = 0; q < n_queues && rc == 0; q++)
 		rc = rte_eth_rx_queue_setup(port_id, q, n_rx, SOCKET_ID_ANY, NULL, conf->pool);
 	if (rc < 0)
-		return why_fail(why, -rc, "%s: receive queue: %s", conf->device, strerror(-rc));
+		return why_fail(why, -rc, "%s: receive queue: %s (the driver's own words, if any, are above)",
+				conf->device, port_driver_words(rc));
 	for (uint16_t q = 0; q < n_queues && rc == 0; q++)
 		rc = rte_eth_tx_queue_setup(port_id, q, n_tx, SOCKET_ID_ANY, NULL);
 	if (rc < 0)
-		return why_fail(why, -rc, "%s: transmit queue: %s", conf->device, strerror(-rc));
+		return why_fail(why, -rc, "%s: transmit queue: %s (the driver's own words, if any, are above)",
+				conf->device, port_driver_words(rc));
 	return 0;
 }
 
@@ -85,7 +92,7 @@ int port_configure(const struct port_conf *conf, uint16_t port_id, char why[PORT
 	int rc = rte_eth_dev_info_get(port_id, &info);
 
 	if (rc < 0)
-		return why_fail(why, -rc, "%s: cannot be asked what it is: %s", conf->device, strerror(-rc));
+		return why_fail(why, -rc, "%s: cannot be asked what it is: %s", conf->device, port_driver_words(rc));
 	if (room < conf->mtu + (uint32_t)PORT_L2_OVERHEAD_BYTES)
 		return why_fail(why, EINVAL, "%s: MTU %u does not fit buffers of %u bytes", conf->device, conf->mtu,
 				room);
@@ -101,17 +108,17 @@ int port_configure(const struct port_conf *conf, uint16_t port_id, char why[PORT
 	if (rc < 0)
 		return why_fail(why, -rc, "%s: refused %u+%u queues, MTU %u (it has %u+%u, longest frame %u): %s",
 				conf->device, n_queues, n_queues, conf->mtu, info.max_rx_queues, info.max_tx_queues,
-				info.max_rx_pktlen, strerror(-rc));
+				info.max_rx_pktlen, port_driver_words(rc));
 	rc = setup_queues(conf, port_id, n_queues, why);
 	if (rc < 0)
 		return rc;
 	if (info.if_index == 0) {
 		rc = rte_eth_dev_set_mtu(port_id, conf->mtu);
 		if (rc < 0 && rc != -ENOTSUP)
-			return why_fail(why, -rc, "%s: MTU %u: %s", conf->device, conf->mtu, strerror(-rc));
+			return why_fail(why, -rc, "%s: MTU %u: %s", conf->device, conf->mtu, port_driver_words(rc));
 	}
 	rc = rte_eth_promiscuous_enable(port_id);
 	if (rc < 0 && rc != -ENOTSUP)
-		return why_fail(why, -rc, "%s: promiscuous mode: %s", conf->device, strerror(-rc));
+		return why_fail(why, -rc, "%s: promiscuous mode: %s", conf->device, port_driver_words(rc));
 	return 0;
 }

@@ -15,3 +15,5 @@ int port_configure(const struct port_conf *conf, uint16_t port_id, char why[PORT
 // PORT_RSS_KEY_BYTES whose hash is the same when source and destination change places; a device takes as many from
 // their beginning as it wants. For ever.
 uint8_t *port_rss_key(void);
+// Why a driver refused: many have no reason but -1, which is no errno, and speak of it on standard error.
+const char *port_driver_words(int rc);

@@ -24,7 +24,8 @@ static int eal_start(void)
 {
 	char prefix[48];
 	char *argv[] = {"pane-nic", "--no-huge", "--no-shconf", "--no-telemetry",         "-m",
-			"64",       "-l",        "0",           "--log-level=*:critical", prefix};
+			"64",       "-l",        "0",           "--log-level=*:critical", "--log-level=pmd.*:error",
+			prefix};
 
 	snprintf(prefix, sizeof(prefix), "--file-prefix=pane-nic-%d", (int)getpid());
 	return rte_eal_init(sizeof(argv) / sizeof(argv[0]), argv) < 0 ? -rte_errno : 0;
@@ -69,6 +70,12 @@ static uint16_t most_queues(const char *device, uint16_t said)
 	return port_interface_queues(interface);
 }
 
+static void print_head(FILE *to)
+{
+	fprintf(to, "%-26s %-14s %9s %8s %8s %-5s %-9s %-9s %s\n", "DEVICE", "DRIVER", "QUEUES", "MAX MTU", "Mb/s",
+		"RSS", "CHECKSUM", "FLOW DROP", "TM");
+}
+
 static void print_port(const char *device, uint16_t port, FILE *to)
 {
 	uint16_t n_rx, n_tx;
@@ -92,7 +99,7 @@ static void print_port(const char *device, uint16_t port, FILE *to)
 int caps_print(char **devices, int n, FILE *to)
 {
 	struct rte_mempool *pool;
-	int rc = eal_start(), bad = 0;
+	int rc = eal_start(), bad = 0, shown = 0;
 
 	if (rc < 0) {
 		fprintf(stderr, "pane-nic: DPDK does not start: %s\n", strerror(-rc));
@@ -101,10 +108,9 @@ int caps_print(char **devices, int n, FILE *to)
 	pool = rte_pktmbuf_pool_create("caps", MBUFS, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE, 0);
 	if (pool == NULL)
 		return -ENOMEM;
-	fprintf(to, "%-26s %-14s %9s %8s %8s %-5s %-9s %-9s %s\n", "DEVICE", "DRIVER", "QUEUES", "MAX MTU", "Mb/s",
-		"RSS", "CHECKSUM", "FLOW DROP", "TM");
 	for (int i = 0; i < n; i++) {
-		struct port_conf conf = {.device = devices[i], .n_queues = 1, .mtu = 1500, .pool = pool};
+		struct port_conf conf = {
+			.device = devices[i], .n_queues = 1, .mtu = 1500, .without_program = true, .pool = pool};
 		char why[PORT_ERR_MAX], name[16];
 		uint16_t port;
 
@@ -116,6 +122,8 @@ int caps_print(char **devices, int n, FILE *to)
 			bad = rc;
 			continue;
 		}
+		if (shown++ == 0)
+			print_head(to);
 		print_port(devices[i], port, to);
 		port_close(port);
 	}

@@ -76,8 +76,6 @@ port() { # TEXT PATTERN DEVICE
 	{ good && printf 'ports:\n  - name: p1\n    device: %s\n' "$3"; } >port.yaml
 	check "$1" refused "$2" --config port.yaml
 }
-port "interface that is not there" 'p1|nope0' af_packet:nope0
-port "the same with af_xdp" 'p1|nope0' af_xdp:nope0
 port "pcap file that is not there" 'p1|nope' "pcap:$RUN_DIR/nope.pcap,$RUN_DIR/out.pcap"
 head -c 1000 /dev/urandom >noise.pcap
 port "a pcap file that is none" 'p1|noise' "pcap:$RUN_DIR/noise.pcap,$RUN_DIR/out.pcap"

@@ -14,7 +14,7 @@ static struct part_row standing;
 
 static void a_bad_start_names_port_device_and_reason(void **state)
 {
-	static struct dp_port_conf bad[] = {{"p0", "null:", 0}, {"uplink", "af_packet:nosuchif0", 0}};
+	static struct dp_port_conf bad[] = {{"p0", "null:", 0}, {"uplink", "pcap:/nonexistent/in.pcap,", 0}};
 	int status;
 	pid_t pid = fork();
 
@@ -24,7 +24,8 @@ static void a_bad_start_names_port_device_and_reason(void **state)
 		conf.ports = bad;
 		if (dp_run(&conf, &stop, &err) == 0)
 			_exit(1);
-		if (err.code == 0 || strstr(err.msg, "uplink") == NULL || strstr(err.msg, "nosuchif0") == NULL)
+		if (err.code == 0 || strstr(err.msg, "uplink") == NULL ||
+		    strstr(err.msg, "/nonexistent/in.pcap") == NULL)
 			_exit(2);
 		_exit(access(path, F_OK) == 0 ? 3 : 0);
 	}

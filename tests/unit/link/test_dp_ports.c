@@ -32,7 +32,7 @@ static int64_t now_ns = S;
 
 static struct { // of port 0, "a"
 	bool down, gone, not_there;
-	int open_rc, shaper_rc, filter_rc;
+	int open_rc, keep_rc, shaper_rc, filter_rc;
 	uint32_t n_opened;
 } dev;
 
@@ -43,6 +43,7 @@ int __wrap_port_open(const struct port_conf *conf, uint16_t *port_id, char why[P
 bool __real_port_is_up(uint16_t port_id);
 bool __wrap_port_is_up(uint16_t port_id);
 bool __wrap_port_is_gone(uint16_t port_id);
+int __wrap_port_keep(uint16_t port_id, char why[PORT_ERR_MAX]);
 bool __wrap_port_device_is_there(const char *device);
 int __wrap_port_shaper_set(uint16_t port_id, uint64_t rate_bps, uint32_t frame_bytes, char why[WHY_BYTES]);
 int __wrap_drop_filter_open(const char *device, uint16_t port_id, struct drop_filter **out, char why[WHY_BYTES]);
@@ -74,6 +75,12 @@ bool __wrap_port_is_up(uint16_t port_id)
 bool __wrap_port_is_gone(uint16_t port_id)
 {
 	return is_a(port_id) && dev.gone;
+}
+
+int __wrap_port_keep(uint16_t port_id, char why[PORT_ERR_MAX])
+{
+	snprintf(why, PORT_ERR_MAX, "somebody pulled at it");
+	return is_a(port_id) ? dev.keep_rc : 0;
 }
 
 bool __wrap_port_device_is_there(const char *device)
@@ -163,14 +170,43 @@ static int start(void **state)
 
 	memcpy(later, ports, sizeof(ports));
 	dev.filter_rc = dev.shaper_rc = -ENOTSUP;
+	dev.not_there = true;
+	dev.open_rc = -ENODEV;
 	snprintf(prefix, sizeof(prefix), "paneports%d", (int)getpid());
 	if (dp_up(&dp, &conf, &err) < 0)
 		fail_msg("%s", err.msg);
 	dp.link = (struct link *)&dp; // only link_port is called, which is ours
-	logged[0] = '\0';
-	turn_after(0);
-	expect_log("port a: null:, up, 5.000 Mb/s\nport b: null:, up, no configured rate\n");
 	return 0;
+}
+
+static void a_device_that_is_not_there_at_the_start_is_waited_for(void **state)
+{
+	expect_in_log("port a (null:): it is stuck: waited for\n");
+	turn_after(0);
+	expect_log("port a: null:, down, 5.000 Mb/s\nport b: null:, up, no configured rate\n");
+	assert_int_equal(told[0].up, 0);
+	dev.not_there = false;
+	dev.open_rc = 0;
+	turn_after(S / 10);
+	expect_log("port a: null:, up, 5.000 Mb/s\n");
+	assert_int_equal(told[0].up, 1);
+}
+
+static void a_device_that_others_cut_off_is_down_and_that_is_said_once(void **state)
+{
+	dev.keep_rc = 1; // put back
+	turn_after(S / 10);
+	expect_log("port a (null:): somebody pulled at it\n");
+	assert_int_equal(told[0].up, 1);
+	dev.keep_rc = -EBUSY;
+	turn_after(S / 10);
+	expect_log("port a (null:): somebody pulled at it\nport a: null:, down, 5.000 Mb/s\n");
+	assert_int_equal(told[0].up, 0);
+	turn_after(S / 10);
+	expect_log("");
+	dev.keep_rc = 0;
+	turn_after(S / 10);
+	expect_log("port a: null:, up, 5.000 Mb/s\n");
 }
 
 static int finish(void **state)
@@ -325,7 +361,9 @@ static void more_ports_than_there_are_buffers_for_are_refused_by_name(void **sta
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_device_that_is_not_there_at_the_start_is_waited_for),
 		cmocka_unit_test(a_link_that_changes_is_told_and_logged_once),
+		cmocka_unit_test(a_device_that_others_cut_off_is_down_and_that_is_said_once),
 		cmocka_unit_test(a_device_that_vanishes_is_waited_for),
 		cmocka_unit_test(a_device_that_does_not_open_is_tried_each_second_and_that_is_said_once),
 		cmocka_unit_test(what_a_device_refuses_is_done_without_and_said),

@@ -413,8 +413,8 @@ static void a_queues_descriptor_is_readable_when_that_queue_has_a_frame(void **s
 	assert_int_equal(system("ip link del pt0"), 0);
 }
 
-// The driver has filled the ring of the queue when it learns that another socket is bound there; from too small a pool
-// it cannot fill it.
+// From too small a pool the driver cannot fill the ring; and it has filled it when it learns that the queue is not
+// free.
 static void an_af_xdp_port_that_does_not_open_keeps_no_buffers(void **state)
 {
 	unsigned int free_before = rte_mempool_avail_count(pool), free_open;

@@ -334,6 +334,29 @@ static void another_program_on_the_interface_is_left_alone_and_named(void **stat
 	assert_int_equal(system("ip link del xg0"), 0);
 }
 
+static void a_program_taken_off_under_the_port_is_put_back(void **state)
+{
+	char why[PORT_ERR_MAX] = "";
+
+	if (!have_namespace)
+		skip();
+	assert_int_equal(port_keep(port, why), 0);
+	assert_int_equal(system("ip link set xf0 xdp off"), 0);
+	assert_false(attached());
+	assert_int_equal(port_keep(port, why), 1);
+	assert_non_null(strstr(why, "taken off"));
+	assert_true(attached());
+	assert_int_equal(port_keep(port, why), 0);
+	assert_int_equal(system("ip link set xf0 xdp off"), 0);
+	assert_int_equal(leave_other_program("xf0"), 0);
+	assert_int_equal(port_keep(port, why), -EBUSY); // theirs is left alone
+	assert_non_null(strstr(why, "\"other\""));
+	assert_int_equal(system("ip link set xf0 xdp off"), 0);
+	assert_int_equal(port_keep(port, why), 1);
+	assert_int_equal(port_keep(port, why), 0);
+	assert_int_equal(xdp_filter_try(filter, ping, sizeof(ping)), 0);
+}
+
 // What kill -9 leaves: the program on the interface, nobody who knows its maps.
 static int leave_program(const char *interface)
 {
@@ -412,6 +435,7 @@ int main(void)
 		cmocka_unit_test(a_ninth_set_of_fields_finds_no_room_and_changes_nothing),
 		cmocka_unit_test(a_rule_with_values_for_fields_it_does_not_name_is_refused),
 		cmocka_unit_test(another_program_on_the_interface_is_left_alone_and_named),
+		cmocka_unit_test(a_program_taken_off_under_the_port_is_put_back),
 		cmocka_unit_test(a_program_left_by_a_killed_switch_is_replaced),
 	};
 

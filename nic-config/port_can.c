@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "port_can.h"
+
+#include <errno.h>
+#include <linux/capability.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "port_queues.h"
+
+static bool has_right(unsigned int right)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {0};
+
+	// who cannot find out tries
+	return syscall(SYS_capget, &header, data) < 0 ||
+	       (data[right / 32].effective & (UINT32_C(1) << right % 32)) != 0;
+}
+
+static const char *missing_right(bool xdp)
+{
+	if (!has_right(CAP_NET_RAW))
+		return "CAP_NET_RAW";
+	if (!has_right(CAP_NET_ADMIN))
+		return "CAP_NET_ADMIN";
+	return xdp && !has_right(CAP_BPF) && !has_right(CAP_SYS_ADMIN) ? "CAP_BPF" : NULL;
+}
+
+// The last one counts, as for the driver.
+static uint32_t number_arg(const char *args, const char *key, uint32_t absent)
+{
+	for (; (args = strstr(args, key)) != NULL; args += strlen(key))
+		absent = (uint32_t)strtoul(args + strlen(key), NULL, 10);
+	return absent;
+}
+
+int port_can_open(const char *device, const char *interface, const char *args, char why[WHY_BYTES])
+{
+	bool xdp = strncmp(device, "af_xdp:", 7) == 0;
+	const char *right = missing_right(xdp);
+	uint32_t first = number_arg(args, ",start_queue=", 0), n = number_arg(args, ",queue_count=", 1), has;
+
+	if (right != NULL)
+		return why_fail(why, EPERM, "%s: the right %s is missing (root has it)", device, right);
+	has = port_interface_queues(interface); // 0: not to be found out here
+	if (xdp && has != 0 && (first >= has || n > has - first))
+		return why_fail(why, EINVAL, "%s: queues from %u on, %u of them, are wanted; interface %s has %u",
+				device, first, n, interface, has);
+	return 0;
+}
