@@ -54,6 +54,7 @@ struct of_verify {
 	struct of_packet packet;
 	struct of_hop from;
 	struct verify_run run;
+	bool denied, forged;      // the packet; it is followed from another switch than its source's
 	bool told[OF_N_FINDINGS]; // for this pair
 	uint8_t *reached;         // edge ports, by a broadcast
 	struct of_verify_result result;
@@ -113,7 +114,7 @@ static void on_event(void *ctx, enum of_trace_event what, uint32_t sw, uint32_t 
 		tell(v, OF_FINDING_TWICE, at, v->trace.path, v->trace.depth);
 		break;
 	case OF_TRACE_MOVED:
-		if (v->stage == STAGE_PAIRS) // other packets may be from anywhere
+		if (v->stage == STAGE_PAIRS && !v->forged) // other packets may be from anywhere
 			tell(v, OF_FINDING_MOVED, at, v->trace.path, v->trace.depth);
 		return;
 	case OF_TRACE_UNCHECKED:
@@ -207,12 +208,43 @@ static void follow(struct of_verify *v, struct of_hop from, struct of_hop to)
 	}
 }
 
+static bool is_edge(const struct topo_port *p)
+{
+	return p->up && !p->inner;
+}
+
+// A port with hosts at another switch than its own: not always the same one.
+static bool find_other_edge(const struct of_verify *v, uint32_t own, struct of_hop *out)
+{
+	const struct topo *t = v->in.topo;
+
+	for (uint32_t i = 0; i < t->n_switches; i++) {
+		uint32_t sw = (v->i + v->k + (uint32_t)v->at + i) % t->n_switches;
+
+		for (uint32_t k = 0; sw != own && k < t->switches[sw].n_ports; k++) {
+			*out = (struct of_hop){sw, t->switches[sw].ports[k].no};
+			if (is_edge(&t->switches[sw].ports[k]))
+				return true;
+		}
+	}
+	return false;
+}
+
+// What is denied is so too for who sends from the same addresses elsewhere.
+static bool forge(struct of_verify *v, const struct endpoint *a)
+{
+	v->forged = !v->forged && v->denied && find_other_edge(v, a->host->sw, &v->from);
+	return v->forged;
+}
+
 static void try_pair_way(struct of_verify *v, const struct endpoint *a, const struct endpoint *b)
 {
 	const struct verify_run *run = &v->run;
 
-	follow(v, (struct of_hop){a->host->sw, a->host->port}, (struct of_hop){b->host->sw, b->host->port});
-	if (is_denied(v)) {
+	follow(v, v->forged ? v->from : (struct of_hop){a->host->sw, a->host->port},
+	       (struct of_hop){b->host->sw, b->host->port});
+	v->denied = v->forged || is_denied(v);
+	if (v->denied) {
 		if (run->left)
 			tell(v, OF_FINDING_LEAK, run->last, run->hops, run->n_hops);
 	} else if (!run->arrived && !run->unchecked && !(v->packet.vlan >= TAG_FIRST && v->packet.vlan <= TAG_LAST)) {
@@ -259,7 +291,7 @@ static bool check_pair(struct of_verify *v, const struct endpoint *a, const stru
 	if (!v->begun)
 		begin_pair(v, a, b);
 	try_pair_way(v, a, b);
-	if (of_trace_again(&v->trace))
+	if (of_trace_again(&v->trace) || forge(v, a))
 		return false;
 	do
 		v->at += v->class_step;
@@ -295,11 +327,6 @@ static bool check_entry(struct of_verify *v, uint32_t sw, const struct of_rule *
 }
 
 // --- broadcasts
-
-static bool is_edge(const struct topo_port *p)
-{
-	return p->up && !p->inner;
-}
 
 static void find_unreached(struct of_verify *v, const struct topo_port *from)
 {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Is what the switches have installed what the policy says? Packets between all hosts that are known, one of each class
 // that some entry or request tells from the others, packets made for each entry, and broadcasts are followed through
-// the tables (of_trace.h); what becomes of them is compared with the policy's own evaluation (hft/eval.h).
+// the tables (of_trace.h); what becomes of them is compared with the policy's own evaluation (hft/eval.h). What is
+// denied is also sent in at another switch than its source's, a different one for each packet.
 // The bridge (topo.h) is followed as it has been told where hosts are. Of its own hosts it judges what they send, by
 // the same policy, before it forwards it. Loops, black holes and denied packets that arrive are found. Owner: the
 // caller. Thread: control only.

@@ -169,6 +169,26 @@ static void what_is_damaged_is_found(void **state)
 	(void)state;
 }
 
+// Of host 1 to host 3.
+static void deny_ports(struct net *net)
+{
+	struct atom a = {.id = 1, .part = ATOM_ACCESS, .access = ACCESS_DENY};
+	struct box b = box_any();
+
+	tree_fini(&net->policy);
+	tree_init(&net->policy);
+	tree_add_node(&net->policy, TREE_NO_PARENT);
+	b.kinds = MATCH_IP4PORTS;
+	b.src = match_ip4_prefix(0x0a000002, 32);
+	b.dst = match_ip4_prefix(0x0a000004, 32);
+	b.f[MATCH_PROTO] = (struct span){6, 6};
+	b.f[MATCH_DST_PORT] = (struct span){7000, 7001};
+	match_init(&a.match);
+	assert_true(box_normalize(&b));
+	match_add(&a.match, &b);
+	assert_int_equal(tree_add_atom(&net->policy, &a), 0);
+}
+
 // Each finding's own packet shows it.
 static void a_leak_is_told_with_its_packet(void **state)
 {
@@ -179,23 +199,7 @@ static void a_leak_is_told_with_its_packet(void **state)
 
 	rnd_state = 23;
 	random_net(&net, 0, false);
-	tree_fini(&net.policy);
-	tree_init(&net.policy);
-	tree_add_node(&net.policy, TREE_NO_PARENT);
-	{
-		struct atom a = {.id = 1, .part = ATOM_ACCESS, .access = ACCESS_DENY};
-		struct box b = box_any();
-
-		b.kinds = MATCH_IP4PORTS;
-		b.src = match_ip4_prefix(0x0a000002, 32);
-		b.dst = match_ip4_prefix(0x0a000004, 32);
-		b.f[MATCH_PROTO] = (struct span){6, 6};
-		b.f[MATCH_DST_PORT] = (struct span){7000, 7001};
-		match_init(&a.match);
-		assert_true(box_normalize(&b));
-		match_add(&a.match, &b);
-		assert_int_equal(tree_add_atom(&net.policy, &a), 0);
-	}
+	deny_ports(&net);
 	v = verify(&net, &result);
 	assert_int_equal(result.n_findings, 1); // one of a pair
 	assert_int_equal(result.findings[0].kind, OF_FINDING_LEAK);
@@ -204,6 +208,59 @@ static void a_leak_is_told_with_its_packet(void **state)
 	of_packet_format(&result.findings[0].packet, text, sizeof(text));
 	assert_string_equal(text, "srcHost=10.0.0.2, dstHost=10.0.0.4, transport=6, srcPort=0, dstPort=7000, "
 				  "srcEth=02:00:00:00:00:02, dstEth=02:00:00:00:00:04");
+	of_verify_destroy(v);
+	net_fini(&net);
+	(void)state;
+}
+
+static uint32_t cut_watches(struct net *net)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < N; i++) {
+		for (uint32_t k = 0; k < net->rules[i].n; k++) {
+			struct of_rule *r = &net->rules[i].rules[k];
+
+			if (r->match.has != (OF_HAS_ETH_TYPE | OF_HAS_IP4_SRC) || r->instructions.n_actions != 1)
+				continue;
+			r->match.has |= OF_HAS_IN_PORT;
+			r->match.in_port = 999;
+			n++;
+		}
+	}
+	return n;
+}
+
+static void what_passes_with_a_forged_source_is_found(void **state)
+{
+	struct of_verify_result result;
+	struct demands demands;
+	struct of_verify *v;
+	struct net net;
+	struct err err;
+
+	rnd_state = 29;
+	random_net(&net, 0, false);
+	for (uint32_t i = 0; i < N; i++) {
+		of_rules_fini(&net.rules[i]);
+		of_groups_fini(&net.groups[i]);
+		of_meters_fini(&net.meters[i]);
+	}
+	of_policy_fini(&net.planned);
+	net.version = OF_VERSION_13;
+	net.n_tables = 254;
+	demands_init(&demands);
+	deny_ports(&net);
+	assert_int_equal(of_policy_build(&net.planned, &net.policy, &demands, WALL, NULL, &err), 0);
+	plan(&net);
+	v = verify(&net, &result);
+	assert_int_equal(result.n_findings, 0);
+	of_verify_destroy(v);
+	assert_int_equal(cut_watches(&net), N - 1);
+	v = verify(&net, &result);
+	assert_int_equal(result.n_findings, 1);
+	assert_int_equal(result.findings[0].kind, OF_FINDING_LEAK);
+	assert_int_not_equal(result.findings[0].from.sw, 1);
 	of_verify_destroy(v);
 	net_fini(&net);
 	(void)state;
@@ -476,6 +533,7 @@ int main(void)
 		cmocka_unit_test(what_is_planned_is_clean),
 		cmocka_unit_test(what_is_damaged_is_found),
 		cmocka_unit_test(a_leak_is_told_with_its_packet),
+		cmocka_unit_test(what_passes_with_a_forged_source_is_found),
 		cmocka_unit_test(broadcasts_that_go_round_and_switches_that_are_silent_are_found),
 		cmocka_unit_test(a_step_judges_no_more_packets_than_it_has_time_for),
 		cmocka_unit_test(a_step_follows_no_more_packets_than_it_was_given),
