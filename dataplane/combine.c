@@ -222,8 +222,8 @@ static uint64_t differ(const uint32_t *a, const uint32_t *b, uint32_t n_words)
 	return bits;
 }
 
-struct combined *combine_get_at(struct combine *c, uint64_t epoch, const uint32_t *rows, uint32_t n_categories,
-				uint32_t place)
+struct combined *combine_of_many(struct combine *c, uint64_t epoch, const uint32_t *rows, uint32_t n_categories,
+				 uint32_t place)
 {
 	struct combined *a = &c->entry[place], *b = &c->entry[place ^ 1];
 	uint32_t near = n_categories < COMBINE_WORDS_NEAR ? n_categories : COMBINE_WORDS_NEAR;
@@ -235,7 +235,7 @@ struct combined *combine_get_at(struct combine *c, uint64_t epoch, const uint32_
 	    (n_categories <= COMBINE_WORDS_NEAR ||
 	     differ(a->rest->word, rows + COMBINE_WORDS_NEAR, n_categories - COMBINE_WORDS_NEAR) == 0))
 		return a;
-	return find_or_work_out(c, epoch, rows, n_categories, place);
+	return NULL;
 }
 
 void combine_flush(struct combine *c)

@@ -74,12 +74,13 @@ struct combine *combine_create(const struct names_node *nodes, const struct laye
 void combine_destroy(struct combine *c); // accepts NULL
 
 // rows: a packet's results of layers_run. epoch: not 0; changes when slots may stand for other rows. The answer is
-// valid until the next call.
+// valid until the next call of combine_get.
 struct combined *combine_get(struct combine *c, uint64_t epoch, const uint32_t *rows, uint32_t n_categories);
 
-// The same for two categories or more, where the place is known already: for packets whose answer is kept.
-struct combined *combine_get_at(struct combine *c, uint64_t epoch, const uint32_t *rows, uint32_t n_categories,
-				uint32_t place);
+// For two categories or more: what combine_get would say, if it is kept where it is found soon; else NULL. place:
+// combine_place's.
+struct combined *combine_of_many(struct combine *c, uint64_t epoch, const uint32_t *rows, uint32_t n_categories,
+				 uint32_t place);
 // Where combine_get looks first for the answer: that of a single category lies by row, others by all words. No branch
 // depends on which categories a packet meets rows in: that differs from packet to packet. The multiplications do not
 // wait for one another.
@@ -118,6 +119,12 @@ static inline struct combined *combine_of_one(struct combine *c, uint64_t epoch,
 static inline void combine_prefetch_one(const struct combine *c, uint32_t row)
 {
 	__builtin_prefetch(&c->entry[row % COMBINE_ENTRIES]);
+}
+
+// Where the answer is expected at the place: what combined_rest says of classes.
+static inline void combine_prefetch_class(const struct combine *c, uint32_t place)
+{
+	__builtin_prefetch(c->rest[place].class_at);
 }
 
 static inline void combine_count(struct combined *answer, uint32_t n_packets, uint64_t n_bytes)

@@ -92,6 +92,14 @@ static uint32_t class_at(struct worker_port *p, struct combined *answer, uint64_
 	return rest->class_at[i].class;
 }
 
+// What it will be, most likely: to be prefetched.
+static uint32_t class_seen(const struct worker_port *p, const struct combined *answer)
+{
+	uint32_t i = p->port_id % COMBINE_PORTS, class = answer->rest->class_at[i].class;
+
+	return answer->rest->class_at[i].key == p->class_key && class != SCHED_POLICED ? class : SCHED_BEST_EFFORT;
+}
+
 static void send_direct(struct worker_port *p, struct rte_mbuf *m)
 {
 	p->direct[p->n_direct++] = m;
@@ -110,6 +118,33 @@ static void send_class(struct worker_port *p, struct rte_mbuf *m, uint32_t class
 	} else {
 		worker_port_bypass(p, sched_may_bypass(p->sched, SCHED_BEST_EFFORT));
 	}
+}
+
+// Frames of a burst for the classes of one port: what these need is on its way to the cache when they are enqueued.
+static void enqueue_waiting(struct worker *w, uint64_t now_tsc)
+{
+	struct worker_waiting *q = &w->waiting;
+
+	if (q->n == 0)
+		return;
+	sched_prefetch(q->port->sched, q->class, q->n);
+	for (uint16_t i = 0; i < q->n; i++)
+		send_class(q->port, q->m[i], class_at(q->port, q->answer[i], now_tsc), q->hash[i], now_tsc);
+	q->n = 0;
+}
+
+static void wait_for_class(struct worker *w, struct worker_port *p, struct rte_mbuf *m, struct combined *answer,
+			   uint32_t hash, uint64_t now_tsc)
+{
+	struct worker_waiting *q = &w->waiting;
+
+	if (q->n == PKT_BURST || q->port != p)
+		enqueue_waiting(w, now_tsc);
+	q->port = p;
+	q->m[q->n] = m;
+	q->answer[q->n] = answer;
+	q->hash[q->n] = hash;
+	q->class[q->n++] = class_seen(p, answer);
 }
 
 static void stage(struct worker *w, struct worker_port *p, struct rte_mbuf *m, const struct pkt *pkt,
@@ -136,9 +171,10 @@ static void output(struct worker *w, struct worker_port *p, struct rte_mbuf *m, 
 		send_direct(p, m);
 	else if (p->sched == NULL)
 		stage(w, p, m, pkt, &answer->rest->set);
+	else if (answer->best_effort)
+		send_class(p, m, SCHED_BEST_EFFORT, flow_hash(pkt), now_tsc);
 	else
-		send_class(p, m, answer->best_effort ? SCHED_BEST_EFFORT : class_at(p, answer, now_tsc), flow_hash(pkt),
-			   now_tsc);
+		wait_for_class(w, p, m, answer, flow_hash(pkt), now_tsc);
 }
 
 void worker_hand_over(struct worker *w)
@@ -285,16 +321,32 @@ static void prefetch_answers(const struct worker *w, struct burst *b)
 	}
 }
 
-static struct combined *answer_of(struct worker *w, const struct burst *b, uint16_t i)
+static struct combined *answer_of(struct worker *w, const struct burst *b, uint16_t i, uint64_t now_tsc)
 {
 	const struct layers_view *view = &b->s->view;
 	const uint32_t *met = &b->met[i * view->n_categories];
-	struct combined *answer;
+	struct combined *answer = NULL;
 
 	if (view->n_categories > 1)
-		return combine_get_at(w->combine, view->epoch, met, view->n_categories, b->place[i]);
-	answer = view->n_categories == 1 ? combine_of_one(w->combine, view->epoch, met[0]) : NULL;
-	return likely(answer != NULL) ? answer : combine_get(w->combine, view->epoch, met, view->n_categories);
+		answer = combine_of_many(w->combine, view->epoch, met, view->n_categories, b->place[i]);
+	else if (view->n_categories == 1)
+		answer = combine_of_one(w->combine, view->epoch, met[0]);
+	if (likely(answer != NULL))
+		return answer;
+	enqueue_waiting(w, now_tsc); // theirs may go
+	return combine_get(w->combine, view->epoch, met, view->n_categories);
+}
+
+// Which classes packets of the answers have, where the burst before needed that.
+static void prefetch_classes(const struct worker *w, const struct burst *b)
+{
+	uint32_t n_categories = b->s->view.n_categories;
+
+	for (uint16_t i = 0; i < b->n && n_categories > 0; i++) {
+		uint32_t place = n_categories == 1 ? combine_place(&b->met[i], 1) : b->place[i];
+
+		combine_prefetch_class(w->combine, place);
+	}
 }
 
 // To the port where the destination is, or to all.
@@ -324,8 +376,11 @@ static void act(struct worker *w, const struct burst *b, uint64_t now_tsc)
 	uint16_t in = (uint16_t)(b->in - w->port);
 	struct rte_mbuf *denied[PKT_BURST];
 	uint16_t n_denied = 0;
+	bool classed = false;
 
 	fdb_near_begin(w->near, w->tick);
+	if (b->in->classed)
+		prefetch_classes(w, b);
 	for (uint16_t i = 0; i < b->n; i++) {
 		const struct pkt *pkt = &b->pkt[i];
 		struct combined *answer;
@@ -336,13 +391,16 @@ static void act(struct worker *w, const struct burst *b, uint64_t now_tsc)
 		}
 		if (unlikely(!fdb_near_is_known(w->near, pkt->vlan, pkt->src_mac, in)))
 			learn(w, b->in, pkt); // a denied frame still says where its sender is
-		answer = answer_of(w, b, i);
+		answer = answer_of(w, b, i, now_tsc);
 		combine_count(answer, 1, pkt->len_bytes);
+		classed |= !answer->best_effort;
 		if (answer->drop)
 			denied[n_denied++] = b->m[i];
 		else
 			forward(w, b, i, answer, now_tsc);
 	}
+	enqueue_waiting(w, now_tsc);
+	b->in->classed = classed;
 	if (n_denied > 0) {
 		counters_add(&b->in->counters, COUNTER_denied, n_denied);
 		rte_pktmbuf_free_bulk(denied, n_denied);

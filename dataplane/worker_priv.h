@@ -29,6 +29,15 @@ struct worker_handed {
 	struct sched_set set;
 };
 
+// Frames of a burst that wait for their classes' memory.
+struct worker_waiting {
+	struct worker_port *port; // of all
+	uint16_t n;
+	struct rte_mbuf *m[PKT_BURST];
+	struct combined *answer[PKT_BURST];
+	uint32_t hash[PKT_BURST], class[PKT_BURST];
+};
+
 struct worker_port { // a port as one worker has it
 	struct counters counters;
 	uint32_t link_seen;
@@ -37,8 +46,9 @@ struct worker_port { // a port as one worker has it
 	uint16_t port_id, tx_queue;
 	uint16_t n_direct;
 	bool attached, up;
-	bool bypass; // what is best effort may leave at once; the owner asks once a turn, until something is queued
-	bool spread; // frames received may be another worker's
+	bool bypass;  // what is best effort may leave at once; the owner asks once a turn, until something is queued
+	bool spread;  // frames received may be another worker's
+	bool classed; // some frame of the last burst received had a class
 	uint32_t max_frame_bytes;
 	uint32_t plain_bytes; // a frame of best effort of at most so many may leave at once; 0: none
 	struct sched *sched;  // the owner's; others: NULL
@@ -78,6 +88,7 @@ struct worker {
 	struct hand_ring *handed;               // to the owner, of struct worker_handed; the owner's is NULL
 	struct hand_ring *to_me[WORKERS_MAX];   // frames that others received for it, by giver; NULL: itself
 	struct hand_ring *from_me[WORKERS_MAX]; // the other way round
+	struct worker_waiting waiting;
 	uint16_t n_staged;
 	struct worker_handed staged[PKT_BURST]; // not yet handed over, of this turn
 	struct {

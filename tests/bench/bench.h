@@ -33,7 +33,7 @@ struct bench_opts {
 	const char *write;   // only write the flows' capture files, with this prefix
 	const char *cores;   // "MAIN,WORKER,..."
 	double seconds;      // of one run; classify, too
-	uint32_t flows, hosts, frame_bytes, deny_every, categories, memory_mb;
+	uint32_t flows, hosts, frame_bytes, deny_every, categories, limits, memory_mb;
 	uint64_t seed;
 	bool check; // compare what was denied with a linear scan of the rules
 	bool huge;  // memory of huge pages

@@ -394,7 +394,7 @@ static json_t *run(const struct forward *f, struct err *err)
 
 json_t *bench_forward(const struct bench_opts *opts, struct err *err)
 {
-	struct forward f = {.opts = opts, .policy = {opts->deny_every, opts->categories}};
+	struct forward f = {.opts = opts, .policy = {opts->deny_every, opts->categories, opts->limits}};
 	json_t *out = NULL;
 	int rc = opts->check && n_workers(opts) > 1 ? err_set(err, EINVAL, "--check: with one worker") : 0;
 

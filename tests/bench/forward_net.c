@@ -16,6 +16,7 @@
 #include "dataplane/dp_priv.h"
 #include "dataplane/layers.h"
 #include "dataplane/names.h"
+#include "dataplane/sched_log.h"
 #include "hft/parts.h"
 
 struct forward_net {
@@ -30,6 +31,23 @@ static void keep_house(struct layers *layers)
 	usleep(100);
 }
 
+// Far above what any port does.
+static int add_limits(struct forward_net *net, uint32_t n, struct err *err)
+{
+	if (n > sched_log_room(net->dp.log))
+		return err_set(err, E2BIG, "%u limits: %u are the most at once", n, sched_log_room(net->dp.log));
+	for (uint32_t i = 0; i < n; i++) {
+		struct sched_change c = {.kind = SCHED_METER_SET,
+					 .slot = i,
+					 .id = i + 1,
+					 .is_limit = true,
+					 .rate_bps = UINT64_C(400000000000)};
+
+		sched_log_append(net->dp.log, &c);
+	}
+	return 0;
+}
+
 // Rank by place: the first rule that covers a packet is the one that is found in each category.
 static int publish(struct forward_net *net, const struct rules *rules, const struct forward_policy *how,
 		   struct err *err)
@@ -39,6 +57,8 @@ static int publish(struct forward_net *net, const struct rules *rules, const str
 	struct layers_view view;
 	int rc = b == NULL || snapshot_reserve(&net->dp.slot) < 0 ? err_set(err, ENOMEM, "no memory for rules") : 0;
 
+	if (rc == 0)
+		rc = add_limits(net, how->limits, err);
 	for (uint32_t i = 0; i < rules->n && rc == 0; i++) {
 		struct cls_row row = {
 			.box = rule_box(&rules->rule[i]),
@@ -48,7 +68,8 @@ static int publish(struct forward_net *net, const struct rules *rules, const str
 			.payload = {.id = i + 1,
 				    .node = NAMES_ROOT,
 				    .counter = NAMES_NO_SLOT,
-				    .part = PART_ACCESS,
+				    .part = how->limits != 0 ? PART_LIMIT : PART_ACCESS,
+				    .meter = how->limits != 0 ? i % how->limits : 0,
 				    .access = forward_denies(how, i) ? ACCESS_DENY : ACCESS_ALLOW},
 		};
 

@@ -25,6 +25,7 @@ struct forward_figures {
 // packet is denied if the first rule of some category is a denial; the default is to allow.
 struct forward_policy {
 	uint32_t deny_every, categories;
+	uint32_t limits; // 0: none; else rule i is under limit i % limits, too, which never stops
 };
 
 static inline bool forward_denies(const struct forward_policy *how, uint32_t rule)

@@ -26,15 +26,19 @@ run() {
 }
 
 rules_are_obeyed_exactly() {
-	local out rule categories
+	local out rule more
 
-	for categories in 1 8 27; do
-		for rule in fw:300 fw:20; do
-			out=$(run --rules "$rule" --flows 500 --deny-every 3 --categories "$categories" --check)
-			[ "$(jq '.mismatches == 0 and .drops.denied > 0 and .tx_packets > 0' <<<"$out")" = true ] ||
-				fail "$rule, $categories categories: $out"
-		done
-	done
+	while read -r rule more; do
+		read -ra more <<<"$more"
+		out=$(run --rules "$rule" --flows 500 --deny-every 3 "${more[@]}" --check)
+		[ "$(jq '.mismatches == 0 and .drops.denied > 0 and .tx_packets > 0' <<<"$out")" = true ] ||
+			fail "$rule ${more[*]}: $out"
+	done <<-'EOF'
+		fw:300 --categories 8
+		fw:300 --limits 100
+		fw:20
+		fw:20 --categories 27 --limits 7
+	EOF
 }
 
 written_packets_are_forwarded() {

@@ -64,6 +64,7 @@ static const char options_help[] =
 	"  --rules FILE       ClassBench rules, first match wins, default allow; fw:N: N firewall-like ones [none]\n"
 	"  --deny-every N     every Nth rule denies, the others allow; 0: none denies [0]\n"
 	"  --categories N     the rules are spread over so many; in each the first match wins [1]\n"
+	"  --limits N         the rules are under so many limits, too, that never stop; 0: none [0]\n"
 	"  --flows N          flows, each within a rule drawn at random [1000]\n"
 	"  --trace FILE       the flows of a ClassBench header trace instead\n"
 	"  --packets PCAP     what this capture file holds instead, in at the first port\n"
@@ -116,6 +117,7 @@ enum {
 	OPT_FRAME,
 	OPT_DENY,
 	OPT_CATEGORIES,
+	OPT_LIMITS,
 	OPT_MEMORY,
 	OPT_REPEAT,
 	OPT_RATE,
@@ -144,6 +146,7 @@ static const struct option longs[] = {
 	{"frame-bytes", required_argument, NULL, OPT_FRAME},
 	{"deny-every", required_argument, NULL, OPT_DENY},
 	{"categories", required_argument, NULL, OPT_CATEGORIES},
+	{"limits", required_argument, NULL, OPT_LIMITS},
 	{"memory", required_argument, NULL, OPT_MEMORY},
 	{"repeat", required_argument, NULL, OPT_REPEAT},
 	{"rate", required_argument, NULL, OPT_RATE},
@@ -171,11 +174,12 @@ static const struct option longs[] = {
 
 static int parse_number(int option, struct bench_opts *o)
 {
-	static const uint32_t most[] = {10000000, 65536,    1518,  10000000, CLS_CATEGORIES_MAX, 1048576, 1000,
+	static const uint32_t most[] = {10000000, 65536,    1518,  10000000, CLS_CATEGORIES_MAX, 65535, 1048576, 1000,
 					1000000,  10000000, 65535, 65535};
-	static const uint32_t least[] = {1, 1, 64, 0, 1, 64, 1, 1, 2000, 1, 0};
-	uint32_t *const to[] = {&o->flows,  &o->hosts, &o->frame_bytes, &o->deny_every, &o->categories, &o->memory_mb,
-				&o->repeat, &o->rate,  &o->requests,    &o->classes,    &o->backlogged};
+	static const uint32_t least[] = {1, 1, 64, 0, 1, 0, 64, 1, 1, 2000, 1, 0};
+	uint32_t *const to[] = {&o->flows,      &o->hosts,    &o->frame_bytes, &o->deny_every,
+				&o->categories, &o->limits,   &o->memory_mb,   &o->repeat,
+				&o->rate,       &o->requests, &o->classes,     &o->backlogged};
 	int i = option - OPT_FIRST;
 	char *end;
 	unsigned long v = strtoul(optarg, &end, 10);

@@ -73,7 +73,7 @@ static struct combined *ask(uint64_t epoch, const uint32_t *met, uint32_t n_cate
 	struct combined *answer = NULL;
 
 	if (n_categories > 1)
-		return combine_get_at(fx.c, epoch, met, n_categories, combine_place(met, n_categories));
+		answer = combine_of_many(fx.c, epoch, met, n_categories, combine_place(met, n_categories));
 	if (n_categories == 1)
 		answer = combine_of_one(fx.c, epoch, met[0]);
 	return answer != NULL ? answer : combine_get(fx.c, epoch, met, n_categories);

@@ -117,6 +117,56 @@ static void new_snapshot_counts_from_its_turn_on(void **state)
 	net_expect_out(&net, 1, &f);
 }
 
+// Frames of either source, to either host, in one burst, by turns. Where a packet meets more rows than a kept answer
+// has, all answers are one.
+static void frames_of_a_burst_have_the_classes_of_their_own_rows(void **state)
+{
+	static const uint32_t n_wide[] = {0, COMBINE_WORDS_MAX + 1};
+	struct net_meter meters[] = {{17, 800000000, true}, {18, 800000000, true}};
+	struct part_row rows[COMBINE_WORDS_MAX + 3];
+	struct box all = box_any();
+
+	for (uint32_t i = 0; i < 2; i++) {
+		struct box box = box_any();
+
+		box.kinds = MATCH_KINDS_V4;
+		box.src = match_ip4_prefix(IP(1 + i), 32);
+		rows[i] = net_meter_row(&box, meters[i].id, PART_LIMIT);
+		rows[i].meter_category = COMBINE_WORDS_MAX + 1;
+	}
+	for (uint32_t i = 0; i <= COMBINE_WORDS_MAX; i++) {
+		rows[2 + i] = net_row(&all, 20 + i, ACCESS_ALLOW);
+		rows[2 + i].access_category = (uint8_t)i;
+	}
+	learn_all();
+	for (uint32_t k = 0; k < 2; k++) {
+		net_publish(&net, rows, 2 + n_wide[k], meters, 2);
+		for (uint32_t i = 0; i < PKT_BURST; i++) {
+			struct frame f = udp(i / 2 % 2 == 0 ? H2 : H3, H1, IP(1 + i % 2), IP(7), 10);
+
+			net_inject(&net, 0, &f);
+		}
+		net_turn(&net);
+		for (uint32_t i = 0; i < 4; i++) {
+			struct sched_set set = {.n_limits = 1};
+			struct sched_class_stats stats;
+			struct sched *sched = net.sched[1 + i / 2];
+
+			set.limit[0] = sched_slots_meter(net.slots, meters[i % 2].id);
+			sched_set_seal(&set);
+			sched_class_stats(sched, sched_class_find(sched, &set), &stats);
+			assert_int_equal(stats.packets + stats.backlog_packets, (k + 1) * PKT_BURST / 4);
+		}
+		net.now_tsc += NET_HZ / 10; // all leave
+		net_turn(&net);
+		net_drain(net.tx[1]);
+		net_drain(net.tx[2]);
+	}
+	net_publish(&net, NULL, 0, NULL, 0);
+	net_turn(&net);
+	net_forget_meters(&net, meters, 2);
+}
+
 static int open_slow_net(void **state)
 {
 	net_open(&net, 3, NET_HZ, 8000000, 1023);
@@ -201,6 +251,7 @@ int main(void)
 		net_test(denied_frame_is_dropped_but_its_sender_is_learned),
 		net_test(a_deny_holds_unless_an_allow_stands_below_it),
 		net_test(packets_count_once_for_each_request_they_meet),
+		net_test(frames_of_a_burst_have_the_classes_of_their_own_rows),
 		net_test(new_snapshot_counts_from_its_turn_on),
 		cmocka_unit_test_setup_teardown(background_gets_only_what_nobody_else_wants, open_slow_net, close_net),
 	};
