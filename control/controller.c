@@ -102,6 +102,7 @@ static int server_up(struct controller *c, struct err *err)
 				   .tls_listen = config->tls.listen,
 				   .user_exists = user_exists,
 				   .ctx = c,
+				   .clock_ns = loop_uptime_ns,
 				   .max_sessions_per_user = config->limits.sessions};
 	const struct tls_files files = tls_files_of(config);
 	char path[RUNDIR_PATH_MAX];

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "region.h"
 #include "request.h"
 
 #define MIN_SLOTS 64
@@ -185,12 +186,15 @@ bool flow_index_covers(const struct box *box)
 
 struct asking {
 	const struct box *box;
+	uint64_t *work;
 	int (*fn)(void *ctx, struct request *r, uint32_t idx);
 	void *ctx;
 };
 
 static int look(const struct asking *a, const struct flow_entry *e)
 {
+	if (++*a->work > REGION_WORK_MAX)
+		return -E2BIG;
 	return box_overlaps(&e->request->flows.boxes[e->box], a->box) ? a->fn(a->ctx, e->request, e->box) : 0;
 }
 
@@ -234,10 +238,10 @@ static int look_at_half(const struct flow_index *index, const struct asking *a, 
 	return rc;
 }
 
-int flow_index_each(struct flow_index *index, const struct box *box,
+int flow_index_each(struct flow_index *index, const struct box *box, uint64_t *work,
 		    int (*fn)(void *ctx, struct request *r, uint32_t idx), void *ctx)
 {
-	const struct asking a = {box, fn, ctx};
+	const struct asking a = {box, work, fn, ctx};
 	unsigned int sides = sides_of(box);
 	int rc = 0;
 

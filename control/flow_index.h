@@ -32,7 +32,8 @@ uint64_t flow_index_mark(struct flow_index *index); // never the same twice, nev
 // An end of the box is a single host, so flow_index_each need not ask all.
 bool flow_index_covers(const struct box *box);
 // Calls fn for each box of a request (its number there) that overlaps this one until it returns non-zero: that is
-// returned, otherwise 0. Between two hosts it asks those that have one of these hosts, or none; of one host, those that
-// have it, and those that have another one at the other end only.
-int flow_index_each(struct flow_index *index, const struct box *box,
+// returned, otherwise 0; -E2BIG once *work, which counts the comparisons, is over REGION_WORK_MAX. Between two hosts it
+// asks those that have one of these hosts, or none; of one host, those that have it, and those that have another one at
+// the other end only.
+int flow_index_each(struct flow_index *index, const struct box *box, uint64_t *work,
 		    int (*fn)(void *ctx, struct request *r, uint32_t idx), void *ctx);

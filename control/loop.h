@@ -23,4 +23,4 @@ int loop_run(struct loop *loop, loop_turn_fn turn, void *ctx);
 void loop_stop(struct loop *loop, int status);
 
 int64_t loop_clock_ns(void);  // CLOCK_REALTIME, for start-up and log lines
-int64_t loop_uptime_ns(void); // CLOCK_MONOTONIC, for the supervisor's back-off
+int64_t loop_uptime_ns(void); // CLOCK_MONOTONIC, for the supervisor's back-off and how long turns last

@@ -234,17 +234,18 @@ int overlap_exceeds(struct flow_index *index, enum verb verb, const struct match
 {
 	struct search search = {.budget = INTERSECTIONS_MAX};
 	struct collection c = {.verb = verb};
+	uint64_t work = 0;
 	bool found = false;
 	int rc = 0;
 
 	for (uint32_t g = 0; g < group->n_boxes && !found && rc == 0; g++) {
 		c.group = &group->boxes[g];
 		c.n = 0;
-		rc = flow_index_each(index, c.group, collect, &c);
+		rc = flow_index_each(index, c.group, &work, collect, &c);
 		found = rc == 0 && c.n > 0 && meets(&search, c.pieces, c.n, ACTION_SET_MAX);
 	}
 	free(c.pieces);
 	if (rc < 0 || search.rc < 0)
-		return -ENOMEM;
+		return rc < 0 ? rc : search.rc;
 	return found;
 }

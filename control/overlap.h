@@ -7,5 +7,5 @@
 #include "statement.h"
 
 // 0 if a further request of this verb with this group (boxes with their interval) leaves the bound kept. 1 if some
-// packet would have too many, or if deciding it took too long. -ENOMEM.
+// packet would have too many, or if deciding it took too long. -E2BIG when there are too many to compare; -ENOMEM.
 int overlap_exceeds(struct flow_index *index, enum verb verb, const struct match *group);

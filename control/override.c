@@ -7,9 +7,11 @@
 
 #include "flow_index.h"
 #include "override_watch.h"
+#include "region.h"
 #include "strict.h"
 
-#define LOOKED_AT_MAX 2000000 // requests compared about one statement
+// Pairs of boxes compared to find who may be told about one statement, then what each of them lost.
+#define LOOKED_AT_MAX 2000000
 
 bool override_listened(const struct state *s)
 {
@@ -99,8 +101,6 @@ static int collect(void *ctx, struct request *r, uint32_t idx)
 {
 	struct search *f = ctx;
 
-	if (++f->w->work > LOOKED_AT_MAX)
-		return -E2BIG;
 	if (r->mark == f->mark)
 		return 0;
 	r->mark = f->mark;
@@ -123,7 +123,7 @@ static int add_change(struct search *f, const struct request *r, int64_t end_ns)
 			continue;
 		rc = match_add(&f->w->where, &box);
 		if (rc == 0)
-			rc = flow_index_each(r->share->index, &box, collect, f);
+			rc = flow_index_each(r->share->index, &box, &f->w->work, collect, f);
 	}
 	return rc;
 }
@@ -131,7 +131,9 @@ static int add_change(struct search *f, const struct request *r, int64_t end_ns)
 // All are known who may be told: what have they lost so far?
 static void look(struct state *s, struct override_watch *w)
 {
-	if ((uint64_t)w->n * w->where.n_boxes > LOOKED_AT_MAX) {
+	for (uint32_t i = 0; i < w->n; i++)
+		w->work += (uint64_t)request_find(&s->requests, w->all[i].id)->flows.n_boxes * w->where.n_boxes;
+	if (w->work > REGION_WORK_MAX) {
 		override_watch_fini(w);
 		return;
 	}
@@ -140,8 +142,10 @@ static void look(struct state *s, struct override_watch *w)
 		struct conflicts c;
 
 		conflicts_init(&c);
+		c.work = w->work;
 		w->all[i].failed =
 			find_lost(request_find(&s->requests, w->all[i].id), &w->where, &c, &w->all[i].lost) < 0;
+		w->work = c.work;
 		conflicts_fini(&c);
 	}
 }
@@ -152,6 +156,7 @@ void override_before(struct state *s, const struct request *r, enum access then,
 	struct search search = {.s = s, .self = r->id, .w = w};
 
 	override_watch_init(w);
+	w->work = REGION_WORK_MAX - LOOKED_AT_MAX;
 	if ((r->access == ACCESS_NONE && then == ACCESS_NONE) || !override_listened(s))
 		return;
 	search.mark = flow_index_mark(r->share->index);
@@ -167,6 +172,7 @@ void override_before_drop(struct state *s, const struct share *leaving, struct o
 	int rc = 0;
 
 	override_watch_init(w);
+	w->work = REGION_WORK_MAX - LOOKED_AT_MAX;
 	if (!override_listened(s))
 		return;
 	search.mark = flow_index_mark(leaving->index);
@@ -206,7 +212,7 @@ static void tell_changes(struct state *s, const struct request *r, uint64_t chan
 	match_fini(&shrunk);
 }
 
-static void look_again(struct state *s, const struct request *r, uint64_t changed, const struct override_watch *w,
+static void look_again(struct state *s, const struct request *r, uint64_t changed, struct override_watch *w,
 		       const struct watched *watched)
 {
 	const struct request *by = request_find(&s->requests, changed);
@@ -215,12 +221,14 @@ static void look_again(struct state *s, const struct request *r, uint64_t change
 	struct match after;
 
 	conflicts_init(&c);
+	c.work = w->work;
 	match_init(&after);
 	if (!watched->failed && find_lost(r, &w->where, &c, &after) == 0)
 		tell_changes(s, r, changed, &watched->lost, &after, &c);
 	else if (by != NULL && by->access != ACCESS_NONE && by->access != r->access)
 		event_shifted(s, r, "overridden", changed, &unknown);
 	match_fini(&after);
+	w->work = c.work;
 	conflicts_fini(&c);
 }
 

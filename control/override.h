@@ -12,7 +12,7 @@ struct override_watch {
 	struct watched *all;
 	uint32_t n, cap;
 	struct match where; // which packets, and when, the change is about
-	uint64_t work;      // that looking has cost: what takes too much is not told
+	uint64_t work;      // that looking has cost (region.h): what takes too much is not told
 	bool watches;
 };
 

@@ -3,20 +3,22 @@
 
 #include <errno.h>
 
-// Bounds for what a hostile set of groups may cost: pieces of one region, and pairs of boxes subtracted in one check.
-#define REGION_BOXES_MAX 20000
-#define WORK_MAX 20000000
+#define REGION_BOXES_MAX 20000 // pieces of one region: what a hostile set of groups may cost
+
+int region_meets(const struct match *a, const struct match *b, uint64_t *work)
+{
+	*work += (uint64_t)a->n_boxes * b->n_boxes;
+	return *work > REGION_WORK_MAX ? -E2BIG : match_overlaps(a, b);
+}
 
 int region_take_away(struct match *region, const struct match *match, uint64_t *work)
 {
 	struct match rest;
 	int rc;
 
-	if (!match_overlaps(region, match))
-		return 0;
-	*work += (uint64_t)region->n_boxes * match->n_boxes;
-	if (*work > WORK_MAX)
-		return -E2BIG;
+	rc = region_meets(region, match, work);
+	if (rc <= 0)
+		return rc;
 	match_init(&rest);
 	rc = match_subtract(&rest, region, match);
 	if (rc == 0 && rest.n_boxes > REGION_BOXES_MAX)

@@ -20,6 +20,8 @@
 
 #define TURN_STATEMENTS 512 // of one session in one turn
 #define TURN_SESSIONS 64
+#define TURN_NS 5000000      // of one session, and all of them begin within the next:
+#define TURN_ALL_NS 20000000 // then the loop has other things to look after, too
 
 static void on_accept(struct evconnlistener *l, evutil_socket_t fd, struct sockaddr *addr, int len, void *ctx);
 static void on_accept_tls(struct evconnlistener *l, evutil_socket_t fd, struct sockaddr *addr, int len, void *ctx);
@@ -100,16 +102,23 @@ uint16_t server_tls_port(const struct server *s)
 	return bound_port(s->tls_listener);
 }
 
+int64_t server_clock_ns(const struct server *s)
+{
+	return s->conf.clock_ns != NULL ? s->conf.clock_ns() : 0;
+}
+
 bool server_execute(struct server *s, server_exec_fn fn, void *ctx)
 {
+	int64_t end_ns = server_clock_ns(s) + TURN_ALL_NS;
+
 	// Who has had its turn goes to the end of the line.
-	for (unsigned int i = 0; i < TURN_SESSIONS; i++) {
+	for (unsigned int i = 0; i < TURN_SESSIONS && (i == 0 || server_clock_ns(s) < end_ns); i++) {
 		struct session *x = TAILQ_FIRST(&s->ready);
 
 		if (x == NULL)
 			break;
 		TAILQ_REMOVE(&s->ready, x, ready_link);
-		x->ready = session_execute(x, TURN_STATEMENTS, fn, ctx);
+		x->ready = session_execute(x, TURN_STATEMENTS, server_clock_ns(s) + TURN_NS, fn, ctx);
 		if (x->ready)
 			TAILQ_INSERT_TAIL(&s->ready, x, ready_link);
 	}

@@ -44,7 +44,8 @@ struct server_conf {
 	SSL_CTX *tls;           // borrowed; for tls_listen
 	bool (*user_exists)(void *ctx, const char *user); // asked at login
 	void *ctx;
-	unsigned int max_sessions;          // 0: SERVER_SESSIONS_MAX
+	int64_t (*clock_ns)(void); // that ends the turn of who has intricate statements; NULL: only their number does
+	unsigned int max_sessions; // 0: SERVER_SESSIONS_MAX
 	unsigned int max_sessions_per_uid;  // 0: half of max_sessions; not for uid 0
 	unsigned int max_sessions_per_user; // logged in as that user; 0: any number; not for root
 	unsigned int handshake_ms;          // within which TLS must stand; 0: SERVER_HANDSHAKE_MS

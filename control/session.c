@@ -180,9 +180,9 @@ static void read_on(struct session *x)
 		bufferevent_enable(x->bev, EV_READ);
 }
 
-static bool execute_some(struct session *x, unsigned int max, server_exec_fn fn, void *ctx)
+static bool execute_some(struct session *x, unsigned int max, int64_t end_ns, server_exec_fn fn, void *ctx)
 {
-	for (unsigned int i = 0; i < max; i++) {
+	for (unsigned int i = 0; i < max && (i == 0 || server_clock_ns(x->server) < end_ns); i++) {
 		if (x->state == SESSION_CLOSING || x->owes != 0 || backlogged(x))
 			return false; // session_answer, or on_write, goes on
 		if (execute_next(x, fn, ctx) == 1)
@@ -198,9 +198,9 @@ static bool execute_some(struct session *x, unsigned int max, server_exec_fn fn,
 	return true;
 }
 
-bool session_execute(struct session *x, unsigned int max, server_exec_fn fn, void *ctx)
+bool session_execute(struct session *x, unsigned int max, int64_t end_ns, server_exec_fn fn, void *ctx)
 {
-	bool more = execute_some(x, max, fn, ctx);
+	bool more = execute_some(x, max, end_ns, fn, ctx);
 
 	read_on(x);
 	return more;

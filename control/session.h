@@ -64,8 +64,9 @@ struct server {
 // server->conf.tls.
 void session_create(struct server *s, evutil_socket_t fd, bool with_tls);
 void session_destroy(struct session *x);
-// Executes up to max statements. true: more is waiting.
-bool session_execute(struct session *x, unsigned int max, server_exec_fn fn, void *ctx);
+int64_t server_clock_ns(const struct server *s); // 0: turns are not timed
+// Executes up to max statements that begin before end_ns (server_clock_ns), and one in any case. true: more is waiting.
+bool session_execute(struct session *x, unsigned int max, int64_t end_ns, server_exec_fn fn, void *ctx);
 // One line to a session that hears events, unless it is backlogged.
 void session_tell(struct session *x, const char *line);
 // Lets the answers go; the session may end with them.

@@ -119,7 +119,12 @@ static int take_away_denials(struct match *region, const struct share *share, ui
 			struct match denied;
 			int rc;
 
-			if (r->access != ACCESS_DENY || !match_overlaps(&r->flows, region))
+			if (r->access != ACCESS_DENY)
+				continue;
+			rc = region_meets(&r->flows, region, work);
+			if (rc < 0)
+				return rc;
+			if (rc == 0)
 				continue;
 			match_init(&denied);
 			rc = deciding_region(r, region, &denied, work);
@@ -153,10 +158,10 @@ static int check_request(const struct share *share, const struct request *r, con
 			 struct conflicts *c)
 {
 	struct match where;
-	int rc;
+	int rc = region_meets(&r->flows, group, &c->work);
 
-	if (!match_overlaps(&r->flows, group))
-		return 0;
+	if (rc <= 0)
+		return rc;
 	match_init(&where);
 	rc = deciding_region(r, group, &where, &c->work);
 	if (rc == 0 && r->access == ACCESS_ALLOW)
@@ -211,7 +216,7 @@ static int indexed_conflicts(const struct share *share, enum access other, const
 	int rc = 0;
 
 	for (uint32_t i = 0; i < group->n_boxes && rc == 0; i++)
-		rc = flow_index_each(share->index, &group->boxes[i], look_at, &l);
+		rc = flow_index_each(share->index, &group->boxes[i], &c->work, look_at, &l);
 	return rc;
 }
 

@@ -424,6 +424,37 @@ static void earliest_start_is_accepted_and_one_nanosecond_earlier_is_not(void **
 	assert_true(found > rounds);
 }
 
+// A group of 62 x 62 parts: ports from these on, so far apart.
+static void intricate(char *statement, size_t size, const char *verb, unsigned int first)
+{
+	size_t n = (size_t)snprintf(statement, size, "%s(transport=TCP, srcPort={%u", verb, first);
+
+	for (unsigned int i = 1; i < 62; i++)
+		n += (size_t)snprintf(statement + n, size - n, ",%u", first + 7 * i);
+	n += (size_t)snprintf(statement + n, size - n, "}, dstPort={%u", first);
+	for (unsigned int i = 1; i < 62; i++)
+		n += (size_t)snprintf(statement + n, size - n, ",%u", first + 11 * i);
+	assert_in_range(snprintf(statement + n, size - n, "}) on net0 from 5 to 10."), 1, size - n - 1);
+}
+
+static void what_takes_too_long_to_compare_is_refused(void **state)
+{
+	struct talk *t = *state;
+	char statement[2048];
+
+	for (unsigned int i = 1; i <= 2; i++) {
+		intricate(statement, sizeof(statement), "deny", i);
+		ASSERT_SAY(t, "root", statement, REPLY_OK);
+	}
+	intricate(statement, sizeof(statement), "allow", 3);
+	ASSERT_SAY(t, "root", statement, REPLY_LIMIT);
+	assert_string_equal(talk_why(t), "too many overlapping requests to compare this one with");
+	ASSERT_SAY(t, "root", "allow(transport=TCP, srcPort=3, dstPort=3) on net0 from 5 to 10.", REPLY_OK);
+	ASSERT_SAY(t, "root", "cancel 1.", REPLY_OK);
+	intricate(statement, sizeof(statement), "allow", 3);
+	ASSERT_SAY(t, "root", statement, REPLY_OK);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -449,6 +480,7 @@ int main(void)
 		TEST(overlap_is_decided_among_many_disjoint_groups),
 		TEST(times_may_not_overflow),
 		TEST(earliest_start_is_accepted_and_one_nanosecond_earlier_is_not),
+		cmocka_unit_test_setup_teardown(what_takes_too_long_to_compare_is_refused, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

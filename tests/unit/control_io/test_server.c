@@ -37,6 +37,62 @@ static int setup_four(void **state)
 	return server_start(state, &(struct server_conf){.max_sessions = 4});
 }
 
+// By which every statement takes long.
+static int64_t slow_clock_ns(void)
+{
+	static int64_t now_ns;
+
+	return now_ns += 1000000000;
+}
+
+static int setup_slow(void **state)
+{
+	return server_start(state, &(struct server_conf){.clock_ns = slow_clock_ns});
+}
+
+static void say_many(int fd, char name)
+{
+	char statement[64];
+
+	for (unsigned int i = 0; i < 50; i++) {
+		snprintf(statement, sizeof(statement), "NewShare %c%u for (*) on rootShare.\n", name, i);
+		say(fd, statement);
+	}
+	say(fd, "mode json.\nListShares.\n");
+}
+
+// How many of the shares with such names there were when this session had made its own.
+static unsigned int hear_many(int fd, char name)
+{
+	const char named[] = {'"', 'n', 'a', 'm', 'e', '"', ':', '"', name, 0};
+	static char line[32768];
+	unsigned int n = 0;
+
+	for (unsigned int i = 0; i < 50; i++)
+		hear(fd, "True\nroot> ");
+	hear(fd, "{\"ok\":true,\"mode\":\"json\"}\n");
+	hear_line(fd, line, sizeof(line));
+	for (const char *at = line; (at = strstr(at, named)) != NULL; at++)
+		n++;
+	return n;
+}
+
+// Both have said everything when the server comes to look.
+static void who_has_slow_statements_does_not_hold_others_up(void **state)
+{
+	const struct fixture *f = *state;
+	int a = join_as_root(f), b = join_as_root(f);
+
+	kill(f->pid, SIGSTOP);
+	say_many(a, 'a');
+	say_many(b, 'b');
+	kill(f->pid, SIGCONT);
+	assert_in_range(hear_many(a, 'b'), 40, 50);
+	assert_in_range(hear_many(b, 'a'), 40, 50);
+	close(a);
+	close(b);
+}
+
 static void login_answers_and_prompts_are_classic(void **state)
 {
 	int fd = join(*state);
@@ -334,6 +390,8 @@ static void loopback_tcp_is_the_same(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(who_has_slow_statements_does_not_hold_others_up, setup_slow,
+						server_stop),
 		cmocka_unit_test_setup_teardown(login_answers_and_prompts_are_classic, setup, server_stop),
 		cmocka_unit_test_setup_teardown(a_principal_is_a_triple, setup, server_stop),
 		cmocka_unit_test_setup_teardown(json_mode_has_one_object_a_line_and_no_prompt, setup, server_stop),
