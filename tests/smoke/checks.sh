@@ -8,9 +8,13 @@
 
 checks=0 failed=0
 
+load() {
+	awk '{print $1}' /proc/loadavg
+}
+
 check_failed() { # TEXT COMMAND...
 	failed=$((failed + 1))
-	printf 'FAIL  %s (%s), load %s\n' "$1" "${*:2}" "$(cut -d' ' -f1 /proc/loadavg)"
+	printf 'FAIL  %s (%s), load %s\n' "$1" "${*:2}" "$(load)"
 	head -n 20 "$scratch/check.out" | sed 's/^/    /'
 }
 
@@ -56,7 +60,7 @@ disturbance_stop() { # says what it was
 	wait "$disturbance_pid"
 	printf 'a process that slept was woken %s ms late at worst, %d ms of processor time stolen, load %s' \
 		"$(cat "$scratch/disturbance")" $((($(stolen_ticks) - stolen_before) * 1000 / $(getconf CLK_TCK))) \
-		"$(cut -d' ' -f1 /proc/loadavg)"
+		"$(load)"
 }
 
 # The last line that COMMAND prints is the figure. It must leave things such that it can be run again.

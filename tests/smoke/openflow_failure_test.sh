@@ -73,7 +73,7 @@ sides() { # sets over, the bridge in between that the reservation goes over, and
 	over=2 other=4
 	! goes $((first + 1)) "${ways[4]}" || { over=4 && other=2; }
 }
-cut() { # under TCP, which stands still for under a second
+is_cut() { # under TCP, which stands still for under a second
 	local flow server zeros
 
 	sides
@@ -90,7 +90,7 @@ cut() { # under TCP, which stands still for under a second
 	echo "$zeros half seconds without a byte"
 	[ "$zeros" -le 1 ]
 }
-check_figure "cut, it goes the other way, and TCP stands still for under a second" cut
+check_figure "cut, it goes the other way, and TCP stands still for under a second" is_cut
 cut_link 1 "$other" down
 check "without any way it is suspended, and its owner hears why" wait_for 10 heard suspended "$first"
 cut_link 1 "$other" up

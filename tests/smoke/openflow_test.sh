@@ -59,7 +59,7 @@ if [ "$OF_TOPOLOGY" = ring ]; then
 		read -r a port _ <"$TB_DIR/links"
 		ovs-ofctl -O "$OF_PROTOCOL" mod-port "$a" "$port" "$1"
 	}
-	cut() { # under pings every 50 ms, for 3 s
+	is_cut() { # under pings every 50 ms, for 3 s
 		local pinging lost
 
 		first_link up
@@ -73,7 +73,7 @@ if [ "$OF_TOPOLOGY" = ring ]; then
 		echo "$lost % of 3 s lost"
 		awk -v l="$lost" 'BEGIN { exit !(l < 33) }'
 	}
-	check_figure "a link that is cut costs under 1 s" cut
+	check_figure "a link that is cut costs under 1 s" is_cut
 	check "all pairs reach each other without it" all_pairs
 fi
 finish
