@@ -15,6 +15,8 @@
 #include "of_plan.h"
 
 #define PROBE_PAUSE_NS 50000000LL // between two rounds of probes
+#define ERRORS_MAX 20             // of one switch are noted
+#define ERRORS_NS 10000000000LL   // in that time
 #define HOLD_NS 1500000000LL      // a switch with entries, after it came up: ports settle meanwhile
 #define HOLD_ALL_NS 3000000000LL  // and after the first one came up: others may still be on their way
 
@@ -45,6 +47,8 @@ struct of_net *of_net_create(const struct of_net_ops *ops, const struct of_net_c
 		INT64_MAX;
 	net->ahead_ns = INT64_MIN;
 	topo_init(&net->topo, conf->hosts_max);
+	if (conf->salt != 0)
+		net->topo.salt = conf->salt | 1;
 	addrs_init(&net->addrs, conf->hosts_max);
 	addrs_init(&net->strays, conf->hosts_max);
 	of_policy_init(&net->policy);
@@ -168,13 +172,28 @@ static void on_up(void *ctx, struct of_conn *conn)
 		    of_conn_version(conn) - 1U, net->topo.switches[idx].n_ports);
 }
 
+// A switch may answer each entry with an error, or make some up: what is read of it is little.
+static bool is_noted(struct of_switch *sw)
+{
+	if (sw->net->now_ns - sw->errors_ns >= ERRORS_NS)
+		sw->n_errors = 0;
+	if (sw->n_errors == 0)
+		sw->errors_ns = sw->net->now_ns;
+	if (sw->n_errors == ERRORS_MAX)
+		of_net_note(sw->net, "switch %016" PRIx64 " answers with more errors, which are not told for %lld s",
+			    of_net_dpid(sw), ERRORS_NS / 1000000000);
+	sw->n_errors += sw->n_errors <= ERRORS_MAX;
+	return sw->n_errors <= ERRORS_MAX;
+}
+
 static void on_error(struct of_switch *sw, uint32_t xid, const struct of_error *e)
 {
 	const char *follows = of_sync_group_error(sw, xid, e);
 
 	sw->net->stats.errors++;
-	of_net_note(sw->net, "switch %016" PRIx64 " answers with error %u, code %u%s", of_net_dpid(sw), e->type,
-		    e->code, follows == NULL ? "" : follows);
+	if (follows != NULL || is_noted(sw))
+		of_net_note(sw->net, "switch %016" PRIx64 " answers with error %u, code %u%s", of_net_dpid(sw), e->type,
+			    e->code, follows == NULL ? "" : follows);
 	if (follows != NULL) // what would have used them does not wait
 		sw->read_back_ns = sw->net->now_ns;
 	else if (sw->read_back_ns == INT64_MAX)

@@ -39,6 +39,7 @@ struct of_net_ops {
 
 struct of_net_conf {
 	uint8_t key[LLDP_KEY_BYTES]; // random, of this process
+	uint64_t salt;               // random, too: addresses are chosen by hosts. 0: none
 	uint32_t hosts_max;
 	int64_t lease_ns; // of_plan.h; 0: none
 	bool queues;      // of_plan.h

@@ -38,6 +38,8 @@ struct of_switch {
 	int64_t read_by_ns;                // the next part of an answer is due; INT64_MAX: not so
 	bool shown_out;                    // of_shut.c: its session is about to end
 	bool refuses_meters;               // it has none, whatever it says
+	int64_t errors_ns;                 // since then its errors are counted
+	uint32_t n_errors;                 // of them those that were noted, and one more if some were not
 	uint32_t groups_max;               // of_plan.h
 	bool refuses_groups;               // it has none for us, whatever it says
 	uint32_t others_groups;            // select groups that are not ours

@@ -290,7 +290,8 @@ struct of_server *of_server_create(struct event_base *base, const struct of_serv
 	struct of_net_conf net_conf = {.hosts_max = HOSTS_MAX, .lease_ns = conf->lease_ns, .queues = conf->queues};
 	struct of_server *s = calloc(1, sizeof(*s));
 
-	if (s == NULL || getrandom(net_conf.key, sizeof(net_conf.key), 0) != sizeof(net_conf.key)) {
+	if (s == NULL || getrandom(net_conf.key, sizeof(net_conf.key), 0) != sizeof(net_conf.key) ||
+	    getrandom(&net_conf.salt, sizeof(net_conf.salt), 0) != sizeof(net_conf.salt)) {
 		free(s);
 		err_set(err, ENOMEM, "openflow: out of memory");
 		return NULL;

@@ -9,6 +9,7 @@ void topo_init(struct topo *t, uint32_t hosts_max)
 {
 	memset(t, 0, sizeof(*t));
 	t->hosts_max = hosts_max;
+	t->salt = UINT64_C(0x9e3779b97f4a7c15);
 	t->bridge = TOPO_NONE;
 }
 
@@ -123,7 +124,7 @@ static uint32_t *slot_of(const struct topo *t, const uint8_t mac[6])
 
 	for (int i = 0; i < 6; i++)
 		h = h << 8 | mac[i];
-	return &t->slots[(h * UINT64_C(0x9e3779b97f4a7c15) >> 32) & (t->cap_hosts - 1)]; // a power of 2
+	return &t->slots[(h * t->salt >> 32) & (t->cap_hosts - 1)]; // a power of 2
 }
 
 static void link_host(struct topo *t, uint32_t i)

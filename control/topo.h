@@ -80,6 +80,7 @@ struct topo {
 	struct topo_host *hosts;
 	uint32_t n_hosts, cap_hosts, hosts_max;
 	uint32_t *slots; // cap_hosts of them: first host + 1, by address
+	uint64_t salt;   // of the slots: odd, and where hosts may do harm one that they do not know
 	uint64_t gen;    // changes with everything that paths depend on
 };
 

@@ -475,9 +475,57 @@ static void a_probe_is_read_back_and_a_forged_one_is_not(void **state)
 	}
 }
 
+static uint32_t longest_chain(const struct topo *t)
+{
+	uint32_t longest = 0;
+
+	for (uint32_t slot = 0; slot < t->cap_hosts; slot++) {
+		uint32_t n = 0;
+
+		for (uint32_t i = t->slots[slot]; i != 0; i = t->hosts[i - 1].next)
+			n++;
+		longest = n > longest ? n : longest;
+	}
+	return longest;
+}
+
+// They are of one slot by a number that anybody can read here, and not by another.
+static void addresses_that_were_chosen_are_found_as_soon_as_others(void **state)
+{
+	struct topo known, salted;
+	uint32_t n = 0;
+
+	topo_init(&known, 1024);
+	topo_init(&salted, 1024);
+	salted.salt = UINT64_C(0x2545f4914f6cdd1d);
+	for (int i = 0; i < 2; i++) {
+		struct topo *t = i == 0 ? &known : &salted;
+
+		topo_switch_up(t, topo_switch(t, 1), true);
+		topo_port_set(t, 0, 1, true, 0, 0);
+	}
+	for (uint64_t mac = UINT64_C(0x020000000000); n < 1000; mac++) {
+		uint8_t bytes[6];
+
+		if ((mac * known.salt >> 32 & 1023) != 0)
+			continue;
+		for (int i = 0; i < 6; i++)
+			bytes[i] = (uint8_t)(mac >> (40 - 8 * i));
+		assert_int_equal(topo_host_seen(&known, bytes, 0, 1, 1, NULL), 1);
+		assert_int_equal(topo_host_seen(&salted, bytes, 0, 1, 1, NULL), 1);
+		n++;
+	}
+	assert_int_equal(longest_chain(&known), 1000);
+	assert_true(longest_chain(&salted) < 30);
+	topo_fini(&known);
+	topo_fini(&salted);
+	(void)state;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(addresses_that_were_chosen_are_found_as_soon_as_others),
 		cmocka_unit_test(the_matches_of_a_box_hold_its_packets_and_no_others),
 		cmocka_unit_test(what_no_match_can_say_is_refused),
 		cmocka_unit_test(a_difference_applied_gives_what_is_wanted),

@@ -32,6 +32,7 @@ struct net {
 	struct peer peers[PEERS];
 	int64_t now_ns;
 	char note[256];
+	unsigned int n_error_notes;
 	struct {
 		struct peer *from;
 		uint8_t *bytes;
@@ -71,6 +72,7 @@ static void note(void *ctx, const char *text)
 {
 	struct net *n = ctx;
 
+	n->n_error_notes += strstr(text, "error") != NULL;
 	if (strstr(text, "its session ends") != NULL || strstr(text, "refused") != NULL)
 		strncpy(n->note, text, sizeof(n->note) - 1);
 }
@@ -445,6 +447,26 @@ static void switches_without_end_are_not_kept(void **state)
 	only_the_first_is_here(n);
 }
 
+// All are counted, and some are told.
+static void errors_without_end_are_not_told(void **state)
+{
+	struct net *n = *state;
+	struct of_net_stats s;
+
+	turns(n, 5 * SECOND);
+	for (uint16_t i = 0; i < 3000; i++) {
+		struct of_msg m = {.type = OF_ERROR, .error = {.type = 3, .code = i}};
+
+		played_send(&n->peers[0].played, &m);
+		settle(n);
+		n->now_ns += SECOND / 100; // 30 s
+	}
+	of_net_stats(n->of, &s);
+	assert_int_equal(s.errors, 3000);
+	assert_int_equal(n->n_error_notes, 3 * (20 + 1));
+	assert_non_null(n->peers[0].sw);
+}
+
 // --- without meters
 
 static bool no_word_of_meters(void *ctx, const struct of_msg *request)
@@ -500,6 +522,7 @@ int main(void)
 		TEST(nor_are_ports),
 		TEST(nor_is_what_verify_asks_for),
 		TEST(switches_without_end_are_not_kept),
+		TEST(errors_without_end_are_not_told),
 		cmocka_unit_test(who_withholds_its_meters_gets_all_but_limits),
 	};
 
