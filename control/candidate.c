@@ -192,6 +192,13 @@ static int refuse_conflict(const struct state *s, struct conflicts *found, struc
 	return -1;
 }
 
+static int compared(int rc, struct reply *reply)
+{
+	if (rc == -E2BIG)
+		return reply_refuse(reply, REPLY_LIMIT, "too many overlapping requests to compare this one with");
+	return rc < 0 ? candidate_no_memory(reply) : 0;
+}
+
 static int check_strictness(const struct state *s, struct candidate *c, struct reply *reply)
 {
 	int rc = strict_conflicts(c->share, c->access, &c->flows, &c->conflicts);
@@ -201,9 +208,7 @@ static int check_strictness(const struct state *s, struct candidate *c, struct r
 		return refuse_conflict(s, &c->conflicts, reply);
 	if (rc == 0 && c->conflicts.n > 0)
 		rc = conflicts_union(&c->conflicts, &c->not_in_force);
-	if (rc == -E2BIG)
-		return reply_refuse(reply, REPLY_LIMIT, "too many overlapping requests to compare this one with");
-	return rc < 0 ? candidate_no_memory(reply) : 0;
+	return compared(rc, reply);
 }
 
 static int check_overlap(const struct state *s, const struct candidate *c, const struct statement *st,
@@ -217,7 +222,7 @@ static int check_overlap(const struct state *s, const struct candidate *c, const
 	if (rc > 0)
 		return reply_refuse(reply, REPLY_OVERLAP, "more than %d %s would meet in one packet", ACTION_SET_MAX,
 				    reserve ? "reservations" : "rate limits");
-	return rc < 0 ? candidate_no_memory(reply) : 0;
+	return compared(rc, reply);
 }
 
 // There is no topology, so a path is taken to exist unless the requests themselves exclude it.
@@ -232,12 +237,8 @@ static int check_route(const struct state *s, const struct candidate *c, const s
 		return 0;
 	probe.flows = c->flows;
 	rc = route_check(s, &probe, &clash);
-	if (rc == -E2BIG)
-		return reply_refuse(reply, REPLY_LIMIT, "too many overlapping requests to compare this one with");
-	if (rc < 0)
-		return candidate_no_memory(reply);
-	if (rc == 0)
-		return 0;
+	if (rc <= 0)
+		return compared(rc, reply);
 	reply_refuse(reply, REPLY_UNREALIZABLE, "some packets would have to go through %s and around it",
 		     ip_addr_text(&clash.addr).text);
 	if (clash.waypoint != 0)
