@@ -29,8 +29,8 @@ struct config_dataplane {
 	uint32_t mac_ageing_s;   // default 300
 	uint32_t memory_mb;      // default 256
 	uint32_t mtu;            // largest IP packet; default 1500
-	uint32_t policy_wait_ms; // a starting dataplane forwards nothing until it has the policy, at most this long;
-				 // default 2000
+	uint32_t policy_wait_ms; // a starting dataplane forwards nothing until it has the policy, at most so long
+				 // where there is no controller; default 2000
 	bool huge_pages;         // default false
 	char *lcores;     // CPUs, "main,worker,...": workers take those after the first in turn; default chosen from
 			  // the affinity mask; may be NULL

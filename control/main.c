@@ -22,6 +22,7 @@
 #include "supervise.h"
 
 #define EXIT_USAGE 2
+#define CONTROLLER_LOCK "controller.lock"
 #define SUPERVISED_ENV "PANE_SUPERVISED" // in a child's environment
 
 struct options {
@@ -231,6 +232,12 @@ static int reload_ports(void *ctx, const struct dp_port_conf **ports, uint32_t *
 	return 0;
 }
 
+// It has its lock from its start, long before it connects where the policy is large.
+static bool controller_is_there(void *ctx)
+{
+	return rundir_is_locked(ctx, CONTROLLER_LOCK);
+}
+
 static int run_dataplane(const struct options *o, const struct config *c, bool supervised, struct err *err)
 {
 	char link_path[RUNDIR_PATH_MAX], prefix[32];
@@ -250,6 +257,8 @@ static int run_dataplane(const struct options *o, const struct config *c, bool s
 		.again = supervised && getenv(SUPERVISE_AGAIN_ENV) != NULL,
 		.lcores = d->lcores,
 		.n_workers = (uint16_t)d->workers,
+		.controller_is_there = controller_is_there,
+		.controller_ctx = (void *)c,
 		.file_prefix = prefix,
 		.reload = reload_ports,
 		.reload_ctx = &list,

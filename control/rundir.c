@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -120,6 +119,7 @@ int rundir_prepare(const struct config *c, struct err *err)
 
 int rundir_lock(const struct config *c, const char *name, struct err *err)
 {
+	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
 	char path[RUNDIR_PATH_MAX];
 	int fd;
 
@@ -128,14 +128,33 @@ int rundir_lock(const struct config *c, const char *name, struct err *err)
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return err_set(err, errno, "%s: %s", path, strerror(errno));
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-		int code = errno == EWOULDBLOCK ? EADDRINUSE : errno;
+	// Of the open file, as flock's; who has it can be asked without taking it.
+	if (fcntl(fd, F_OFD_SETLK, &lock) < 0) {
+		int code = errno == EAGAIN || errno == EACCES ? EADDRINUSE : errno;
 
 		close(fd);
 		return err_set(err, code, "%s: %s", path,
 			       code == EADDRINUSE ? "another pane-switchd runs with this run_dir" : strerror(code));
 	}
 	return 0;
+}
+
+bool rundir_is_locked(const struct config *c, const char *name)
+{
+	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+	char path[RUNDIR_PATH_MAX];
+	struct err err;
+	bool locked;
+	int fd;
+
+	if (rundir_path(path, sizeof(path), c->run_dir, name, &err) < 0)
+		return false;
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return false;
+	locked = fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+	close(fd);
+	return locked;
 }
 
 int rundir_become(uid_t uid, gid_t gid, const char *user, struct err *err)

@@ -30,6 +30,10 @@ struct dp_conf {
 	int (*reload)(void *ctx, const struct dp_port_conf **ports, uint32_t *n_ports, struct err *err);
 	void *reload_ctx;
 	volatile bool *reload_asked;
+	// Is there a controller's process, connected or not (see policy_wait.h)? Asked by the link thread. NULL: not
+	// known.
+	bool (*controller_is_there)(void *ctx);
+	void *controller_ctx;
 	const char *file_prefix; // EAL prefix, so that several run side by side
 };
 

@@ -10,6 +10,7 @@
 #include "dp_log.h"
 #include "dp_ports.h"
 #include "dp_priv.h"
+#include "policy_wait.h"
 
 #define NS_PER_MS INT64_C(1000000)
 #define PORTS_NS (100 * NS_PER_MS)
@@ -23,8 +24,9 @@
 
 struct loop {
 	struct dp *dp;
-	int64_t start_ns, ports_ns; // CLOCK_MONOTONIC: start; when to do these next
-	int64_t awaited_ns;         // since when a commit waits for the worker
+	struct policy_wait wait;
+	int64_t ports_ns;   // CLOCK_MONOTONIC: when to look at them next
+	int64_t awaited_ns; // since when a commit waits for the worker
 	uint32_t awaited_gen;
 	bool late_logged, waiting; // waiting: for the first policy
 	bool building;             // a commit waits for the classifier
@@ -141,12 +143,23 @@ static void follow_worker(struct loop *l, int64_t mono_ns)
 	}
 }
 
-static void end_waiting(struct loop *l, int64_t now_ns)
+static void follow_waiting(struct loop *l, int64_t now_ns, int64_t mono_ns)
 {
+	enum policy_wait_verdict verdict;
 	struct err err;
 
+	if (!l->waiting || l->building)
+		return;
+	verdict = policy_wait_turn(&l->wait, link_is_connected(l->dp->link), mono_ns);
+	if (verdict == POLICY_WAIT_LATE)
+		dp_warning(
+			"no policy yet: the controller is there and is waited for, at most %d s; nothing is forwarded",
+			POLICY_WAIT_MOST_MS / 1000);
+	if (verdict != POLICY_WAIT_OVER)
+		return;
 	l->waiting = false;
-	dp_warning("no policy from a controller within %u ms: forwarding without one", l->dp->conf->policy_wait_ms);
+	dp_warning("no policy from a controller for %lld ms: forwarding without one",
+		   (long long)((mono_ns - l->wait.start_ns) / NS_PER_MS));
 	if (dp_policy_commit(l->dp->policy, now_ns, &err) == 0)
 		dp_error("empty policy: %s", err.msg); // the first commit will do
 }
@@ -167,7 +180,7 @@ static int64_t quiet_ns(const struct loop *l, int64_t now_ns, int64_t mono_ns)
 	if (next_ns != INT64_MAX)
 		quiet = min_ns(quiet, next_ns - now_ns);
 	if (l->waiting && !l->building)
-		quiet = min_ns(quiet, l->start_ns + l->dp->conf->policy_wait_ms * NS_PER_MS - mono_ns);
+		quiet = min_ns(quiet, policy_wait_next_ns(&l->wait) - mono_ns);
 	if (l->asked)
 		quiet = min_ns(quiet, ASK_POLL_NS);
 	if (l->dp->capture.left > 0)
@@ -200,8 +213,7 @@ static void turn(struct loop *l)
 	answer_questions(l, mono_ns);
 	dp_capture_turn(l->dp);
 	follow_worker(l, mono_ns);
-	if (l->waiting && !l->building && mono_ns >= l->start_ns + l->dp->conf->policy_wait_ms * NS_PER_MS)
-		end_waiting(l, now_ns);
+	follow_waiting(l, now_ns, mono_ns);
 	snapshot_reap(&l->dp->slot);
 	if (l->dp->conf->reload != NULL && *l->dp->conf->reload_asked)
 		dp_ports_reload(l->dp, mono_ns);
@@ -216,8 +228,11 @@ static void turn(struct loop *l)
 void dp_loop(struct dp *dp, const volatile bool *stop)
 {
 	int64_t mono_ns = clock_ns(CLOCK_MONOTONIC);
-	struct loop l = {.dp = dp, .start_ns = mono_ns, .ports_ns = mono_ns + PORTS_NS, .waiting = true};
+	struct loop l = {.dp = dp, .ports_ns = mono_ns + PORTS_NS, .waiting = true};
 
+	l.wait.is_there = dp->conf->controller_is_there;
+	l.wait.ctx = dp->conf->controller_ctx;
+	policy_wait_start(&l.wait, dp->conf->policy_wait_ms, mono_ns);
 	while (!*stop)
 		turn(&l);
 }

@@ -507,6 +507,11 @@ uint64_t link_session(const struct link *link)
 	return link->fd >= 0 && link->greeted ? link->session : 0;
 }
 
+bool link_is_connected(const struct link *link)
+{
+	return link->fd >= 0;
+}
+
 void link_tell(struct link *link, const struct proto_msg *msg)
 {
 	enqueue(link, msg);

@@ -47,6 +47,7 @@ uint32_t link_awaits_gen(const struct link *link);
 void link_port(struct link *link, const struct proto_port *port);
 // The number of the session that is up, its HELLO answered; 0: there is none.
 uint64_t link_session(const struct link *link);
+bool link_is_connected(const struct link *link); // greeted or not
 // COUNTERS, ROW_COUNTS, QUEUES, HOST, TRACED or CAPTURED, to the session that is up, if any: at the next link_turn, or
 // when it is much.
 void link_tell(struct link *link, const struct proto_msg *msg);

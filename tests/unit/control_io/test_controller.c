@@ -347,7 +347,9 @@ static void a_second_one_is_refused_by_the_lock(void **state)
 	pid_t pid;
 
 	assert_int_equal(rundir_prepare(&f->p.config, &err), 0);
+	assert_false(rundir_is_locked(&f->p.config, "lock"));
 	assert_int_equal(rundir_lock(&f->p.config, "lock", &err), 0);
+	assert_true(rundir_is_locked(&f->p.config, "lock"));
 	pid = fork();
 	if (pid == 0)
 		_exit(rundir_lock(&f->p.config, "lock", &err) == -EADDRINUSE &&
