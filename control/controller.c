@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "alone.h"
 #include "controller_priv.h"
 #include "log.h"
 
@@ -315,8 +316,10 @@ static int openflow_up(struct controller *c, struct err *err)
 					    .queues = config->openflow_ovsdb != NULL,
 					    .nib = c->nib};
 
-	if (conf.listen == NULL && conf.tls_listen == NULL)
+	if (conf.listen == NULL && conf.tls_listen == NULL) {
+		engine_ask_network(c->engine, alone_fit, c->nib);
 		return 0;
+	}
 	c->openflow = of_server_create(loop_base(c->loop), &conf, err);
 	if (c->openflow == NULL)
 		return -EIO;

@@ -109,6 +109,19 @@ static void a_request_outlives_the_names_it_was_said_with(void **state)
 	assert_int_equal(process_end(&f->p, SIGTERM), 0);
 }
 
+static void without_a_network_of_switches_a_waypoint_is_refused(void **state)
+{
+	struct fixture *f = *state;
+	int fd;
+
+	process_start(&f->p, 0);
+	fd = join(f);
+	say(fd, "waypoint(srcHost=10.0.0.1) = 10.7.0.99 on rootShare. ListRequests.\n");
+	hear(fd, "False\nroot> 0\nroot> ");
+	close(fd);
+	assert_int_equal(process_end(&f->p, SIGTERM), 0);
+}
+
 static void the_control_user_owns_the_journal_and_can_go_on(void **state)
 {
 	struct fixture *f = *state;
@@ -365,6 +378,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(answers_survive_kill_9, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_request_outlives_the_names_it_was_said_with, setup, teardown),
+		cmocka_unit_test_setup_teardown(without_a_network_of_switches_a_waypoint_is_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_control_user_owns_the_journal_and_can_go_on, setup, teardown),
 		cmocka_unit_test_setup_teardown(events_go_to_the_holders_json_sessions_behind_answers, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_session_that_does_not_read_is_told_how_many_events_it_missed, setup,
