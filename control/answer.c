@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define SECOND INT64_C(1000000000)
 
@@ -23,6 +24,23 @@ struct quantity answer_time(int64_t ns)
 		while (q.text[len - 1] == '0')
 			q.text[--len] = '\0';
 	}
+	return q;
+}
+
+struct quantity answer_instant(int64_t ns)
+{
+	struct quantity q = answer_time(ns);
+	char stamp[24], fraction[12] = "";
+	time_t seconds = (time_t)(ns / SECOND);
+	const char *dot = strchr(q.text, '.');
+	struct tm tm;
+
+	if (ns == INT64_MAX || gmtime_r(&seconds, &tm) == NULL ||
+	    strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%S", &tm) == 0)
+		return q;
+	if (dot != NULL)
+		snprintf(fraction, sizeof(fraction), "%s", dot);
+	snprintf(q.text, sizeof(q.text), "%s%sZ", stamp, fraction);
 	return q;
 }
 

@@ -13,6 +13,7 @@ struct quantity { // text of a quantity, by value so that it can be an argument
 };
 
 struct quantity answer_time(int64_t ns);       // 160, 0.5, up to nine decimals; INT64_MAX: forever
+struct quantity answer_instant(int64_t ns);    // 2026-11-20T10:00:00.5Z; INT64_MAX: forever
 struct quantity answer_duration(int64_t ns);   // 5 min, 10 s; INT64_MAX: forever
 struct quantity answer_rate(uint64_t bps);     // 600 Mb, 1500 kb, 7 b; UINT64_MAX: inf
 struct quantity answer_number(uint64_t value); // UINT64_MAX: inf

@@ -102,11 +102,11 @@ int candidate_check_privilege(const struct candidate *c, const struct statement 
 static int check_times(const struct state *s, const struct candidate *c, struct reply *reply)
 {
 	if (c->start_ns < s->now_ns)
-		return reply_refuse(reply, REPLY_BAD_TIME, "the start t=%s is before now, t=%s",
-				    answer_time(c->start_ns).text, answer_time(s->now_ns).text);
+		return reply_refuse(reply, REPLY_BAD_TIME, "the start %s is before now, %s",
+				    answer_instant(c->start_ns).text, answer_instant(s->now_ns).text);
 	if (c->start_ns >= c->end_ns)
-		return reply_refuse(reply, REPLY_BAD_TIME, "the start t=%s is not before the end t=%s",
-				    answer_time(c->start_ns).text, answer_time(c->end_ns).text);
+		return reply_refuse(reply, REPLY_BAD_TIME, "the start %s is not before the end %s",
+				    answer_instant(c->start_ns).text, answer_instant(c->end_ns).text);
 	return 0;
 }
 
@@ -114,22 +114,22 @@ static int check_times(const struct state *s, const struct candidate *c, struct 
 static int refuse_full(const struct candidate *c, const struct share *share, uint64_t rate_bps,
 		       const struct timeline_clash *clash, struct reply *reply)
 {
-	struct quantity asked = answer_rate(rate_bps), at = answer_time(clash->at_ns);
+	struct quantity asked = answer_rate(rate_bps), at = answer_instant(clash->at_ns);
 
 	if ((c->share->privileges.view & VIEW_SCHEDULE) == 0 || !c->share->privileges.query)
-		reply_refuse(reply, REPLY_SCHEDULE_FULL, "share %s: %s asked, full at t=%s", share->name, asked.text,
+		reply_refuse(reply, REPLY_SCHEDULE_FULL, "share %s: %s asked, full at %s", share->name, asked.text,
 			     at.text);
 	else if (clash->reason == TIMELINE_OVER_MAX)
-		reply_refuse(reply, REPLY_SCHEDULE_FULL, "share %s: %s asked, %s free at t=%s", share->name, asked.text,
+		reply_refuse(reply, REPLY_SCHEDULE_FULL, "share %s: %s asked, %s free at %s", share->name, asked.text,
 			     answer_rate(clash->free_bps).text, at.text);
 	else if (clash->reason == TIMELINE_UNDER_MIN)
 		reply_refuse(reply, REPLY_SCHEDULE_FULL,
-			     "share %s: %s asked beside %s at t=%s, together under the minimum %s", share->name,
+			     "share %s: %s asked beside %s at %s, together under the minimum %s", share->name,
 			     asked.text, answer_rate(clash->standing_bps).text, at.text,
 			     answer_rate(share->privileges.reserve_min_bps).text);
 	else
 		reply_refuse(reply, REPLY_SCHEDULE_FULL,
-			     "share %s: %s asked, its tokens (filled at %s/s) run out at t=%s", share->name, asked.text,
+			     "share %s: %s asked, its tokens (filled at %s/s) run out at %s", share->name, asked.text,
 			     answer_rate(share->privileges.tb_fill_bps).text, at.text);
 	answer_put(reply, "share", json_string(share->name));
 	answer_put(reply, "at", answer_time_json(clash->at_ns));
@@ -288,7 +288,7 @@ static int tell_earliest(const struct state *s, const struct candidate *c, const
 		return -1;
 	answer_put(reply, "earliest", rc == 0 ? answer_time_json(start_ns) : json_null());
 	if (asprintf(&why, "%s; %s%s", json_string_value(json_object_get(reply->body, "why")),
-		     rc == 0 ? "it fits from t=" : "it never fits", rc == 0 ? answer_time(start_ns).text : "") < 0)
+		     rc == 0 ? "it fits from " : "it never fits", rc == 0 ? answer_instant(start_ns).text : "") < 0)
 		return -1;
 	answer_put(reply, "why", json_string(why));
 	free(why);

@@ -405,8 +405,8 @@ int explain_begin(struct state *s, const struct principal *speaker, const struct
 	if (request_time(s, &st->to, s->now_ns, &at_ns, reply) < 0)
 		return -1;
 	if (at_ns < s->now_ns)
-		return reply_refuse(reply, REPLY_BAD_TIME, "t=%s is over: only what stands now or later is known",
-				    answer_time(at_ns).text);
+		return reply_refuse(reply, REPLY_BAD_TIME, "%s is over: only what stands now or later is known",
+				    answer_instant(at_ns).text);
 	match_init(&q.group);
 	rc = ask(&q, st, at_ns, reply);
 	match_fini(&q.group);

@@ -22,8 +22,8 @@ int network_check(const struct state *s, enum verb verb, const struct demand *as
 	if (s->network_why[0] != '\0')
 		return reply_refuse(reply, REPLY_NETWORK, "not now: the network cannot take more: %s", s->network_why);
 	if (!metered_fits(s, verb, asked->start_ns, asked->end_ns, &at_ns)) {
-		reply_refuse(reply, REPLY_NETWORK, "more than %d reservations and rate limits would be active at t=%s",
-			     PROTO_METERS_MAX, answer_time(at_ns).text);
+		reply_refuse(reply, REPLY_NETWORK, "more than %d reservations and rate limits would be active at %s",
+			     PROTO_METERS_MAX, answer_instant(at_ns).text);
 		answer_put(reply, "at", answer_time_json(at_ns));
 		return -1;
 	}

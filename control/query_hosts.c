@@ -86,6 +86,14 @@ static uint64_t mac_number(const uint8_t mac[6])
 	return value;
 }
 
+// To tenths of a second: the two clocks are compared anew from turn to turn, and one sight is told as one time.
+static int64_t wall_of(const struct nib_net *net, int64_t seen_ns)
+{
+	const int64_t tenth = 100000000;
+
+	return (seen_ns + net->wall_minus_now_ns + tenth / 2) / tenth * tenth;
+}
+
 // addr: one of the host's addresses, or NULL.
 static struct host host_of_net(const struct state *s, const struct nib_net *net, const struct topo_host *at,
 			       const struct addr *addr)
@@ -93,13 +101,13 @@ static struct host host_of_net(const struct state *s, const struct nib_net *net,
 	const struct topo_port *port = topo_port(net->topo, at->sw, at->port);
 	struct host h = {.has_place = true, .mac = mac_number(at->mac), .at = query_dpid(net->topo, at->sw)};
 
-	h.last_ns = at->seen_ns + net->wall_minus_now_ns;
+	h.last_ns = wall_of(net, at->seen_ns);
 	h.port = port == NULL ? NULL : port->name;
 	if (addr != NULL) {
 		h.addr = (struct ip_addr){addr->ip, addr->ip6};
 		h.has_addr = true;
 		h.how = addr_how_name(addr->how);
-		h.last_ns = addr->seen_ns + net->wall_minus_now_ns;
+		h.last_ns = wall_of(net, addr->seen_ns);
 		h.contested = addr->contest_ns != INT64_MIN;
 	}
 	complete(s, &h);

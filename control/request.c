@@ -222,8 +222,8 @@ static int renew_check(const struct state *s, const struct request *r, struct ca
 	if (candidate_check_privilege(c, &as, reply) < 0)
 		return -1;
 	if (c->end_ns <= r->end_ns)
-		return reply_refuse(reply, REPLY_BAD_TIME, "request %" PRIu64 " lasts until t=%s already", r->id,
-				    answer_time(r->end_ns).text);
+		return reply_refuse(reply, REPLY_BAD_TIME, "request %" PRIu64 " lasts until %s already", r->id,
+				    answer_instant(r->end_ns).text);
 	c->access = candidate_access(c, r->verb);
 	c->start_ns = r->end_ns;
 	c->partial = false; // the rate stays

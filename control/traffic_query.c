@@ -224,6 +224,8 @@ static int sum_traffic(struct counting *c, const struct match *group, struct tot
 
 	match_init(&clipped);
 	c->from_ns = c->last_ns != 0 ? traffic_window_ns(c->last_ns, c->s->now_ns) : c->s->traffic.since_ns;
+	if (c->from_ns < c->s->traffic.since_ns)
+		c->from_ns = c->s->traffic.since_ns; // nothing is known of before
 	if (c->from_ns > c->s->now_ns)
 		c->from_ns = c->s->now_ns; // nothing was ever counted
 	c->group = &clipped;

@@ -48,6 +48,9 @@ static void show_accepted(const json_t *answer, FILE *out)
 	char start[64], end[64], rate[64];
 
 	fprintf(out, "accepted");
+	if (json_is_integer(json_object_get(answer, "round")))
+		fprintf(out, ", round %" JSON_INTEGER_FORMAT " of checks",
+			json_integer_value(json_object_get(answer, "round")));
 	if (id != NULL)
 		fprintf(out, ", request %" JSON_INTEGER_FORMAT, json_integer_value(id));
 	if (json_object_get(answer, "start") != NULL) {

@@ -214,6 +214,24 @@ static int depth_of(const json_t *nodes, const json_t *node)
 	return 0;
 }
 
+// What the packet is that the answer is about: the description may fit many. Zeros that say nothing are left out.
+static void put_packet(const json_t *packet, FILE *out)
+{
+	const char *name, *text;
+	json_t *value;
+
+	fprintf(out, "packet:");
+	json_object_foreach((json_t *)packet, name, value)
+	{
+		text = json_string_value(value);
+		if (text != NULL && strcmp(text, "00:00:00:00:00:00") != 0)
+			fprintf(out, " %s=%s", name, text);
+		else if (text == NULL && (json_integer_value(value) != 0 || strcmp(name, "vlan") != 0))
+			fprintf(out, " %s=%" JSON_INTEGER_FORMAT, name, json_integer_value(value));
+	}
+	fputc('\n', out);
+}
+
 void show_explanation(const json_t *answer, FILE *out)
 {
 	const json_t *nodes = json_object_get(answer, "items"), *node, *atom, *by = json_object_get(answer, "by");
@@ -237,6 +255,7 @@ void show_explanation(const json_t *answer, FILE *out)
 		fprintf(out, "request %" JSON_INTEGER_FORMAT " is suspended, beside its access: %s\n",
 			json_integer_value(json_object_get(node, "request")), show_member(node, "why"));
 	}
+	put_packet(json_object_get(answer, "packet"), out);
 	if (json_is_false(json_object_get(answer, "uniform")))
 		fprintf(out, "not all packets of this description go the same way: this is one of them\n");
 	if (show_member(answer, "note")[0] != '\0')

@@ -62,7 +62,9 @@ static void full_schedule_names_the_nearest_share_and_the_first_instant(void **s
 
 	ASSERT_SAY(t, "root", "reserve(dstPort=443) = 500 on net0 from 160 to 200.", REPLY_OK);
 	ASSERT_SAY(t, "root", "reserve(dstPort=80) = 600 on web.", REPLY_SCHEDULE_FULL);
-	assert_string_equal(talk_why(t), "share net0: 600 Mb asked, 500 Mb free at t=160; it fits from t=200");
+	assert_string_equal(
+		talk_why(t),
+		"share net0: 600 Mb asked, 500 Mb free at 1970-01-01T00:02:40Z; it fits from 1970-01-01T00:03:20Z");
 	assert_string_equal(talk_text(t, "share"), "net0");
 	assert_string_equal(talk_text(t, "at"), "160");
 	assert_string_equal(talk_text(t, "earliest"), "200");
@@ -141,7 +143,9 @@ static void partial_reserve_gets_the_highest_rate_and_says_it(void **state)
 	ASSERT_SAY(t, "root", "reserve(dstPort=80) = 900 partial on web to 5.", REPLY_OK);
 	assert_int_equal(talk_number(t, "granted"), 300000000); // 600 less the 300 that stand
 	ASSERT_SAY(t, "root", "reserve(dstPort=80) = 1 partial on web to 6.", REPLY_SCHEDULE_FULL);
-	assert_string_equal(talk_why(t), "share web: 1 Mb asked, 0 Mb free at t=0; it fits from t=7");
+	assert_string_equal(
+		talk_why(t),
+		"share web: 1 Mb asked, 0 Mb free at 1970-01-01T00:00:00Z; it fits from 1970-01-01T00:00:07Z");
 }
 
 static void partial_reserve_counts_tokens_too(void **state)
@@ -162,8 +166,10 @@ static void minimum_is_named(void **state)
 
 	ASSERT_SAY(t, "root", "NewShare min for (*) [reserve <= 100 reserve >= 20] on rootShare.", REPLY_OK);
 	ASSERT_SAY(t, "root", "reserve(*) = 5 on min to 10.", REPLY_SCHEDULE_FULL);
-	assert_string_equal(talk_why(t), "share min: 5 Mb asked beside 0 Mb at t=0, together under the minimum 20 Mb; "
-					 "it never fits");
+	assert_string_equal(
+		talk_why(t),
+		"share min: 5 Mb asked beside 0 Mb at 1970-01-01T00:00:00Z, together under the minimum 20 Mb; "
+		"it never fits");
 	ASSERT_SAY(t, "root", "reserve(*) = 90 on min to 10.", REPLY_OK);
 	ASSERT_SAY(t, "root", "reserve(*) = 30 partial on min to 10.", REPLY_OK);
 	assert_int_equal(talk_number(t, "granted"), 10000000);
@@ -178,7 +184,9 @@ static void moved_after_the_first_ends_it_is_accepted(void **state)
 	ASSERT_SAY(t, "alice", "reserve(user=alice, dstPort=80) = 5Mb on aBW from now to +10min.", REPLY_OK);
 	ASSERT_SAY(t, "alice", "reserve(user=alice, dstPort=443) = 6Mb on aBW from now to +10min.",
 		   REPLY_SCHEDULE_FULL);
-	assert_string_equal(talk_why(t), "share aBW: 6 Mb asked, 5 Mb free at t=0; it fits from t=600");
+	assert_string_equal(
+		talk_why(t),
+		"share aBW: 6 Mb asked, 5 Mb free at 1970-01-01T00:00:00Z; it fits from 1970-01-01T00:10:00Z");
 	ASSERT_SAY(t, "alice", "reserve(user=alice, dstPort=443) = 6Mb on aBW from +10min to +20min.", REPLY_OK);
 }
 

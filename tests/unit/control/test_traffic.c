@@ -202,6 +202,7 @@ static void the_last_hour_holds_what_is_over_and_not_what_was_before(void **stat
 	engine_count(t->engine, 1, 10, 1000, 101 * S);
 	t->now_ns = 111 * S;
 	sum_is(t, "root", "traffic(dstPort=7) on net0 last 1h.", "1; 1000,10,at-least"); // over: not all the time
+	assert_string_equal(talk_text(t, "from"), "100");                                // when counting began
 	say(t, "root", "ratelimit(dstPort=7) = 5 on net0.");
 	engine_count(t->engine, 2, 1, 50, 8000 * S);
 	t->now_ns = 8000 * S;

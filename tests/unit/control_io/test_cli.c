@@ -199,11 +199,16 @@ static void requests_are_shown_with_state_and_why_and_large_rates(void **state)
 
 	assert_non_null(strstr(text, "  forever  suspended: there is no path  (*)\n"));
 	free(text);
+	text = shown("{\"ok\":true,\"round\":5,\"done\":false}");
+	assert_string_equal(text, "accepted, round 5 of checks\n");
+	free(text);
 	text = shown("{\"ok\":true,\"granted\":5000000000000000000}");
 	assert_string_equal(text, "accepted, 5 Ebit/s granted\n");
 	free(text);
-	text = shown("{\"ok\":true,\"packet\":{},\"at\":\"0\",\"action\":\"forward\",\"access\":\"none\",\"by\":null,"
+	text = shown("{\"ok\":true,\"packet\":{\"srcEth\":\"00:00:00:00:00:00\",\"srcHost\":\"10.7.0.1\",\"vlan\":0,"
+		     "\"dstPort\":80},\"at\":\"0\",\"action\":\"forward\",\"access\":\"none\",\"by\":null,"
 		     "\"suspended\":[{\"request\":3,\"why\":\"there is no path\"}],\"items\":[]}");
+	assert_non_null(strstr(text, "\npacket: srcHost=10.7.0.1 dstPort=80\n"));
 	assert_non_null(strstr(text, "request 3 is suspended, beside its access: there is no path\n"));
 	free(text);
 }
