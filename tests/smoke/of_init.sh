@@ -17,11 +17,14 @@ if [ "${1:-}" != --inside ]; then
 	outputs=$(mktemp -d)
 	trap 'rm -rf "$outputs"' EXIT
 	failed=0 running=()
+	# a test that is ended takes its networks with it: timeout is in a process group of its own
+	trap 'kill "${running[@]}" 2>/dev/null; exit 143' TERM INT HUP
+	death="setpriv --pdeathsig KILL"
 	seconds=${OF_SECONDS:-600} # what hangs ends
 	network() { # OUTPUT; of $k, $h, $topology, $protocol and $more
 		for _ in 1 2 3; do
 			# shellcheck disable=SC2086 # $more: options
-			OF_PROTOCOL=$protocol OF_TOPOLOGY=$topology timeout $((seconds + 10)) bash "$testbed" -k "$k" -H "$h" -t "$topology" -p "$protocol" -T "$seconds" $more -- \
+			OF_PROTOCOL=$protocol OF_TOPOLOGY=$topology $death timeout $((seconds + 10)) $death bash "$testbed" -k "$k" -H "$h" -t "$topology" -p "$protocol" -T "$seconds" $more -- \
 				"$(readlink -f "$0")" --inside </dev/null >>"$1" 2>&1 && return
 			! grep -qE '^(ok|FAIL) ' "$1" || return 1
 			echo "the network did not come up (its database, or Open vSwitch, had 5 s): again" >>"$1"
