@@ -200,6 +200,31 @@ static inline struct match_packet random_packet(struct rng *rng, uint32_t dims)
 	return packet;
 }
 
+// Of this kind, plain but for these dimensions, which are choices at[] of the grid.
+static inline struct match_packet grid_packet(const uint32_t at[N_DIMS], uint32_t dims, uint32_t kind)
+{
+	struct match_packet packet = plain_packet(kind);
+
+	for (uint32_t dim = 0; dim < N_DIMS; dim++) {
+		if ((dims & 1u << dim) != 0)
+			grid_set(&packet, dim, at[dim]);
+	}
+	return packet;
+}
+
+// From one such packet to the next; false after the last.
+static inline bool grid_next(uint32_t at[N_DIMS], uint32_t dims, uint32_t kind)
+{
+	for (uint32_t dim = 0; dim < N_DIMS; dim++) {
+		if ((dims & 1u << dim) == 0)
+			continue;
+		if (++at[dim] < grid_choices(dim, kind))
+			return true;
+		at[dim] = 0;
+	}
+	return false;
+}
+
 static inline void print_packet(const struct match_packet *p)
 {
 	fprintf(stderr, "packet kind=%#x src=%#llx:%#llx dst=%#llx:%#llx fields", p->kind,

@@ -147,27 +147,16 @@ static bool brute_force(struct round *r, uint32_t dims, bool *skip)
 		turned[i] = r->wrong[r->n_wrong - 1 - i];
 	*skip = false;
 	for (uint32_t kind = 1; kind <= MATCH_KINDS_ALL; kind <<= 1) {
-		uint32_t at[N_DIMS] = {0}, dim;
+		uint32_t at[N_DIMS] = {0};
 
 		do {
-			struct match_packet packet = plain_packet(kind);
+			struct match_packet packet = grid_packet(at, dims, kind);
 
-			for (dim = 0; dim < N_DIMS; dim++) {
-				if ((dims & 1u << dim) != 0)
-					grid_set(&packet, dim, at[dim]);
-			}
 			*skip |= too_many_meet(r, &packet);
 			if (!rows_obey(&r->policy, r->wrong, r->n_wrong, &packet) ||
 			    !rows_obey(&r->policy, turned, r->n_wrong, &packet))
 				return false;
-			for (dim = 0; dim < N_DIMS; dim++) {
-				if ((dims & 1u << dim) == 0)
-					continue;
-				if (++at[dim] < grid_choices(dim, kind))
-					break;
-				at[dim] = 0;
-			}
-		} while (dim < N_DIMS);
+		} while (grid_next(at, dims, kind));
 	}
 	return true;
 }

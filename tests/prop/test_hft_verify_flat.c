@@ -117,25 +117,14 @@ static bool obeys(const struct round *r, const struct match_packet *packet)
 static bool brute_force(const struct round *r)
 {
 	for (uint32_t kind = 1; kind <= MATCH_KINDS_ALL; kind <<= 1) {
-		uint32_t at[N_DIMS] = {0}, dim;
+		uint32_t at[N_DIMS] = {0};
 
 		do {
-			struct match_packet packet = plain_packet(kind);
+			struct match_packet packet = grid_packet(at, r->dims, kind);
 
-			for (dim = 0; dim < N_DIMS; dim++) {
-				if ((r->dims & 1u << dim) != 0)
-					grid_set(&packet, dim, at[dim]);
-			}
 			if (!obeys(r, &packet))
 				return false;
-			for (dim = 0; dim < N_DIMS; dim++) {
-				if ((r->dims & 1u << dim) == 0)
-					continue;
-				if (++at[dim] < grid_choices(dim, kind))
-					break;
-				at[dim] = 0;
-			}
-		} while (dim < N_DIMS);
+		} while (grid_next(at, r->dims, kind));
 	}
 	return true;
 }

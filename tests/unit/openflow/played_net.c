@@ -35,9 +35,8 @@ static void say(void *ctx, const uint8_t *bytes, size_t len)
 	p->n_out += len;
 }
 
-static void keep(void *ctx, const struct of_flow_mod *mod)
+struct of_rule played_rule(const struct of_flow_mod *mod)
 {
-	struct played_peer *p = ctx;
 	struct of_rule r;
 
 	memset(&r, 0, sizeof(r));
@@ -46,6 +45,14 @@ static void keep(void *ctx, const struct of_flow_mod *mod)
 	r.priority = mod->priority;
 	r.table = mod->table;
 	r.cookie = mod->cookie;
+	return r;
+}
+
+static void keep(void *ctx, const struct of_flow_mod *mod)
+{
+	struct played_peer *p = ctx;
+	struct of_rule r = played_rule(mod);
+
 	r.leave_ns = p->net->now_ns; // here: since when it is there
 	r.ends_ns = mod->hard_s == 0 ? INT64_MAX : p->net->now_ns + mod->hard_s * PLAYED_NET_SECOND;
 	of_rules_del(&p->rules, &r);

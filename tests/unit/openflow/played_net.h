@@ -37,7 +37,8 @@ struct played_net {
 // A line of n switches of this version. conf: of the controller, which is not started yet.
 void played_net_init(struct played_net *n, int n_switches, uint8_t version, const struct of_net_conf *conf);
 void played_net_fini(struct played_net *n);
-uint32_t played_net_port(int to); // of any switch, towards another one
+uint32_t played_net_port(int to);                          // of any switch, towards another one
+struct of_rule played_rule(const struct of_flow_mod *mod); // as a switch keeps it that is told so
 void played_net_start(struct played_net *n);
 void played_net_kill(struct played_net *n);
 void played_net_join(struct played_net *n, int peer);

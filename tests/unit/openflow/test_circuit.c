@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "control/circuit.h"
+#include "demand_fixture.h"
 #include "of_random.h"
 #include "tests/rounds.h"
 
@@ -108,26 +109,6 @@ static void random_demand(struct demand *d, uint64_t id)
 	box_set_time(&box, d->start_ns, d->end_ns);
 	match_init(&d->flows);
 	assert_int_equal(match_add(&d->flows, &box), 0);
-}
-
-static void make_policy(struct network *n)
-{
-	struct demands demands;
-	struct tree tree;
-	struct err err;
-
-	demands_init(&demands);
-	tree_init(&tree);
-	assert_int_equal(tree_add_node(&tree, TREE_NO_PARENT), 0);
-	for (uint64_t id = 1; id <= DEMANDS; id++) {
-		struct demand d;
-
-		random_demand(&d, id);
-		assert_int_equal(demands_add(&demands, &d), 0);
-		ip_list_unref(d.addresses);
-	}
-	assert_int_equal(of_policy_build(&n->policy, &tree, &demands, 0, NULL, &err), 0);
-	tree_fini(&tree);
 }
 
 static void check_ips(const struct circuit_ips *ips, uint32_t host, bool ip6)
@@ -228,7 +209,7 @@ static void circuits_lead_there_and_no_link_is_promised_twice(void **state)
 		struct circuit_in in = {.topo = &n.topo, .addrs = &n.addrs, .policy = &n.policy};
 
 		make_topology(&n);
-		make_policy(&n);
+		policy_of_demands(&n.policy, DEMANDS, random_demand);
 		circuits_init(&c);
 		assert_int_equal(circuits_place(&c, &in), 0);
 		for (uint32_t k = 0; k < c.n; k++) {

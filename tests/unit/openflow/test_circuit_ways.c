@@ -13,6 +13,7 @@
 
 #include "control/of_plan.h"
 #include "control/of_trace.h"
+#include "demand_fixture.h"
 #include "of_random.h"
 #include "tests/rounds.h"
 
@@ -112,26 +113,6 @@ static void random_demand(struct demand *d, uint64_t id)
 	}
 	match_init(&d->flows);
 	assert_int_equal(match_add(&d->flows, &box), 0);
-}
-
-static void make_policy(struct net *n)
-{
-	struct demands demands;
-	struct tree tree;
-	struct err err;
-
-	demands_init(&demands);
-	tree_init(&tree);
-	assert_int_equal(tree_add_node(&tree, TREE_NO_PARENT), 0);
-	for (uint64_t id = 1; id <= DEMANDS; id++) {
-		struct demand d;
-
-		random_demand(&d, id);
-		assert_int_equal(demands_add(&demands, &d), 0);
-		ip_list_unref(d.addresses);
-	}
-	assert_int_equal(of_policy_build(&n->policy, &tree, &demands, 0, NULL, &err), 0);
-	tree_fini(&tree);
 }
 
 static void plan(struct net *n)
@@ -316,7 +297,7 @@ static void packets_go_the_way_of_their_circuit_and_arrive_without_a_tag(void **
 		memset(&n, 0, sizeof(n));
 		n.version = rnd(3) == 0 ? OF_VERSION_10 : OF_VERSION_13;
 		make_topology(&n);
-		make_policy(&n);
+		policy_of_demands(&n.policy, DEMANDS, random_demand);
 		plan(&n);
 		check(&n, &n_circuits, &n_over, &n_via);
 		for (uint32_t k = 0; k < N; k++) {

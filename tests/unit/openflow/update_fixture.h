@@ -191,14 +191,8 @@ static void check(struct net *n)
 static void take(void *ctx, const struct of_flow_mod *mod)
 {
 	struct peer *p = ctx;
-	struct of_rule r;
+	struct of_rule r = played_rule(mod);
 
-	memset(&r, 0, sizeof(r));
-	r.match = mod->match;
-	r.instructions = mod->instructions;
-	r.priority = mod->priority;
-	r.table = mod->table;
-	r.cookie = mod->cookie;
 	of_rules_del(&p->rules, &r);
 	if (mod->command == OF_FLOW_ADD)
 		assert_int_equal(of_rules_add(&p->rules, &r), 0);
