@@ -187,7 +187,11 @@ static int bind_to(const char *sys, const char *pci, const char *driver)
 	if (rc < 0 || none)
 		return rc;
 	rc = host_write(sys, pci, "bus/pci/drivers/%s/bind", driver);
-	return rc < 0 ? rc : driver_becomes(sys, pci, driver) ? 0 : -EIO;
+	if (rc == 0 && !driver_becomes(sys, pci, driver))
+		rc = -EIO;
+	if (rc == 0 && strcmp(driver, "vfio-pci") != 0)
+		rc = host_write(sys, "\n", "bus/pci/devices/%s/driver_override", pci); // the kernel's own choice again
+	return rc;
 }
 
 static int set_driver(const char *sys, const struct action *a, const char *before, char why[ACTION_WHY_BYTES])

@@ -14,6 +14,7 @@
 #include "plan.h"
 
 #define UNDO_FILE "/run/pane/nic.undo"
+#define APPEAR_MS 2000 // until an interface is there after its driver
 
 struct options {
 	const char *sys, *undo_file;
@@ -22,7 +23,10 @@ struct options {
 };
 
 static const char usage[] =
-	"usage: pane-nic show [--json]             this machine's huge pages and network devices\n"
+	"usage: pane-nic show [--json]             this machine's huge pages and network devices; QUEUES 1/2: one "
+	"pair\n"
+	"                                          in use, two possible; XDP: whether a program is on it (used) or\n"
+	"                                          not (free)\n"
 	"       pane-nic prepare [OPTION]... DEVICE...\n"
 	"                                          makes it ready for ports of these lines of configuration\n"
 	"       pane-nic do [OPTION]... 'VERB OBJECT VALUE'...\n"
@@ -68,13 +72,19 @@ static int note_undo(const struct options *o, const struct action *a, char why[A
 	return fclose(f) == 0 ? 0 : -errno;
 }
 
-static int run_action(const struct options *o, const struct action *a, bool note)
+// before: what it is by then, where it is not so yet (a dry run); NULL: as it is.
+static int run_action(const struct options *o, const struct action *a, const char *before, bool note)
 {
 	char why[ACTION_WHY_BYTES] = "";
 	struct action undo = {0};
-	int rc = action_now(o->sys, a, undo.value, why);
-	bool same = rc == 0 && strcmp(undo.value, a->value) == 0;
+	int rc = 0;
+	bool same;
 
+	if (before != NULL)
+		snprintf(undo.value, sizeof(undo.value), "%s", before);
+	else
+		rc = action_now(o->sys, a, undo.value, why);
+	same = rc == 0 && strcmp(undo.value, a->value) == 0;
 	if (rc == 0 && !o->dry_run && note)
 		rc = note_undo(o, a, why);
 	if (rc == 0 && !o->dry_run)
@@ -90,6 +100,20 @@ static int run_action(const struct options *o, const struct action *a, bool note
 	if (!same)
 		printf("%-9s  (was %s)\n", "", undo.value);
 	return 0;
+}
+
+// In a dry run: what the changes list[from], ... list[to], in this order, would have made of the thing of a.
+static const char *value_by_then(const struct options *o, const struct action *list, int from, int to,
+				 const struct action *a)
+{
+	const char *value = NULL;
+	int step = from <= to ? 1 : -1;
+
+	for (int i = from; o->dry_run && i != to + step; i += step) {
+		if (list[i].verb == a->verb && strcmp(list[i].object, a->object) == 0)
+			value = list[i].value;
+	}
+	return value;
 }
 
 // Whatever is known to fail does before anything is changed. An interface may come with a driver: behind one,
@@ -118,7 +142,9 @@ static int run_plan(const struct options *o, const struct plan *plan)
 	if (vet_plan(o, plan) < 0)
 		return -EINVAL;
 	for (int i = 0; i < plan->n; i++) {
-		int rc = run_action(o, &plan->action[i], true);
+		const struct action *a = &plan->action[i];
+		const char *before = i > 0 ? value_by_then(o, plan->action, 0, i - 1, a) : NULL;
+		int rc = run_action(o, a, before, true);
 
 		if (rc < 0)
 			return rc;
@@ -161,42 +187,107 @@ static int do_lines(const struct options *o, char **lines, int n)
 	return run_plan(o, &plan);
 }
 
-// Lines of the undo list, last first; those not done stay in it.
-static int undo_all(const struct options *o)
+struct undo_list {
+	struct action *action;
+	int n;
+};
+
+// 0, or -errno, said.
+static int read_undo(const struct options *o, struct undo_list *list)
 {
-	static struct plan plan;
-	char line[ACTION_VALUE_BYTES + 2 * NAME_MAX_BYTES], why[ACTION_WHY_BYTES];
-	FILE *f = fopen(o->undo_file, "r");
+	char line[ACTION_VALUE_BYTES + 2 * NAME_MAX_BYTES], why[ACTION_WHY_BYTES] = "";
+	FILE *f = fopen(o->undo_file, "re");
 	int rc = 0;
 
 	while (f != NULL && rc == 0 && fgets(line, sizeof(line), f) != NULL) {
+		struct action *more = realloc(list->action, ((size_t)list->n + 1) * sizeof(*more));
+
 		line[strcspn(line, "\n")] = '\0';
-		rc = plan.n == PLAN_MAX ? -E2BIG : action_parse(line, &plan.action[plan.n++], why);
+		if (more == NULL) {
+			rc = why_fail(why, ENOMEM, "out of memory");
+			break;
+		}
+		list->action = more;
+		rc = action_parse(line, &more[list->n++], why);
 	}
 	if (f != NULL)
 		fclose(f);
-	if (rc < 0) {
+	if (rc < 0)
 		fprintf(stderr, "pane-nic: %s: %s; nothing was changed\n", o->undo_file, why);
-		return rc;
-	}
-	if (plan.n == 0)
-		puts("nothing to undo");
-	while (plan.n > 0 && rc == 0) {
-		rc = run_action(o, &plan.action[plan.n - 1], false);
-		plan.n -= rc == 0;
-	}
-	if (o->dry_run)
-		return rc;
-	if (plan.n == 0) {
-		unlink(o->undo_file);
-		return rc;
-	}
-	f = open_undo(o->undo_file, "w");
-	for (int i = 0; i < plan.n && f != NULL; i++)
-		action_print(&plan.action[i], f);
-	if (f != NULL)
-		fclose(f);
 	return rc;
+}
+
+// A whole list, the old or the new one, is there at any time.
+static int write_undo(const struct options *o, const struct undo_list *list)
+{
+	char path[PATH_MAX];
+	FILE *f;
+	int rc;
+
+	if (list->n == 0)
+		return unlink(o->undo_file) < 0 && errno != ENOENT ? -errno : 0;
+	snprintf(path, sizeof(path), "%.4000s.new", o->undo_file);
+	f = open_undo(path, "we");
+	if (f == NULL)
+		return -errno;
+	for (int i = 0; i < list->n; i++)
+		action_print(&list->action[i], f);
+	rc = fflush(f) != 0 || fsync(fileno(f)) < 0 ? -errno : 0;
+	if (fclose(f) != 0 && rc == 0)
+		rc = -errno;
+	return rc < 0 ? rc : rename(path, o->undo_file) < 0 ? -errno : 0;
+}
+
+// An interface that a driver has just been given back takes a moment to appear.
+static bool is_gone(const struct options *o, const struct action *a, bool behind_driver)
+{
+	char now[ACTION_VALUE_BYTES], why[ACTION_WHY_BYTES];
+	int rc = action_now(o->sys, a, now, why);
+
+	for (int ms = 0; rc == -ENODEV && behind_driver && ms < APPEAR_MS; ms += 10) {
+		usleep(10000);
+		rc = action_now(o->sys, a, now, why);
+	}
+	return rc == -ENODEV;
+}
+
+// Last first. What is gone needs no undoing; what fails stays in the list, and the others are undone all the same.
+static int undo_all(const struct options *o)
+{
+	struct undo_list list = {0}, kept = {0};
+	bool behind_driver = false;
+	int result = read_undo(o, &list), rc;
+
+	kept.action = result == 0 ? calloc((size_t)list.n + 1, sizeof(*kept.action)) : NULL;
+	if (kept.action == NULL) {
+		free(list.action);
+		return result < 0 ? result : -ENOMEM;
+	}
+	if (list.n == 0)
+		puts("nothing to undo");
+	for (int i = list.n - 1; i >= 0; i--) {
+		const struct action *a = &list.action[i];
+		const char *before = i + 1 < list.n ? value_by_then(o, list.action, list.n - 1, i + 1, a) : NULL;
+
+		if (before == NULL && is_gone(o, a, behind_driver && !o->dry_run)) {
+			fputs("gone       ", stdout);
+			action_print(a, stdout);
+			continue;
+		}
+		rc = run_action(o, a, before, false);
+		behind_driver = behind_driver || a->verb == VERB_DRIVER;
+		if (rc == 0)
+			continue;
+		result = rc;
+		memmove(kept.action + 1, kept.action, (size_t)kept.n++ * sizeof(*a)); // in the order of the list
+		kept.action[0] = *a;
+	}
+	rc = o->dry_run || list.n == 0 ? 0 : write_undo(o, &kept);
+	if (rc < 0)
+		fprintf(stderr, "pane-nic: undo list %s: %s\n", o->undo_file, strerror(-rc));
+	free(list.action);
+	free(kept.action);
+	return result < 0 ? result : rc;
 }
 
 enum { OPT_HUGE = 256, OPT_MTU, OPT_QUEUES, OPT_STATE, OPT_SYS, OPT_JSON };

@@ -65,6 +65,8 @@ void host_print(const char *sys, FILE *to)
 	}
 	if (n <= 0)
 		fprintf(to, "no network devices\n");
+	else
+		fprintf(to, "\nQUEUES: in use/possible; XDP: \"used\" while a program is on the interface\n");
 }
 
 static void print_text(FILE *to, const char *key, const char *text)

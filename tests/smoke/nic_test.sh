@@ -68,6 +68,23 @@ echo 'mtu nq0 many' >"$state"
 check "a damaged undo list is refused whole" refused 1 'nic.undo: "mtu nq0 many": expected mtu.*nothing was changed' "$nic" undo --state "$state"
 rm -f "$state"
 
+ip link add ng0 type veth peer name ng1
+"$nic" do --state "$state" 'mtu nq0 2000' 'mtu ng0 2000' 'mtu nq0 3000' >/dev/null
+check "a dry run of undo says what would be by then" says 'mtu nq0 1500.*was 2000' \
+	sh -c "'$nic' undo -n --state '$state' | tr -s '\n ' ' '"
+ip link del ng0
+check "what is gone is undone, the rest is, too" says 'gone +mtu ng0 1500' "$nic" undo --state "$state"
+check "the MTU is back" is 1500 mtu
+check "and nothing is left to undo" says 'nothing to undo' "$nic" undo --state "$state"
+"$nic" do --state "$state" 'mtu nq0 2000' >/dev/null
+seq -f 'mtu nq0 %g' 1501 1700 >"$state"
+check "a long list is undone whole" says 'done +mtu nq0 1501' "$nic" undo --state "$state"
+printf 'mtu nq0 1400\nqueues nq0 9\nmtu nq0 1500\n' >"$state"
+check "what fails does not keep the rest" refused 1 'done +mtu nq0 1400' "$nic" undo --state "$state"
+check "and is all that stays in the list" is 'queues nq0 9' cat "$state"
+rm -f "$state"
+"$nic" do --state "$state" 'mtu nq0 1500' >/dev/null
+
 # --- a PCI device with its kernel driver e1000e, and vfio-pci loaded ---
 sys=$RUN_DIR/sys pci=0000:03:00.0
 mkdir -p "$sys"/bus/pci/devices/$pci "$sys"/bus/pci/drivers/{e1000e,vfio-pci} "$sys"/class/net \
@@ -111,6 +128,7 @@ check "it is bound" is vfio-pci driver
 check "huge pages are asked for" is 32 cat "$sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages"
 check "undo gives it back to the kernel" says "done +driver $pci e1000e" "$nic" undo --sys "$sys" --state "$state"
 check "it is back" is e1000e driver
+check "whoever comes may have it again" is "" cat "$dev/driver_override"
 check "huge pages are given back" is 0 cat "$sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages"
 touch "$RUN_DIR/no-vfio"
 check "a driver that does not take it: named, and given back" refused 1 'vfio-pci does not take it.*given back to e1000e' \
@@ -121,4 +139,5 @@ kill "$kernel_pid"
 
 check "caps shows what drivers offer" says '^null: +net_null' "$nic" caps null:
 check "caps names a device that does not open" refused 1 'nope0: there is none' "$nic" caps af_xdp:nope0
+check "and shows no empty table" not grep DEVICE "$RUN_DIR/check.out"
 finish
