@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -116,23 +117,58 @@ struct complaint {
 	bool has_place;
 };
 
-static int read_file(const char *path, char **text, size_t *len, struct err *err);
-static int load(const char *path, const char *text, size_t len, struct config **out, struct err *err);
+// What is read, what errors call it, and whether the files that it names are read, too.
+struct source {
+	const char *path, *name;
+	bool with_files;
+};
+
+static int read_file(const struct source *from, char **text, size_t *len, struct err *err);
+static int load(const struct source *from, const char *text, size_t len, struct config **out, struct err *err);
 static void on_log(cyaml_log_t level, void *ctx, const char *fmt, va_list args);
 static int explain(const char *file, struct complaint *said, const struct yaml_index *index, struct err *err);
 static int set_defaults(struct config *c, const struct yaml_index *index);
 
 static const cyaml_config_t yaml_conf = {.log_fn = on_log, .mem_fn = cyaml_mem, .log_level = CYAML_LOG_ERROR};
 
-int config_load(const char *path, struct config **out, struct err *err)
+static int load_from(const struct source *from, struct config **out, struct err *err)
 {
 	char *text = NULL;
 	size_t len = 0;
-	int ret = read_file(path, &text, &len, err);
+	int ret = read_file(from, &text, &len, err);
 
 	*out = NULL;
 	if (ret == 0)
-		ret = load(path, text, len, out, err);
+		ret = load(from, text, len, out, err);
+	free(text);
+	return ret;
+}
+
+int config_load(const char *path, struct config **out, struct err *err)
+{
+	return config_load_as(path, path, true, out, err);
+}
+
+int config_load_as(const char *path, const char *name, bool with_files, struct config **out, struct err *err)
+{
+	const struct source from = {path, name, with_files};
+
+	return load_from(&from, out, err);
+}
+
+int config_copy(const char *path, int fd, struct err *err)
+{
+	const struct source from = {path, path, false};
+	char *text = NULL;
+	size_t len = 0;
+	int ret = read_file(&from, &text, &len, err);
+
+	if (ret < 0)
+		return ret;
+	flock(fd, LOCK_EX);
+	if (ftruncate(fd, 0) < 0 || pwrite(fd, text, len, 0) != (ssize_t)len)
+		ret = err_set(err, EIO, "%s: no memory for its text", path);
+	flock(fd, LOCK_UN);
 	free(text);
 	return ret;
 }
@@ -142,8 +178,9 @@ void config_free(struct config *c)
 	cyaml_free(&yaml_conf, &config_schema, c, 0);
 }
 
-static int load(const char *path, const char *text, size_t len, struct config **out, struct err *err)
+static int load(const struct source *from, const char *text, size_t len, struct config **out, struct err *err)
 {
+	const char *path = from->name;
 	struct complaint said = {0};
 	cyaml_config_t conf = yaml_conf;
 	struct yaml_index index;
@@ -160,7 +197,7 @@ static int load(const char *path, const char *text, size_t len, struct config **
 	if (ret == 0 && (c == NULL || set_defaults(c, &index) < 0))
 		ret = err_set(err, ENOMEM, "%s: out of memory", path);
 	if (ret == 0)
-		ret = config_check(c, &index, path, err);
+		ret = config_check(c, &index, path, from->with_files, err);
 	yaml_index_free(&index);
 	if (ret < 0) {
 		config_free(c);
@@ -192,15 +229,18 @@ static int read_all(int fd, const char *path, char **text, size_t *len, struct e
 	return 0;
 }
 
-static int read_file(const char *path, char **text, size_t *len, struct err *err)
+static int read_file(const struct source *from, char **text, size_t *len, struct err *err)
 {
+	const char *path = from->name;
 	struct stat st;
-	int ret, fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); // a FIFO must not hang the start
+	int ret, fd = open(from->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); // a FIFO must not hang the start
 
 	if (fd < 0)
 		return err_set(err, errno, "%s: %s", path, strerror(errno));
 	if (fstat(fd, &st) == 0 && !S_ISREG(st.st_mode))
 		ret = err_set(err, EINVAL, "%s: not a regular file", path);
+	else if (from->path != from->name && flock(fd, LOCK_SH) < 0) // or config_copy may be half done
+		ret = err_set(err, errno, "%s: %s", path, strerror(errno));
 	else
 		ret = read_all(fd, path, text, len, err);
 	close(fd);

@@ -80,4 +80,12 @@ struct config {
 
 // -EINVAL, -ENOENT ... with "FILE:LINE: KEY: what was expected" in err. *out is NULL on error.
 int config_load(const char *path, struct config **out, struct err *err);
+// The same under another name, which errors tell. with_files: the files that it names (of TLS) are read, too; else
+// whoever uses them says what is wrong with them.
+int config_load_as(const char *path, const char *name, bool with_files, struct config **out, struct err *err);
+// Puts the text of the file at path into fd, instead of what is there, between two readers of config_load_as.
+// 0 or -errno as config_load; then fd is as it was, unless it could not be written.
+int config_copy(const char *path, int fd, struct err *err);
+// What is not wrong but probably not meant: say(ctx, words) for each.
+void config_warn(const struct config *c, void (*say)(void *ctx, const char *words), void *ctx);
 void config_free(struct config *c); // accepts NULL

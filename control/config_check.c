@@ -67,9 +67,9 @@ int config_check_text(const struct yaml_index *index, const char *file, struct e
 	static const char *const bools[] = {"dataplane.huge_pages", "dataplane.poll_always",
 					    "dataplane.drop_fragments"};
 	static const char *const numbers[] = {
-		"dataplane.mac_ageing_s",  "dataplane.memory_mb", "dataplane.mtu",   "dataplane.policy_wait_ms",
-		"dataplane.simd_max_bits", "limits.sessions",     "limits.requests", "limits.statements_per_s",
-		"limits.all_sessions",     "openflow_lease_s"};
+		"dataplane.mac_ageing_s",  "dataplane.memory_mb", "dataplane.mtu",    "dataplane.policy_wait_ms",
+		"dataplane.simd_max_bits", "limits.sessions",     "limits.requests",  "limits.statements_per_s",
+		"limits.all_sessions",     "openflow_lease_s",    "dataplane.workers"};
 	const struct check k = {index, file, err};
 	const struct yaml_place *top = yaml_index_find(index, "");
 
@@ -124,6 +124,28 @@ static int check_device(const struct check *k, unsigned int i, const char *devic
 		device);
 }
 
+// The interface of a device text; 0: it has none. Its length.
+static size_t interface_of(const char *device, const char **name)
+{
+	static const char *const kinds[] = {"af_xdp:", "af_packet:", "tap:"};
+
+	for (size_t n = 0; n < sizeof(kinds) / sizeof(kinds[0]); n++) {
+		if (strncmp(device, kinds[n], strlen(kinds[n])) == 0) {
+			*name = device + strlen(kinds[n]);
+			return strcspn(*name, ",");
+		}
+	}
+	return 0;
+}
+
+static bool same_interface(const char *a, const char *b)
+{
+	const char *name_a = "", *name_b = "";
+	size_t len = interface_of(a, &name_a);
+
+	return len > 0 && interface_of(b, &name_b) == len && strncmp(name_a, name_b, len) == 0;
+}
+
 static int check_port(const struct check *k, struct config *c, unsigned int i)
 {
 	struct config_port *port = &c->ports[i];
@@ -133,12 +155,19 @@ static int check_port(const struct check *k, struct config *c, unsigned int i)
 				 port->name);
 	if (check_device(k, i, port->device) < 0)
 		return -EINVAL;
+	if (strstr(port->device, ",iface=") != NULL)
+		return bad_entry(k, "ports", i, "device",
+				 "what follows the colon names the interface, no argument iface, got \"%.64s\"",
+				 port->device);
 	for (unsigned int n = 0; n < i; n++) {
 		if (strcmp(c->ports[n].name, port->name) == 0)
 			return bad_entry(k, "ports", i, "name", "\"%s\" is also the name of ports[%u]", port->name, n);
 		if (strcmp(c->ports[n].device, port->device) == 0 && strcmp(port->device, "null:") != 0)
 			return bad_entry(k, "ports", i, "device", "\"%.64s\" is also the device of ports[%u]",
 					 port->device, n);
+		if (same_interface(c->ports[n].device, port->device))
+			return bad_entry(k, "ports", i, "device",
+					 "the interface of \"%.64s\" is also that of ports[%u]", port->device, n);
 	}
 	if (port->rate != NULL && (cmd_parse_rate(port->rate, &port->rate_bps) < 0 || port->rate_bps == 0))
 		return bad_entry(k, "ports", i, "rate", "expected a rate such as 100Mb, got \"%.64s\"", port->rate);
@@ -225,7 +254,7 @@ static int check_dataplane(const struct check *k, const struct config_dataplane 
 }
 
 // The files are read, too: what is wrong with them is said now and not when the controller starts.
-static int check_tls(const struct check *k, const char *name, const struct config_tls *tls)
+static int check_tls(const struct check *k, const char *name, const struct config_tls *tls, bool with_files)
 {
 	static const char *const key[] = {
 		[TLS_FILE_NONE] = "",  [TLS_FILE_CERT] = ".cert", [TLS_FILE_KEY] = ".key",
@@ -244,6 +273,8 @@ static int check_tls(const struct check *k, const char *name, const struct confi
 	snprintf(path, sizeof(path), "%s.listen", name);
 	if (auth_address_parse(tls->listen, &addr, &addr_len, &why) < 0)
 		return bad(k, path, "%.256s", why.msg);
+	if (!with_files)
+		return 0;
 	ctx = tls_server_create(&files, &wrong, &why);
 	snprintf(path, sizeof(path), "%s%s", name, ctx == NULL ? key[wrong] : "");
 	if (ctx == NULL)
@@ -252,7 +283,7 @@ static int check_tls(const struct check *k, const char *name, const struct confi
 	return 0;
 }
 
-int config_check(struct config *c, const struct yaml_index *index, const char *file, struct err *err)
+int config_check(struct config *c, const struct yaml_index *index, const char *file, bool with_files, struct err *err)
 {
 	const struct check k = {index, file, err};
 	struct sockaddr_storage addr;
@@ -270,12 +301,19 @@ int config_check(struct config *c, const struct yaml_index *index, const char *f
 		return bad(&k, "tcp_listen", "%.256s", why.msg);
 	if (c->openflow_ovsdb != NULL && ovsdb_links_check(c->openflow_ovsdb, &why) < 0)
 		return bad(&k, "openflow_ovsdb", "%.256s", why.msg);
+	if (c->openflow_ovsdb != NULL && c->openflow_listen == NULL && c->openflow_tls.listen == NULL)
+		return bad(&k, "openflow_ovsdb",
+			   "is for switches that connect to openflow_listen or openflow_tls; "
+			   "neither is there");
+	if (c->metrics_listen != NULL && auth_address_parse(c->metrics_listen, &addr, &addr_len, &why) < 0)
+		return bad(&k, "metrics_listen", "%.256s", why.msg);
 	if (c->openflow_listen != NULL && auth_address_parse(c->openflow_listen, &addr, &addr_len, &why) < 0)
 		return bad(&k, "openflow_listen", "%.256s", why.msg);
 	if (c->openflow_lease_s != 0 && (c->openflow_lease_s < LEASE_MIN_S || c->openflow_lease_s > LEASE_MAX_S))
 		return bad(&k, "openflow_lease_s", "expected 0 (never) or %d to %d seconds, got %u", LEASE_MIN_S,
 			   LEASE_MAX_S, c->openflow_lease_s);
-	if (check_tls(&k, "tls", &c->tls) < 0 || check_tls(&k, "openflow_tls", &c->openflow_tls) < 0)
+	if (check_tls(&k, "tls", &c->tls, with_files) < 0 ||
+	    check_tls(&k, "openflow_tls", &c->openflow_tls, with_files) < 0)
 		return -EINVAL;
 	if (c->control_user != NULL && getpwnam(c->control_user) == NULL)
 		return bad(&k, "control_user", "there is no OS user \"%.64s\"", c->control_user);
@@ -286,4 +324,19 @@ int config_check(struct config *c, const struct yaml_index *index, const char *f
 	if (check_lists(&k, c) < 0)
 		return -EINVAL;
 	return check_dataplane(&k, &c->dataplane);
+}
+
+void config_warn(const struct config *c, void (*say)(void *ctx, const char *words), void *ctx)
+{
+	char words[192];
+
+	for (unsigned int i = 0; i < c->n_principals; i++) {
+		if (getpwnam(c->principals[i].os_user) != NULL)
+			continue;
+		snprintf(words, sizeof(words), "principals[%u].os_user: there is no OS user \"%.64s\"", i,
+			 c->principals[i].os_user);
+		say(ctx, words);
+	}
+	if (c->n_ports == 0 && c->openflow_listen == NULL && c->openflow_tls.listen == NULL)
+		say(ctx, "ports: there are none, nor OpenFlow switches: nothing is forwarded");
 }

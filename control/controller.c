@@ -244,6 +244,8 @@ static int link_up(struct controller *c, struct err *err)
 
 	if (rundir_path(path, sizeof(path), c->conf->config->run_dir, "link.sock", err) < 0)
 		return -EINVAL;
+	if (c->conf->config->n_ports == 0)
+		path[0] = '\0'; // OpenFlow switches alone
 	c->link = dp_link_create(loop_base(c->loop), path, c->nib, err);
 	return c->link != NULL ? 0 : -EIO;
 }

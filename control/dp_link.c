@@ -24,6 +24,7 @@
 #define RETRY_MAX_MS 200
 #define FAILED_MIN_MS 200 // after a refused transaction
 #define FAILED_MAX_MS 5000
+#define STARTING_NS 10000000000LL // that a dataplane may take until it listens
 
 struct dp_link {
 	struct event_base *base;
@@ -33,6 +34,7 @@ struct dp_link {
 	struct event *retry;
 	unsigned int retry_ms, failed_ms;
 	bool greeted, synced; // HELLO, HAVE_END came
+	int64_t made_ns;      // CLOCK_MONOTONIC
 	bool must_commit;     // the dataplane waits for a first transaction
 	bool wanted, dirty;   // something was ever wanted; it is not sent yet
 	bool in_flight;
@@ -76,6 +78,13 @@ static void retry_in(struct dp_link *link, unsigned int ms)
 	evtimer_add(link->retry, &tv);
 }
 
+// Both start at the same time, and the dataplane takes longer.
+static bool is_on_its_way(const struct dp_link *link, const char *why)
+{
+	return link->stats.sessions == 0 && steady_ns() - link->made_ns < STARTING_NS &&
+	       strcmp(why, strerror(ENOENT)) == 0;
+}
+
 // Ends the connection, if any, and tries again after ms.
 static void lose(struct dp_link *link, unsigned int ms, const char *why)
 {
@@ -84,9 +93,10 @@ static void lose(struct dp_link *link, unsigned int ms, const char *why)
 	link->bev = NULL;
 	if (link->synced)
 		nib_ports_down(link->nib);
-	if (strcmp(link->last_trouble, why) != 0)
+	if (strcmp(link->last_trouble, why) != 0 && !is_on_its_way(link, why)) {
 		log_warning("dataplane %s: %s", link->addr.sun_path, why);
-	snprintf(link->last_trouble, sizeof(link->last_trouble), "%s", why);
+		snprintf(link->last_trouble, sizeof(link->last_trouble), "%s", why);
+	}
 	link->greeted = false;
 	link->synced = false;
 	link->in_flight = false;
@@ -400,6 +410,7 @@ struct dp_link *dp_link_create(struct event_base *base, const char *path, struct
 	}
 	*link = (struct dp_link){.base = base, .nib = nib, .retry_ms = RETRY_MIN_MS, .failed_ms = FAILED_MIN_MS};
 	link->next_txn = 1;
+	link->made_ns = steady_ns();
 	link_state_init(&link->state);
 	link->addr.sun_family = AF_UNIX;
 	link->retry = evtimer_new(base, on_retry, link);
@@ -410,7 +421,8 @@ struct dp_link *dp_link_create(struct event_base *base, const char *path, struct
 		err_set(err, ENOMEM, "no memory for the link to the dataplane");
 	else {
 		memcpy(link->addr.sun_path, path, strlen(path) + 1);
-		retry_in(link, 0);
+		if (path[0] != '\0')
+			retry_in(link, 0);
 		return link;
 	}
 	dp_link_destroy(link);

@@ -29,8 +29,9 @@ struct dp_link_stats {
 	int64_t in_force_ns;             // when the workers had the last one, ns since the epoch
 };
 
-// path: the dataplane's Unix socket. Learnt ports, counters and hosts go to nib (borrowed). Connects from the loop;
-// what goes wrong later is logged and tried again. NULL with err: -ENOMEM, -ENAMETOOLONG.
+// path: the dataplane's Unix socket; "": there is no dataplane, and none is looked for. Learnt ports, counters and
+// hosts go to nib (borrowed). Connects from the loop; what goes wrong later is logged and tried again. NULL with err:
+// -ENOMEM, -ENAMETOOLONG.
 struct dp_link *dp_link_create(struct event_base *base, const char *path, struct nib *nib, struct err *err);
 void dp_link_destroy(struct dp_link *link); // accepts NULL
 

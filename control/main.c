@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -23,11 +24,13 @@
 
 #define EXIT_USAGE 2
 #define CONTROLLER_LOCK "controller.lock"
-#define SUPERVISED_ENV "PANE_SUPERVISED" // in a child's environment
+#define SUPERVISED_ENV "PANE_SUPERVISED" // in a child's environment: the descriptor of the accepted configuration
 
 struct options {
 	const char *config, *role, *log_level, *verify;
-	bool check_config;
+	bool check_config, supervised;
+	int accepted_fd; // of the supervisor and its children: the text that was accepted last; -1: there is only the
+			 // file
 };
 
 static const char usage[] =
@@ -54,6 +57,8 @@ static volatile bool stop_asked, reload_asked;
 
 // -1: go on; otherwise the exit status.
 static int parse_options(int argc, char **argv, struct options *o);
+static int load(struct options *o, struct config **c, struct err *err);
+static void say_warnings(const struct options *o, const struct config *c);
 static int run_role(const struct options *o, const struct config *c, const char *program);
 
 int main(int argc, char **argv)
@@ -66,11 +71,12 @@ int main(int argc, char **argv)
 	prctl(PR_SET_NAME, "pane-switchd"); // a role is started from /proc/self/exe
 	if (status >= 0)
 		return status;
-	if (config_load(o.config, &c, &err) < 0) {
+	if (load(&o, &c, &err) < 0) {
 		fprintf(stderr, "pane-switchd: %s\n", err.msg);
 		return 1;
 	}
 	if (o.check_config) {
+		say_warnings(&o, c);
 		printf("%s: right: %u ports, %u hosts, %u principals\n", o.config, c->n_ports, c->n_hosts,
 		       c->n_principals);
 		status = 0;
@@ -193,9 +199,11 @@ static void file_prefix(const char *run_dir, char *buf, size_t size)
 	snprintf(buf, size, "pane-%08x", (unsigned int)hash);
 }
 
+// --- the configuration
+
 // The ports of a configuration file, as the dataplane wants them.
 struct port_list {
-	const char *path;
+	const struct options *options;
 	struct config *config; // whose texts they are; NULL: not ours
 	struct dp_port_conf *ports;
 };
@@ -213,11 +221,143 @@ static int list_ports(struct port_list *list, const struct config *c, struct err
 	return 0;
 }
 
+// What the dataplane knows to be wrong, said before one is started.
+static int check_for_dataplane(const struct options *o, const struct config *c, struct err *err)
+{
+	struct port_list list = {0};
+	struct dp_conf conf = {
+		.n_ports = c->n_ports, .lcores = c->dataplane.lcores, .n_workers = (uint16_t)c->dataplane.workers};
+	struct err why;
+	int ret = list_ports(&list, c, err);
+
+	if (ret < 0 || c->n_ports == 0)
+		return ret;
+	conf.ports = list.ports;
+	ret = dp_check(&conf, &why);
+	free(list.ports);
+	return ret < 0 ? err_set(err, -ret, "%s: %s", o->config, why.msg) : 0;
+}
+
+// The file's text, into fd, and what it says. Errors name the file.
+static int accept_file(const struct options *o, int fd, struct config **c, struct err *err)
+{
+	char path[32];
+	int ret = config_copy(o->config, fd, err);
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	*c = NULL;
+	return ret < 0 ? ret : config_load_as(path, o->config, true, c, err);
+}
+
+static int load_accepted(const struct options *o, struct config **c, struct err *err)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", o->accepted_fd);
+	return config_load_as(path, o->config, false, c, err);
+}
+
+// Children of the supervisor start with what it has accepted, whatever has become of the file since.
+static int load(struct options *o, struct config **c, struct err *err)
+{
+	const char *accepted = getenv(SUPERVISED_ENV);
+	int ret;
+
+	*c = NULL;
+	o->accepted_fd = -1;
+	o->supervised = accepted != NULL && strcmp(o->role, "all") != 0;
+	if (o->supervised) {
+		o->accepted_fd = atoi(accepted);
+		return load_accepted(o, c, err);
+	}
+	if (strcmp(o->role, "all") != 0)
+		return config_load_as(o->config, o->config, strcmp(o->role, "controller") == 0, c, err);
+	o->accepted_fd = memfd_create("pane.yaml", 0); // for the children
+	if (o->accepted_fd < 0)
+		return err_set(err, ENOMEM, "no memory for the configuration: %s", strerror(errno));
+	ret = accept_file(o, o->accepted_fd, c, err);
+	if (ret == 0)
+		ret = check_for_dataplane(o, *c, err);
+	if (ret < 0) {
+		config_free(*c);
+		*c = NULL;
+	}
+	return ret;
+}
+
+static void say_warning(void *ctx, const char *words)
+{
+	const struct options *o = ctx;
+
+	if (o->check_config)
+		fprintf(stderr, "pane-switchd: warning: %s: %s\n", o->config, words);
+	else
+		log_warning("%s: %s", o->config, words);
+}
+
+static void say_warnings(const struct options *o, const struct config *c)
+{
+	config_warn(c, say_warning, (void *)o);
+}
+
+static bool same_text(const char *a, const char *b)
+{
+	return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
+// What children and what is on disk or in sockets have in common.
+static int check_unchanged(const struct options *o, const struct config *was, const struct config *is, struct err *err)
+{
+	if ((was->n_ports == 0) != (is->n_ports == 0))
+		return err_set(err, EINVAL, "%s: ports: none became some, or some none: start the switch anew",
+			       o->config);
+	if (!same_text(was->run_dir, is->run_dir) || !same_text(was->state_dir, is->state_dir) ||
+	    !same_text(was->control_user, is->control_user))
+		return err_set(err, EINVAL, "%s: run_dir, state_dir and control_user change only at a start",
+			       o->config);
+	return 0;
+}
+
+struct supervisor_ctx {
+	const struct options *options;
+	const struct config *config; // of the start
+};
+
+// The file becomes what is accepted, or nothing changes.
+static void on_reload(void *ctx)
+{
+	const struct supervisor_ctx *s = ctx;
+	const struct options *o = s->options;
+	int fd = memfd_create("pane.yaml.new", MFD_CLOEXEC);
+	struct config *c = NULL;
+	struct err err = {0};
+	char path[32];
+	int ret = fd < 0 ? err_set(&err, ENOMEM, "no memory for the configuration: %s", strerror(errno)) : 0;
+
+	if (ret == 0)
+		ret = accept_file(o, fd, &c, &err);
+	if (ret == 0)
+		ret = check_unchanged(o, s->config, c, &err);
+	if (ret == 0)
+		ret = check_for_dataplane(o, c, &err);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	if (ret == 0)
+		ret = config_copy(path, o->accepted_fd, &err);
+	if (ret < 0)
+		log_error("SIGHUP: ports stay as they are: %s", err.msg);
+	else
+		say_warnings(o, c);
+	config_free(c);
+	if (fd >= 0)
+		close(fd);
+}
+
 static int reload_ports(void *ctx, const struct dp_port_conf **ports, uint32_t *n_ports, struct err *err)
 {
 	struct port_list *list = ctx;
+	const struct options *o = list->options;
 	struct config *c;
-	int ret = config_load(list->path, &c, err);
+	int ret = o->supervised ? load_accepted(o, &c, err) : config_load_as(o->config, o->config, false, &c, err);
 
 	if (ret == 0)
 		ret = list_ports(list, c, err);
@@ -232,17 +372,19 @@ static int reload_ports(void *ctx, const struct dp_port_conf **ports, uint32_t *
 	return 0;
 }
 
+// --- roles
+
 // It has its lock from its start, long before it connects where the policy is large.
 static bool controller_is_there(void *ctx)
 {
 	return rundir_is_locked(ctx, CONTROLLER_LOCK);
 }
 
-static int run_dataplane(const struct options *o, const struct config *c, bool supervised, struct err *err)
+static int run_dataplane(const struct options *o, const struct config *c, struct err *err)
 {
 	char link_path[RUNDIR_PATH_MAX], prefix[32];
 	const struct config_dataplane *d = &c->dataplane;
-	struct port_list list = {.path = o->config};
+	struct port_list list = {.options = o};
 	struct dp_conf conf = {
 		.link_path = link_path,
 		.n_ports = c->n_ports,
@@ -254,7 +396,7 @@ static int run_dataplane(const struct options *o, const struct config *c, bool s
 		.huge_pages = d->huge_pages,
 		.poll_always = d->poll_always,
 		.drop_fragments = d->drop_fragments,
-		.again = supervised && getenv(SUPERVISE_AGAIN_ENV) != NULL,
+		.again = o->supervised && getenv(SUPERVISE_AGAIN_ENV) != NULL,
 		.lcores = d->lcores,
 		.n_workers = (uint16_t)d->workers,
 		.controller_is_there = controller_is_there,
@@ -283,14 +425,14 @@ static int run_dataplane(const struct options *o, const struct config *c, bool s
 	return ret;
 }
 
-static int run_controller(const struct options *o, const struct config *c, bool supervised)
+static int run_controller(const struct options *o, const struct config *c)
 {
 	const char *ready = getenv(SUPERVISE_READY_ENV);
 	struct controller_conf conf = {
 		.config = c,
 		.verify = o->verify,
-		.ready_fd = ready != NULL && supervised ? atoi(ready) : -1,
-		.supervised = supervised,
+		.ready_fd = ready != NULL && o->supervised ? atoi(ready) : -1,
+		.supervised = o->supervised,
 	};
 
 	return controller_run(&conf);
@@ -309,14 +451,21 @@ static int run_supervisor(const struct options *o, const struct config *c, const
 		{.name = "dataplane", .path = "/proc/self/exe", .argv = dataplane, .ready_path = link_path},
 		{.name = "controller", .path = "/proc/self/exe", .argv = controller},
 	};
+	struct supervisor_ctx ctx = {o, c};
+	bool has_ports = c->n_ports > 0; // else OpenFlow switches alone
+	char fd_text[16];
 	int status;
 
 	if (rundir_path(link_path, sizeof(link_path), c->run_dir, "link.sock", err) < 0 ||
 	    rundir_path(control_path, sizeof(control_path), c->run_dir, "control.sock", err) < 0)
 		return -EINVAL;
-	setenv(SUPERVISED_ENV, "1", 1);
+	say_warnings(o, c);
+	snprintf(fd_text, sizeof(fd_text), "%d", o->accepted_fd);
+	setenv(SUPERVISED_ENV, fd_text, 1);
 	unsetenv("PANE_CHECK_CONFIG");
-	status = supervise_run(children, 2);
+	if (!has_ports)
+		log_info("%s: no ports: no dataplane is started", o->config);
+	status = supervise_run(has_ports ? children : children + 1, has_ports ? 2 : 1, on_reload, &ctx);
 	// What a child that was killed, or has given up the right, left behind.
 	unlink(link_path);
 	unlink(control_path);
@@ -326,7 +475,6 @@ static int run_supervisor(const struct options *o, const struct config *c, const
 static int run_role(const struct options *o, const struct config *c, const char *program)
 {
 	const char *role = strcmp(o->role, "all") == 0 ? "supervisor" : o->role;
-	bool supervised = getenv(SUPERVISED_ENV) != NULL && strcmp(role, "supervisor") != 0;
 	enum log_level level = LOG_LEVEL_INFO;
 	char lock[32];
 	struct err err = {0};
@@ -334,16 +482,15 @@ static int run_role(const struct options *o, const struct config *c, const char 
 
 	log_level_parse(o->log_level != NULL ? o->log_level : c->log_level, &level);
 	log_init(role, level, loop_clock_ns);
-	catch_signals(supervised);
+	catch_signals(o->supervised);
 	snprintf(lock, sizeof(lock), "%s.lock", role);
 	if (rundir_prepare(c, &err) < 0 || rundir_lock(c, strcmp(role, "supervisor") == 0 ? "lock" : lock, &err) < 0) {
 		log_error("%s", err.msg);
 		return 1;
 	}
 	if (strcmp(role, "controller") == 0)
-		return run_controller(o, c, supervised);
-	status = strcmp(role, "dataplane") == 0 ? run_dataplane(o, c, supervised, &err)
-						: run_supervisor(o, c, program, &err);
+		return run_controller(o, c);
+	status = strcmp(role, "dataplane") == 0 ? run_dataplane(o, c, &err) : run_supervisor(o, c, program, &err);
 	if (status < 0) {
 		log_error("%s", err.msg);
 		status = 1;

@@ -41,7 +41,7 @@ static int wait_signal(int64_t wait_ns);
 static void notify(const char *state);
 static void pass_on(const struct supervisor *s, int sig);
 
-int supervise_run(struct supervise_child *children, unsigned int n_children)
+int supervise_run(struct supervise_child *children, unsigned int n_children, void (*on_hangup)(void *ctx), void *ctx)
 {
 	struct supervisor s = {.children = children, .n_children = n_children};
 	sigset_t set, old;
@@ -68,8 +68,11 @@ int supervise_run(struct supervise_child *children, unsigned int n_children)
 		sig = wait_signal(wait_ns);
 		if (sig == SIGTERM || sig == SIGINT)
 			s.stop = true;
-		else if (sig == SIGHUP)
+		else if (sig == SIGHUP) {
+			if (on_hangup != NULL)
+				on_hangup(ctx);
 			pass_on(&s, SIGHUP);
+		}
 		reap(&s, loop_uptime_ns());
 		log_flush(false);
 	}

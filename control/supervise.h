@@ -27,4 +27,5 @@ struct supervise_child {
 
 // Until SIGTERM or SIGINT: 0. 1: a child could not start at all (it ended by itself before it was ever up).
 // A child that dies is started again at once, then with back-off up to 1 s. Stopping: SIGTERM, SIGKILL after 3 s.
-int supervise_run(struct supervise_child *children, unsigned int n_children);
+// on_hangup(ctx): SIGHUP came, before the children that are up get it; NULL: nothing is to be done.
+int supervise_run(struct supervise_child *children, unsigned int n_children, void (*on_hangup)(void *ctx), void *ctx);

@@ -169,7 +169,7 @@ static const struct {
 	{tell_up, tell_down},
 };
 
-static int check(const struct dp_conf *conf, struct err *err)
+int dp_check(const struct dp_conf *conf, struct err *err)
 {
 	char why[PORT_ERR_MAX];
 
@@ -182,12 +182,12 @@ static int check(const struct dp_conf *conf, struct err *err)
 		if (port_device_check(conf->ports[i].device, why) < 0)
 			return err_set(err, EINVAL, "port %s: %s", conf->ports[i].name, why);
 	}
-	return 0;
+	return dp_lcores_check(conf->lcores, err);
 }
 
 int dp_up(struct dp *dp, const struct dp_conf *conf, struct err *err)
 {
-	int ret = check(conf, err);
+	int ret = dp_check(conf, err);
 
 	*dp = (struct dp){.conf = conf, .last_number = (uint16_t)(conf->n_ports - 1)};
 	while (ret == 0 && dp->n_up < RTE_DIM(steps))

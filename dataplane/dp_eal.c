@@ -62,6 +62,22 @@ static int parse_lcores(const char *text, struct cpus *cpus, struct err *err)
 	return 0;
 }
 
+int dp_lcores_check(const char *lcores, struct err *err)
+{
+	struct cpus cpus = {0};
+	cpu_set_t set;
+	int ret = lcores != NULL ? parse_lcores(lcores, &cpus, err) : 0;
+
+	if (ret < 0 || lcores == NULL || sched_getaffinity(0, sizeof(set), &set) < 0)
+		return ret;
+	for (int i = 0; i < cpus.n; i++) {
+		if (!CPU_ISSET(cpus.cpu[i], &set))
+			return err_set(err, EINVAL, "lcores: \"%s\": CPU %d is none that this process may use", lcores,
+				       cpus.cpu[i]);
+	}
+	return 0;
+}
+
 // The first CPU we may run on, then from the last one down: they are the least likely to share a core.
 static int choose_lcores(struct cpus *cpus, struct err *err)
 {

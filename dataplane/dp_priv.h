@@ -67,6 +67,8 @@ struct dp {
 int dp_up(struct dp *dp, const struct dp_conf *conf, struct err *err);
 void dp_down(struct dp *dp);
 
+// CPU numbers, of CPUs that this process may use; NULL: chosen later. 0, or -errno with err.
+int dp_lcores_check(const char *lcores, struct err *err);
 // Brings the EAL up as conf says: cores, memory, devices; *n_workers: how many lcores there are for workers. 0, or
 // -errno with err. Once in a process.
 int dp_eal_up(const struct dp_conf *conf, uint16_t *n_workers, struct err *err);

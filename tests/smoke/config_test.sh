@@ -48,6 +48,19 @@ printf '' | bad "nothing" 'bad\.yaml'
 head -c 4096 /dev/urandom | bad "noise" 'bad\.yaml'
 head -c 100000 /dev/zero | tr '\0' '[' | bad "brackets without end" 'bad\.yaml'
 
+{ good && printf 'ports:\n  - {name: p1, device: "null:"}\ndataplane:\n  lcores: "0,777"\n'; } |
+	bad "a CPU that is not there" 'bad\.yaml: lcores: "0,777": CPU 777 is none that this process may use'
+{ good && printf 'ports:\n  - {name: p1, device: "pcap:,"}\n'; } | bad "arguments that only the driver knows" 'bad\.yaml: port p1: .*expected pcap:IN,OUT'
+{ good && printf 'ports:\n  - {name: p1, device: "pci:zz"}\n'; } | bad "no PCI address" 'bad\.yaml: port p1: .*expected pci:'
+{ good && printf 'ports:\n  - {name: p1, device: "af_xdp:v1"}\n  - {name: p2, device: "af_packet:v1"}\n'; } |
+	bad "an interface in two ports" 'bad\.yaml:5: ports\[1\]\.device: the interface of .* is also that of ports\[0\]'
+{ good && printf 'principals:\n  - {name: alice, os_user: nobody-here}\n'; } >warn.yaml
+warned() {
+	timeout 10 "$switchd" --config warn.yaml --check-config 2>&1 >/dev/null | grep -E "$1"
+}
+check "an OS user that is not there is warned of" warned 'warn\.yaml: principals\[0\]\.os_user: there is no OS user "nobody-here"'
+check "so are no ports at all" warned 'warn\.yaml: ports: there are none'
+
 # docs/pane.yaml shows each kind of port, as it can be written
 documented() {
 	grep -oE '^#   device: .*' "$TOP/docs/pane.yaml" | sed -E 's/^#   //; s/ +# .*//'
@@ -79,6 +92,17 @@ port() { # TEXT PATTERN DEVICE
 port "pcap file that is not there" 'p1|nope' "pcap:$RUN_DIR/nope.pcap,$RUN_DIR/out.pcap"
 head -c 1000 /dev/urandom >noise.pcap
 port "a pcap file that is none" 'p1|noise' "pcap:$RUN_DIR/noise.pcap,$RUN_DIR/out.pcap"
+
+# OpenFlow switches alone: no port, no dataplane
+{ good && printf 'ports: []\nopenflow_listen: 127.0.0.1:6653\n'; } >noports.yaml
+start_or_fail noports.yaml
+check "a controller without ports answers" panectl 'ListShares.'
+check "a request, too" panectl 'deny(dstPort=80) on rootShare to +1h.'
+check "no dataplane is started" eval "! switch_child dataplane"
+check "nor is one looked for" eval "! grep -E 'link.sock|warning' '$RUN_DIR/log'"
+check "it ends" switch_stop
+rm -rf "$RUN_DIR/state" "$RUN_DIR/log"
+mkdir -p "$RUN_DIR/state"
 
 # each kind that needs nothing of the machine's, by its line, in one running switch
 perl "$TOP/tests/smoke/frames.pl" none in.pcap >/dev/null

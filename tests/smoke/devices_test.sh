@@ -81,4 +81,25 @@ check "and carries traffic" wait_for 60 replies h1 h2
 kill "$holder"
 check "it is free: its port is up" wait_for 20 ports_say '"p-h3".*"up":true'
 check "and carries traffic" wait_for 20 replies h3 h1
+
+# --- a file that SIGHUP refused is not what children start with
+cp "$RUN_DIR/config.yaml" "$RUN_DIR/good.yaml"
+sed -i 's|device: af_xdp:to-h3|device: floppy:a|' "$RUN_DIR/config.yaml"
+kill -HUP "$switch_pid"
+check "a wrong file is refused" wait_for 20 logged 'ports stay as they are: .*/config.yaml:[0-9]+: ports\[2\].device: .*floppy'
+sed -i 's|device: floppy:a|device: "pci:zz"|' "$RUN_DIR/config.yaml"
+kill -HUP "$switch_pid"
+check "so is one that only the dataplane knows to be wrong" wait_for 20 logged 'ports stay as they are: .*/config.yaml: port p-h3: .*pci:zz'
+kill -KILL "$(switch_child dataplane)" "$(switch_child controller)"
+check "both children die: they come back with what was accepted" wait_for 60 ups 4
+check "and carry traffic" wait_for 60 replies h3 h1
+check "the controller, too" wait_for 60 ports_say '"p-h3".*"up":true'
+sed '/name: p-h3/,+1d' "$RUN_DIR/good.yaml" >"$RUN_DIR/config.yaml"
+kill -HUP "$switch_pid"
+check "a right file is taken" wait_for 20 logged 'port p-h3: .*removed'
+rm "$RUN_DIR/config.yaml"
+kill -KILL "$(switch_child dataplane)"
+check "the dataplane dies: it comes back with that, and without the file" wait_for 60 ups 5
+check "and carries traffic" wait_for 60 replies h1 h2
+check "but not for the port that is gone" eval "! ports_say 'p-h3\".*\"up\":true'"
 finish

@@ -21,6 +21,7 @@ requests() {
 }
 
 check "a ping passes" wait_for 5 reaches
+check "a healthy start warns of nothing" eval "! grep -E ' (warning|error): ' '$RUN_DIR/log'"
 check "two children" wait_for 5 complete
 check "a second switch on the same sockets is refused" bash -c \
 	"timeout 60 '$(program pane-switchd)' --config '$RUN_DIR/config.yaml' >'$RUN_DIR/second.log' 2>&1; rc=\$?; [ \$rc = 1 ]"

@@ -122,4 +122,12 @@ brief_session() { # of a certificate that is over before the session begins, on 
 check "a session of a certificate that is over in some seconds" brief_session
 check "ends with it" ended brief 'expired'
 check "scripts go over TLS, too" bash -c "echo 'time. ListShares.' | '$(program panectl)' --tls 127.0.0.1:4243 --cert '$ca/alice.crt' --key '$ca/alice.key' --ca '$ca/ca.crt' --json | grep -c '\"ok\":true' | grep -qx 2"
+dp_ups() {
+	[ "$(grep -c 'dataplane is up' "$RUN_DIR/log")" -ge "$1" ]
+}
+cp "$ca/server.crt" "$RUN_DIR/good.crt"
+echo 'no certificate' >"$ca/server.crt"
+kill -KILL "$(switch_child dataplane)"
+check "a certificate that is none does not keep the dataplane from coming back" wait_for 60 dp_ups 2
+cp "$RUN_DIR/good.crt" "$ca/server.crt"
 finish

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -234,6 +235,16 @@ static const struct {
 	{"dataplane:\n  mtu: 100\n", "pane.yaml:2: dataplane.mtu: expected 576 to 9600, got 100"},
 	{"dataplane:\n  simd_max_bits: 64\n",
 	 "pane.yaml:2: dataplane.simd_max_bits: expected 0, 128, 256 or 512, got 64"},
+	{PORT "  - name: p2\n    device: af_packet:t1,qpairs=1\n",
+	 "pane.yaml:5: ports[1].device: the interface of \"af_packet:t1,qpairs=1\" is also that of ports[0]"},
+	{"ports:\n  - name: p\n    device: af_xdp:v1,iface=v3\n",
+	 "pane.yaml:3: ports[0].device: what follows the colon names the interface, no argument iface, got "
+	 "\"af_xdp:v1,iface=v3\""},
+	{"metrics_listen: 127.0.0.1:99999\n", "pane.yaml:1: metrics_listen: expected ADDRESS:PORT such as "
+					      "127.0.0.1:4242, got \"127.0.0.1:99999\""},
+	{"openflow_ovsdb: unix:/run/db.sock\n", "pane.yaml:1: openflow_ovsdb: is for switches that connect to "
+						"openflow_listen or openflow_tls; neither is there"},
+	{"dataplane:\n  workers: 010\n", "pane.yaml:2: dataplane.workers: expected a whole number, got \"010\""},
 	{"dataplane:\n  workers: 9\n", "pane.yaml:2: dataplane.workers: expected 0 to 8, got 9"},
 	{"dataplane:\n  lcores: all\n",
 	 "pane.yaml:2: dataplane.lcores: expected core numbers such as 0,1, got \"all\""},
@@ -269,6 +280,57 @@ static void files_that_are_no_configuration_are_refused(void **state)
 		   "ELF\x02\x01\x01",
 		   7, "pane.yaml: not a YAML text: control characters are not allowed at byte 0");
 	assert_bad("run_dir: \xff\xfe", 11, "pane.yaml: not a YAML text: invalid leading UTF-8 octet at byte 9");
+}
+
+static void an_accepted_text_is_read_under_its_files_name_and_without_other_files(void **state)
+{
+	static const char tls[] = "tls: {listen: '127.0.0.1:1', cert: /nowhere/c, key: /nowhere/k, ca: /nowhere/a}\n";
+	char fd_path[32];
+	struct config *c;
+	struct err err;
+	int fd = memfd_create("accepted", 0);
+
+	assert_true(fd >= 0);
+	snprintf(fd_path, sizeof(fd_path), "/proc/self/fd/%d", fd);
+	write_file(path, tls, strlen(tls));
+	assert_true(config_load(path, &c, &err) < 0);
+	assert_non_null(strstr(err.msg, "tls.cert"));
+	assert_int_equal(config_copy(path, fd, &err), 0);
+	unlink(path);
+	assert_int_equal(config_load_as(fd_path, path, false, &c, &err), 0);
+	assert_string_equal(c->tls.cert, "/nowhere/c");
+	config_free(c);
+	assert_true(config_copy(path, fd, &err) < 0); // there is no file: what was there stays
+	assert_int_equal(config_load_as(fd_path, path, false, &c, &err), 0);
+	config_free(c);
+	write_file(path, "mtu\n", 4); // shorter
+	assert_int_equal(config_copy(path, fd, &err), 0);
+	assert_true(config_load_as(fd_path, path, false, &c, &err) < 0);
+	assert_int_equal(strncmp(err.msg, path, strlen(path)), 0);
+	close(fd);
+}
+
+static void count_warning(void *ctx, const char *words)
+{
+	int *n = ctx;
+
+	assert_true(strstr(words, "\"no-such-user\"") != NULL || strstr(words, "nothing is forwarded") != NULL);
+	(*n)++;
+}
+
+static void what_was_probably_not_meant_is_warned_of(void **state)
+{
+	struct config *c = load_good("principals:\n  - {name: alice, os_user: root}\n"
+				     "  - {name: bob, os_user: no-such-user}\n");
+	int n = 0;
+
+	config_warn(c, count_warning, &n);
+	assert_int_equal(n, 2);
+	config_free(c);
+	c = load_good("openflow_listen: 127.0.0.1:6653\n");
+	config_warn(c, count_warning, &n);
+	assert_int_equal(n, 2);
+	config_free(c);
 }
 
 // Random edits of a good text: an answer always comes, and never a crash (the sanitizers watch).
@@ -308,6 +370,8 @@ int main(void)
 		cmocka_unit_test(the_example_is_right),
 		cmocka_unit_test(errors_name_file_line_and_key),
 		cmocka_unit_test(files_that_are_no_configuration_are_refused),
+		cmocka_unit_test(an_accepted_text_is_read_under_its_files_name_and_without_other_files),
+		cmocka_unit_test(what_was_probably_not_meant_is_warned_of),
 		cmocka_unit_test(broken_texts_crash_nothing),
 	};
 

@@ -80,7 +80,7 @@ static void start(struct fixture *f, const char *first, const char *second)
 	log_init("supervisor", LOG_LEVEL_ERROR, NULL);
 	if (freopen("/dev/null", "w", stderr) == NULL || chdir(f->dir) < 0)
 		_exit(99);
-	_exit(supervise_run(children, 2));
+	_exit(supervise_run(children, 2, NULL, NULL));
 }
 
 #define FIRST "echo $$ >first.new; mv first.new first; : >ready; while :; do sleep 0.05; done"
