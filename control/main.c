@@ -228,7 +228,7 @@ static int check_for_dataplane(const struct options *o, const struct config *c, 
 	struct dp_conf conf = {
 		.n_ports = c->n_ports, .lcores = c->dataplane.lcores, .n_workers = (uint16_t)c->dataplane.workers};
 	struct err why;
-	int ret = list_ports(&list, c, err);
+	int ret = c->n_ports > 0 ? list_ports(&list, c, err) : 0;
 
 	if (ret < 0 || c->n_ports == 0)
 		return ret;
