@@ -72,13 +72,11 @@ static int setup_queues(const struct port_conf *conf, uint16_t port_id, uint16_t
 	for (uint16_t q = 0; q < n_queues && rc == 0; q++)
 		rc = rte_eth_rx_queue_setup(port_id, q, n_rx, SOCKET_ID_ANY, NULL, conf->pool);
 	if (rc < 0)
-		return why_fail(why, -rc, "%s: receive queue: %s (the driver's own words, if any, are above)",
-				conf->device, port_driver_words(rc));
+		return why_fail(why, -rc, "%s: receive queue: %s", conf->device, port_driver_words(rc));
 	for (uint16_t q = 0; q < n_queues && rc == 0; q++)
 		rc = rte_eth_tx_queue_setup(port_id, q, n_tx, SOCKET_ID_ANY, NULL);
 	if (rc < 0)
-		return why_fail(why, -rc, "%s: transmit queue: %s (the driver's own words, if any, are above)",
-				conf->device, port_driver_words(rc));
+		return why_fail(why, -rc, "%s: transmit queue: %s", conf->device, port_driver_words(rc));
 	return 0;
 }
 

@@ -231,8 +231,11 @@ static void a_refusal_says_what_was_asked_and_what_there_is(void **state)
 	nic.mtu_rc = -EINVAL;
 	refused(&conf, -EINVAL, "MTU 1500: Invalid argument");
 	plug_in(NULL);
-	nic.promiscuous_rc = -EPERM;
-	refused(&conf, -EPERM, "promiscuous mode: Operation not permitted");
+	nic.promiscuous_rc = -EACCES;
+	refused(&conf, -EACCES, "promiscuous mode: Permission denied");
+	plug_in(NULL);
+	nic.promiscuous_rc = -1; // what drivers say that have no reason
+	refused(&conf, -1, "promiscuous mode: see the driver's own words above");
 }
 
 static void frames_that_fit_no_buffer_are_refused_before_anything_is_changed(void **state)
