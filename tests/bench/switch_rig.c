@@ -229,6 +229,7 @@ static int wait_for_link(struct rig *r, struct err *err)
 
 struct rig *rig_start(rig_judge_fn *judge, void *ctx, struct err *err)
 {
+	static struct config_port port = {.name = "p0", .device = "ring:ra"};
 	const char *tmp = getenv("TMPDIR");
 	struct rig *r = calloc(1, sizeof(*r));
 
@@ -251,7 +252,8 @@ struct rig *rig_start(rig_judge_fn *judge, void *ctx, struct err *err)
 	snprintf(r->link, sizeof(r->link), "%s/link.sock", r->dir);
 	snprintf(r->socket, sizeof(r->socket), "%s/control.sock", r->dir);
 	snprintf(r->prefix, sizeof(r->prefix), "pane-bench-%d", (int)getpid());
-	r->config = (struct config){.run_dir = r->dir, .state_dir = r->state};
+	// with a port, there is a dataplane to be looked for
+	r->config = (struct config){.run_dir = r->dir, .state_dir = r->state, .ports = &port, .n_ports = 1};
 	r->ports[0] = (struct dp_port_conf){"p0", "ring:ra", 0};
 	r->ports[1] = (struct dp_port_conf){"p1", "ring:rb", 0};
 	prctl(PR_SET_TIMERSLACK, 1);

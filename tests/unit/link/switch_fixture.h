@@ -13,6 +13,7 @@
 #include "tests/unit/control_io/io_fixture.h"
 
 static struct config switch_config;
+static struct config_port switch_ports[] = {{.name = "p0", .device = "ring:ra"}};
 static char switch_state[96], switch_socket[96];
 static pid_t switch_controller;
 static int switch_fd = -1; // a session
@@ -126,7 +127,8 @@ static inline void switch_config_init(void)
 	snprintf(path, sizeof(path), "%s/link.sock", dir);
 	snprintf(switch_state, sizeof(switch_state), "%s/state", dir);
 	snprintf(switch_socket, sizeof(switch_socket), "%s/control.sock", dir);
-	switch_config = (struct config){.run_dir = dir, .state_dir = switch_state};
+	// with a port, there is a dataplane to be looked for
+	switch_config = (struct config){.run_dir = dir, .state_dir = switch_state, .ports = switch_ports, .n_ports = 1};
 }
 
 // Until the dataplane has the controller's policy: frames pass. The controller has begun before there were threads.

@@ -26,6 +26,7 @@
 #include <rte_mbuf.h>
 #include <rte_ring.h>
 
+#include "gapless_pool.h"
 #include "nic-config/port.h"
 #include "tests/unit/dataplane/eal.h"
 
@@ -492,7 +493,7 @@ static int setup(void **state)
 {
 	have_namespace = unshare(CLONE_NEWNET) == 0 && system("ip link set lo up") == 0;
 	test_eal_init();
-	pool = rte_pktmbuf_pool_create("pool", 16383, 250, 0, RTE_MBUF_DEFAULT_BUF_SIZE, 0);
+	pool = gapless_pool("pool", 16383);
 	return pool == NULL;
 }
 

@@ -24,6 +24,7 @@
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
 
+#include "gapless_pool.h"
 #include "nic-config/interface_lock.h"
 #include "nic-config/port.h"
 #include "tests/unit/dataplane/eal.h"
@@ -192,7 +193,7 @@ static int setup(void **state)
 {
 	have_namespace = unshare(CLONE_NEWNET) == 0 && system("ip link set lo up") == 0;
 	test_eal_init();
-	pool = rte_pktmbuf_pool_create("pool", 8191, 250, 0, RTE_MBUF_DEFAULT_BUF_SIZE, 0);
+	pool = gapless_pool("pool", 8191);
 	return pool == NULL;
 }
 

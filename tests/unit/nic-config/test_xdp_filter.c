@@ -21,6 +21,7 @@
 #include <rte_mbuf.h>
 
 #include "dataplane/pkt.h"
+#include "gapless_pool.h"
 #include "nic-config/xdp_filter.h"
 #include "tests/rounds.h"
 #include "tests/unit/dataplane/eal.h"
@@ -406,7 +407,7 @@ static int setup(void **state)
 
 	have_namespace = unshare(CLONE_NEWNET) == 0 && system("ip link set lo up") == 0;
 	test_eal_init();
-	pool = rte_pktmbuf_pool_create("pool", 16383, 250, 0, RTE_MBUF_DEFAULT_BUF_SIZE, 0);
+	pool = gapless_pool("pool", 16383);
 	if (pool == NULL || !have_namespace)
 		return pool == NULL;
 	if (system("ip link add xf0 type veth peer name xf1 && ip link set xf1 up") != 0)
