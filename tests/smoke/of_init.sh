@@ -137,6 +137,17 @@ entries() { # of all bridges, without what counts or ages; with meters
 		[ "$OF_PROTOCOL" != OpenFlow13 ] || ovs-ofctl -O "$OF_PROTOCOL" dump-meters "${TB_PREFIX}s$s" | grep -v OFPST | sort
 	done
 }
+rested() { # no entry has changed for 2 s: what is updated in steps is over
+	local end=$((SECONDS + 30)) last now
+
+	last=$(entries)
+	while sleep 2; do
+		now=$(entries)
+		[ "$now" != "$last" ] || return 0
+		last=$now
+		[ "$SECONDS" -lt "$end" ] || return 1
+	done
+}
 panectl() {
 	"$BIN/control/panectl" --socket "$dir/control.sock" "$@"
 }

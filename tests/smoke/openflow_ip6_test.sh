@@ -52,6 +52,7 @@ passes() { # from $1 to $2, port $3, through middlebox $4, both ways
 	[ $((after - before)) -gt 70 ] # 100 kB there, and what answers them
 }
 restart() {
+	rested
 	entries >"$dir/before"
 	controller_kill
 	: >"$dir/log"

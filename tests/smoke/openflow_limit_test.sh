@@ -52,6 +52,7 @@ check "a second limit over the first is accepted" panectl "ratelimit(srcHost=$TB
 check "a second meter" wait_for 5 eval '[ "$(entries | grep -c kbps)" = 2 ]'
 check_figure "both count: the inner one" udp_gets 1 3 5001 4.5 5.5
 check_figure "both count: the outer one" udp_gets 1 3 5002 7.2 8.8
+rested
 entries >"$dir/before"
 controller_kill
 : >"$dir/log"

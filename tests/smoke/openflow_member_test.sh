@@ -137,6 +137,7 @@ check "what is installed is right with circuits" wait_for 20 panectl verify
 
 host 2 ip neigh replace "$own" lladdr "$(at 99 cat /sys/class/net/own-99/address)" nud permanent dev eth0
 at 99 ip neigh replace "$TB_SUBNET.2" lladdr "$(host 2 cat /sys/class/net/eth0/address)" nud permanent dev own-99
+rested
 entries >"$dir/before"
 host 2 ping -q -c250 -i0.04 -W1 "$own" >"$dir/ping" 2>&1 &
 ping=$!

@@ -43,6 +43,7 @@ finds() { # what verify says
 	panectl verify | tr '\n' ' ' | grep -qE "$1"
 }
 restart() {
+	rested
 	entries >"$dir/before"
 	controller_kill
 	: >"$dir/log"

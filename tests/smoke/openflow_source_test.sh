@@ -49,6 +49,7 @@ reaches6() {
 	host "$1" ping -6 -c1 -W1 "$(addr6 "$2")"
 }
 restart() {
+	rested
 	entries >"$dir/before"
 	controller_kill
 	: >"$dir/log"

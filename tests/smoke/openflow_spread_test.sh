@@ -82,6 +82,7 @@ n_groups() {
 	groups | grep -c group_id
 }
 restart() {
+	rested
 	groups >"$dir/groups"
 	{ entries && groups; } >"$dir/before"
 	controller_kill

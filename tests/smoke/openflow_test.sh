@@ -36,6 +36,7 @@ check "others are not hurt" wait_for 5 reaches 1 3
 check "it lies at its source only, with one table at hosts only" where_denied
 
 know_each_other 1 3
+rested
 entries >"$dir/before"
 host 1 ping -i 0.05 -c 105 -W1 "$TB_SUBNET.3" >"$dir/ping" &
 pinging=$!
