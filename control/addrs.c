@@ -87,6 +87,15 @@ struct addr *addrs_after(const struct addrs *a, const struct addr *entry)
 	return same_address(a, entry->next, entry->ip, entry->ip6);
 }
 
+struct addr *addrs_find(const struct addrs *a, u128 ip, bool ip6, const uint8_t mac[6])
+{
+	struct addr *at = addrs_first(a, ip, ip6);
+
+	while (at != NULL && memcmp(at->mac, mac, 6) != 0)
+		at = addrs_after(a, at);
+	return at;
+}
+
 static struct addr *same_mac(const struct addrs *a, uint32_t i, const uint8_t mac[6])
 {
 	while (i != 0 && memcmp(a->all[i - 1].mac, mac, 6) != 0)
@@ -137,10 +146,8 @@ static bool grow(struct addrs *a)
 
 struct addr *addrs_set(struct addrs *a, u128 ip, bool ip6, const uint8_t mac[6], enum addr_how how, int64_t now_ns)
 {
-	struct addr *at = addrs_first(a, ip, ip6);
+	struct addr *at = addrs_find(a, ip, ip6, mac);
 
-	while (at != NULL && memcmp(at->mac, mac, 6) != 0)
-		at = addrs_after(a, at);
 	if (at == NULL) {
 		if (a->n == a->max || (a->n == a->cap && !grow(a)))
 			return NULL;

@@ -48,6 +48,8 @@ void addrs_fini(struct addrs *a);
 // _keep.
 struct addr *addrs_first(const struct addrs *a, u128 ip, bool ip6);
 struct addr *addrs_after(const struct addrs *a, const struct addr *entry);
+// That of mac; NULL: it has none. Valid likewise.
+struct addr *addrs_find(const struct addrs *a, u128 ip, bool ip6, const uint8_t mac[6]);
 // Likewise the IPv6 claims of one Ethernet address.
 struct addr *addrs_of(const struct addrs *a, const uint8_t mac[6]);
 struct addr *addrs_of_after(const struct addrs *a, const struct addr *entry);

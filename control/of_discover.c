@@ -203,16 +203,42 @@ static void contest(struct of_net *net, struct addr *mine, struct addr *theirs)
 		ip4 & 255, b[0], b[1], b[2], b[3], b[4], b[5], a[0], a[1], a[2], a[3], a[4], a[5]);
 }
 
+// Of several addresses a host keeps the one it has while it says so: its entry would change with each word of it.
+static bool still_says(const struct of_net *net, const struct topo_host *h)
+{
+	const struct addr *at = addrs_find(&net->addrs, match_ip4(h->ip4), false, h->mac);
+
+	return at != NULL && at->how != ADDR_IP && net->now_ns - at->seen_ns < ADDRS_FRESH_NS;
+}
+
+// *c was heard of the host: its IPv4 address, unless it has another one.
+static void set_ip4(struct of_net *net, struct topo_host *h, const struct addr_claim *c)
+{
+	uint32_t ip4 = (uint32_t)(c->ip >> 96);
+
+	if (c->ip6 || h->ip4 == ip4)
+		return;
+	if (h->ip4 != 0 && (c->how == ADDR_IP || (c->how != ADDR_DHCP && still_says(net, h))))
+		return;
+	h->ip4 = ip4;
+	net->topo.gen++;
+}
+
 // What the host itself says, or a DHCP server. The source of an ordinary packet counts only where nobody has said more:
-// a router sends what is from everywhere.
+// a router sends what is from everywhere. Of a host that was forgotten, as its port went down, it tells which it was.
 static void on_claim(struct of_net *net, const struct addr_claim *c)
 {
 	struct topo_host *h = topo_host(&net->topo, c->mac), *was;
 	struct addr *mine, *theirs;
 	bool is_new = true;
 
-	if (h == NULL || (c->how == ADDR_IP && addrs_first(&net->addrs, c->ip, c->ip6) != NULL))
+	if (h == NULL)
 		return;
+	if (c->how == ADDR_IP && addrs_first(&net->addrs, c->ip, c->ip6) != NULL) {
+		if (addrs_find(&net->addrs, c->ip, c->ip6, c->mac) != NULL)
+			set_ip4(net, h, c);
+		return;
+	}
 	for (theirs = addrs_first(&net->addrs, c->ip, c->ip6); theirs != NULL;
 	     theirs = addrs_after(&net->addrs, theirs))
 		is_new = is_new && (memcmp(theirs->mac, c->mac, 6) != 0 || theirs->how == ADDR_IP);
@@ -232,10 +258,7 @@ static void on_claim(struct of_net *net, const struct addr_claim *c)
 	if (mine != NULL && c->how != ADDR_IP && (take_over(net, c, is_new) || is_new))
 		net->topo.gen +=
 			(c->ip6 && net->policy.demands.n > 0) || is_about(net, c); // ends, or where denials lie
-	if (c->ip6 || h->ip4 == (uint32_t)(c->ip >> 96) || (c->how == ADDR_IP && h->ip4 != 0))
-		return;
-	h->ip4 = (uint32_t)(c->ip >> 96);
-	net->topo.gen++;
+	set_ip4(net, h, c);
 }
 
 static void learn(struct of_switch *sw, const struct of_packet_in *p)

@@ -296,8 +296,19 @@ int of_net_input(struct of_net *net, struct of_switch *sw, const uint8_t *bytes,
 
 // --- what they had before
 
+// Of several addresses a host keeps the one it had (of_discover.c), unless another host or a DHCP server spoke since.
+static bool keeps_address(const struct of_net *net, const struct topo_host *h, uint32_t ip4)
+{
+	const struct addr *heard = h->ip4 == 0 ? NULL : addrs_find(&net->addrs, match_ip4(h->ip4), false, h->mac);
+	const struct addr *at = addrs_first(&net->addrs, match_ip4(ip4), false);
+
+	while (at != NULL && memcmp(at->mac, h->mac, 6) == 0)
+		at = addrs_after(&net->addrs, at);
+	return h->ip4 == 0 || (at == NULL && (heard == NULL || heard->how != ADDR_DHCP));
+}
+
 // A host is where the switch sends frames to its address by a port without a switch behind it. It may have been heard
-// of since without its IPv4 address: in an IPv6 packet.
+// of since without its IPv4 address, in an IPv6 packet, or with another one.
 static void take_host(struct of_net *net, const struct of_switch *sw, const struct of_rule *r)
 {
 	const struct of_instructions *i = &r->instructions;
@@ -312,8 +323,9 @@ static void take_host(struct of_net *net, const struct of_switch *sw, const stru
 	if ((h == NULL || h->sw == net->topo.bridge) &&
 	    topo_host_seen(&net->topo, r->match.eth_dst, sw->idx, port->no, net->now_ns, NULL) > 0)
 		h = topo_host(&net->topo, r->match.eth_dst);
-	if (h == NULL || h->sw != sw->idx || h->port != port->no || h->ip4 != 0 || ip4 == 0)
+	if (h == NULL || h->sw != sw->idx || h->port != port->no || ip4 == 0 || !keeps_address(net, h, ip4))
 		return;
+	net->topo.gen += h->ip4 != ip4;
 	h->ip4 = ip4;
 	addrs_set(&net->addrs, match_ip4(ip4), false, h->mac, ADDR_ARP, net->now_ns);
 }
