@@ -151,6 +151,17 @@ rested() { # no entry has changed for 2 s: what is updated in steps is over
 panectl() {
 	"$BIN/control/panectl" --socket "$dir/control.sock" "$@"
 }
+# The controller dies and comes back: what $1 (entries, if not said) prints is in $dir/before and $dir/after.
+restart() {
+	local what=${1:-entries}
+
+	rested
+	"$what" >"$dir/before"
+	controller_kill
+	: >"$dir/log"
+	controller_start
+	wait_for 10 panectl "ListRequests." && settled && "$what" >"$dir/after"
+}
 # Ends the test: the controller must stop cleanly.
 finish() {
 	kill "$pid"

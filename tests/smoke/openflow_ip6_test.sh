@@ -51,16 +51,6 @@ passes() { # from $1 to $2, port $3, through middlebox $4, both ways
 	echo "$((after - before)) packets through h$4"
 	[ $((after - before)) -gt 70 ] # 100 kB there, and what answers them
 }
-restart() {
-	rested
-	entries >"$dir/before"
-	controller_kill
-	: >"$dir/log"
-	controller_start
-	wait_for 10 panectl "ListRequests." || return 1
-	sleep 5
-	entries >"$dir/after"
-}
 
 for ((h = 1; h <= TB_H; h++)); do
 	host "$h" sysctl -qw net.ipv6.conf.all.disable_ipv6=0 net.ipv6.conf.eth0.disable_ipv6=0

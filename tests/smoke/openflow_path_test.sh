@@ -42,16 +42,6 @@ passes() { # from $1 to $2 port $3 through middlebox $4, both ways
 finds() { # what verify says
 	panectl verify | tr '\n' ' ' | grep -qE "$1"
 }
-restart() {
-	rested
-	entries >"$dir/before"
-	controller_kill
-	: >"$dir/log"
-	controller_start
-	wait_for 10 panectl "ListRequests." || return 1
-	settled
-	entries >"$dir/after"
-}
 
 controller_start
 check "all pairs reach each other" all_pairs

@@ -14,15 +14,26 @@ all() { # PROTOCOL SIZES...
 	done
 }
 NETWORKS="$(all OpenFlow13 20 7 2)" # the longest first
-OF_AT_ONCE=2 # the kernel has room for the 1024 neighbours of all namespaces; 20 hosts have 380
+OF_AT_ONCE=2
 if [ -n "${PANE_ROUNDS:-}" ]; then
 	NETWORKS="$(all OpenFlow13 20 7 2)
 $(all OpenFlow10 20 7 2)"
 fi
 . "$(dirname "$(readlink -f "$0")")/of_init.sh"
 
+# The kernel has room for 1024 neighbours of all namespaces together, and from 512 on it forgets some: of 20 hosts
+# each pair makes two. Once a host has reached all its neighbours are forgotten, so that of most pairs one is left.
+pair_by_pair() {
+	local a
+
+	for ((a = 1; a <= TB_H; a++)); do
+		reaches_all "$a" || return 1
+		host "$a" ip -4 neigh flush dev eth0
+	done
+}
+
 controller_start
-check "all pairs reach each other" all_pairs
+check "all pairs reach each other" pair_by_pair
 check "every link is known, both ways" wait_for 10 links_are "$(wc -l <"$TB_DIR/links")"
 check "what is installed is right" wait_for 20 panectl verify
 check "a broadcast is no storm" no_storm

@@ -48,16 +48,6 @@ forges() { # host $1 sends from the address $2, which it never says it has, to h
 reaches6() {
 	host "$1" ping -6 -c1 -W1 "$(addr6 "$2")"
 }
-restart() {
-	rested
-	entries >"$dir/before"
-	controller_kill
-	: >"$dir/log"
-	controller_start
-	wait_for 10 panectl "ListRequests." || return 1
-	settled || return 1
-	entries >"$dir/after"
-}
 
 controller_start
 check "all pairs reach each other" all_pairs
