@@ -146,6 +146,33 @@ static json_t *finding_json(const struct topo *t, const struct of_finding *f, ch
 	return o;
 }
 
+// The parts of the network between which hosts have no way: the switches of each, as far as hosts are at them.
+static json_t *unconnected_json(const struct topo *t, const struct of_verify_result *r)
+{
+	json_t *o = json_object(), *parts = json_array();
+	bool *has_host = r->n_unconnected == 0 ? NULL : calloc(t->n_switches + 1U, sizeof(*has_host));
+
+	for (uint32_t i = 0; has_host != NULL && i < t->n_hosts; i++)
+		has_host[t->hosts[i].sw] = true;
+	for (uint32_t first = 0; has_host != NULL && first < t->n_switches; first++) {
+		json_t *part = json_array();
+
+		for (uint32_t sw = first; sw < t->n_switches; sw++) {
+			if (r->part[sw] != first || !has_host[sw])
+				continue;
+			json_array_append_new(part,
+					      sw == t->bridge ? json_null() : json_string(query_dpid(t, sw).text));
+		}
+		if (json_array_size(part) > 0)
+			json_array_append(parts, part);
+		json_decref(part);
+	}
+	free(has_host);
+	json_object_set_new(o, "pairs", json_integer((json_int_t)r->n_unconnected));
+	json_object_set_new(o, "parts", parts);
+	return o;
+}
+
 static void keep_result(struct of_audit *a)
 {
 	const struct topo *t = of_net_topo(a->net);
@@ -174,6 +201,7 @@ static void keep_result(struct of_audit *a)
 	json_object_set_new(a->result, "packets", json_integer((json_int_t)r.n_packets));
 	json_object_set_new(a->result, "sampled_pairs", json_integer((json_int_t)r.n_sampled));
 	json_object_set_new(a->result, "sampled_others", json_integer((json_int_t)r.n_sampled_others));
+	json_object_set_new(a->result, "unconnected", unconnected_json(t, &r));
 	json_object_set_new(a->result, "findings", json_integer((json_int_t)n_all));
 	json_object_set_new(a->result, "found", items);
 }

@@ -56,6 +56,8 @@ struct of_verify {
 	struct verify_run run;
 	bool denied, forged;      // the packet; it is followed from another switch than its source's
 	bool told[OF_N_FINDINGS]; // for this pair
+	bool apart;               // this pair is counted among the unconnected ones
+	uint32_t *part;           // topo_parts
 	uint8_t *reached;         // edge ports, by a broadcast
 	struct of_verify_result result;
 	struct of_finding findings[FINDINGS_MAX];
@@ -247,6 +249,9 @@ static void try_pair_way(struct of_verify *v, const struct endpoint *a, const st
 	if (v->denied) {
 		if (run->left)
 			tell(v, OF_FINDING_LEAK, run->last, run->hops, run->n_hops);
+	} else if (v->part[a->host->sw] != v->part[b->host->sw]) {
+		v->result.n_unconnected += !v->apart;
+		v->apart = true;
 	} else if (!run->arrived && !run->unchecked && !(v->packet.vlan >= TAG_FIRST && v->packet.vlan <= TAG_LAST)) {
 		tell(v, OF_FINDING_BLACK_HOLE, run->last, run->hops, run->n_hops);
 	}
@@ -280,6 +285,7 @@ static void begin_pair(struct of_verify *v, const struct endpoint *a, const stru
 	v->at = 0;
 	of_classes_packet(c, 0, &v->packet);
 	v->result.n_pairs++;
+	v->apart = false;
 	memset(v->told, 0, sizeof(v->told));
 }
 
@@ -339,6 +345,7 @@ static void find_unreached(struct of_verify *v, const struct topo_port *from)
 
 		v->n_judged += 1 + t->switches[h->sw].n_ports;
 		if (to == NULL || to == from || v->run.unchecked || !is_edge(to) ||
+		    v->part[h->sw] != v->part[v->from.sw] ||
 		    v->reached[v->trace.first[h->sw] + (uint32_t)(to - t->switches[h->sw].ports)])
 			continue;
 		tell(v, OF_FINDING_BLACK_HOLE, at, v->run.hops, 0);
@@ -513,10 +520,12 @@ struct of_verify *of_verify_create(const struct of_verify_in *in)
 		return NULL;
 	}
 	v->reached = calloc(v->trace.n_ports + 1U, 1);
-	if (v->reached == NULL) {
+	v->part = calloc(in->topo->n_switches + 1U, sizeof(*v->part));
+	if (v->reached == NULL || v->part == NULL) {
 		of_verify_destroy(v);
 		return NULL;
 	}
+	topo_parts(in->topo, v->part);
 	v->trace.groups = in->groups;
 	v->trace.event = on_event;
 	v->trace.ctx = v;
@@ -532,6 +541,7 @@ void of_verify_destroy(struct of_verify *v)
 	free(v->ends);
 	free(v->cutting);
 	free(v->reached);
+	free(v->part);
 	free(v);
 }
 
@@ -539,4 +549,5 @@ void of_verify_result(const struct of_verify *v, struct of_verify_result *out)
 {
 	*out = v->result;
 	out->findings = v->findings;
+	out->part = v->part;
 }

@@ -24,7 +24,7 @@ struct of_verify_in { // borrowed, not to be changed while the checker lives
 
 enum of_finding_kind {
 	OF_FINDING_LEAK,       // the policy denies it, and it arrives
-	OF_FINDING_BLACK_HOLE, // the policy lets it pass, and it does not arrive
+	OF_FINDING_BLACK_HOLE, // the policy lets it pass, there is a way of links, and it does not arrive
 	OF_FINDING_LOOP,
 	OF_FINDING_TWICE,     // two copies on different ways
 	OF_FINDING_MOVED,     // the bridge is made to look for the sender where it is not
@@ -46,6 +46,8 @@ struct of_verify_result {
 	uint64_t n_packets, n_pairs;
 	uint64_t n_sampled;        // pairs with more classes, or equal ways, than are tried: not all were
 	uint64_t n_sampled_others; // entries and broadcasts with more equal ways than are tried
+	uint64_t n_unconnected;    // pairs that the policy lets through, with no way of links between them: no finding
+	const uint32_t *part;      // topo_parts
 	uint64_t n_of[OF_N_FINDINGS];
 	const struct of_finding *findings; // the first ones; at most one of a kind for a pair or a place
 	uint32_t n_findings;

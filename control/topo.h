@@ -126,6 +126,10 @@ int topo_host_seen(struct topo *t, const uint8_t mac[6], uint32_t sw, uint32_t p
 struct topo_host *topo_host(const struct topo *t, const uint8_t mac[6]); // NULL: unknown
 void topo_host_forget(struct topo *t, struct topo_host *host);           // the last one of all takes its place
 
+// The part of the network that each switch is in, by the lowest index in it: between two parts there is no link. part
+// has n_switches entries.
+void topo_parts(const struct topo *t, uint32_t *part);
+
 #define TOPO_FAR UINT16_MAX
 
 // Links on the shortest way from each switch to switch `to`, TOPO_FAR: there is none. dist has n_switches entries.

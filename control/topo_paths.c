@@ -197,6 +197,27 @@ static uint32_t part_of(struct joined *j, uint32_t sw)
 	return sw;
 }
 
+void topo_parts(const struct topo *t, uint32_t *part)
+{
+	struct joined j = {.t = t, .part = part};
+
+	for (uint32_t sw = 0; sw < t->n_switches; sw++)
+		part[sw] = sw;
+	for (uint32_t sw = 0; sw < t->n_switches; sw++) {
+		for (uint32_t i = 0; i < t->switches[sw].n_ports; i++) {
+			uint32_t peer, peer_port, a, b;
+
+			if (!topo_link(t, sw, t->switches[sw].ports[i].no, &peer, &peer_port))
+				continue;
+			a = part_of(&j, sw);
+			b = part_of(&j, peer);
+			part[a < b ? b : a] = a < b ? a : b;
+		}
+	}
+	for (uint32_t sw = 0; sw < t->n_switches; sw++)
+		part[sw] = part_of(&j, sw);
+}
+
 static uint8_t *on_of(const struct joined *j, uint32_t sw, uint32_t port)
 {
 	return &j->on[j->first_on[sw] + (uint32_t)(topo_port(j->t, sw, port) - j->t->switches[sw].ports)];

@@ -213,6 +213,73 @@ static void a_leak_is_told_with_its_packet(void **state)
 	(void)state;
 }
 
+static void plan_anew(struct net *net)
+{
+	struct demands demands;
+	struct err err;
+
+	for (uint32_t i = 0; i < N; i++) {
+		of_rules_fini(&net->rules[i]);
+		of_groups_fini(&net->groups[i]);
+		of_meters_fini(&net->meters[i]);
+	}
+	of_policy_fini(&net->planned);
+	demands_init(&demands);
+	assert_int_equal(of_policy_build(&net->planned, &net->policy, &demands, WALL, NULL, &err), 0);
+	plan(net);
+}
+
+// The slow way: as long as some link leads on.
+static void find_reached(const struct topo *t, uint32_t from, bool reached[N_MAX])
+{
+	memset(reached, 0, N_MAX * sizeof(reached[0]));
+	reached[from] = true;
+	for (uint32_t round = 0; round < t->n_switches; round++) {
+		for (uint32_t sw = 0; sw < t->n_switches; sw++) {
+			for (uint32_t i = 0; i < t->switches[sw].n_ports; i++) {
+				uint32_t peer, port;
+
+				if (reached[sw] && topo_link(t, sw, t->switches[sw].ports[i].no, &peer, &port))
+					reached[peer] = true;
+			}
+		}
+	}
+}
+
+static void parts_without_a_link_between_them_are_no_black_holes(void **state)
+{
+	rnd_state = 25;
+	for (unsigned int i = 0; i < rounds_from_env(50); i++) {
+		uint32_t part[N_MAX], n_apart = 0, alone = rnd(N);
+		struct of_verify_result result;
+		struct of_verify *v;
+		struct net net;
+
+		random_net(&net, 0, i % 2 == 1);
+		for (uint32_t k = 0; k <= N; k++)
+			topo_port_set(&net.topo, alone, 10 + k, false, 0, 0);
+		plan_anew(&net);
+		topo_parts(&net.topo, part);
+		for (uint32_t a = 0; a < net.n; a++) {
+			bool reached[N_MAX];
+
+			find_reached(&net.topo, a, reached);
+			for (uint32_t b = 0; b < net.n; b++) {
+				n_apart += !reached[b];
+				assert_int_equal(part[a] == part[b], reached[b]);
+				assert_true(part[b] <= b);
+			}
+		}
+		v = verify(&net, &result);
+		assert_int_equal(result.n_findings, 0);
+		assert_int_equal(result.n_unconnected, 3 * n_apart);
+		assert_true(n_apart > 0);
+		of_verify_destroy(v);
+		net_fini(&net);
+	}
+	(void)state;
+}
+
 static uint32_t cut_watches(struct net *net)
 {
 	uint32_t n = 0;
@@ -234,25 +301,15 @@ static uint32_t cut_watches(struct net *net)
 static void what_passes_with_a_forged_source_is_found(void **state)
 {
 	struct of_verify_result result;
-	struct demands demands;
 	struct of_verify *v;
 	struct net net;
-	struct err err;
 
 	rnd_state = 29;
 	random_net(&net, 0, false);
-	for (uint32_t i = 0; i < N; i++) {
-		of_rules_fini(&net.rules[i]);
-		of_groups_fini(&net.groups[i]);
-		of_meters_fini(&net.meters[i]);
-	}
-	of_policy_fini(&net.planned);
 	net.version = OF_VERSION_13;
 	net.n_tables = 254;
-	demands_init(&demands);
 	deny_ports(&net);
-	assert_int_equal(of_policy_build(&net.planned, &net.policy, &demands, WALL, NULL, &err), 0);
-	plan(&net);
+	plan_anew(&net);
 	v = verify(&net, &result);
 	assert_int_equal(result.n_findings, 0);
 	of_verify_destroy(v);
@@ -411,21 +468,17 @@ static void of_both_families_1_0_gets_what_it_can_say(void **state)
 	struct net net = {.version = OF_VERSION_10, .n_tables = 254, .unsayable = 1};
 	struct atom a = {.id = 1, .part = ATOM_ACCESS, .access = ACCESS_DENY};
 	struct box b = box_any();
-	struct demands none;
-	struct err err;
 
 	rnd_state = 25;
 	random_topology(&net, false);
 	tree_init(&net.policy);
 	tree_add_node(&net.policy, TREE_NO_PARENT);
-	demands_init(&none);
 	b.kinds = MATCH_KINDS_PORTS;
 	b.f[MATCH_DST_PORT] = (struct span){80, 80};
 	match_init(&a.match);
 	assert_true(box_normalize(&b) && match_add(&a.match, &b) == 0);
 	assert_int_equal(tree_add_atom(&net.policy, &a), 0);
-	assert_int_equal(of_policy_build(&net.planned, &net.policy, &none, WALL, NULL, &err), 0);
-	plan(&net);
+	plan_anew(&net);
 	v = verify(&net, &result);
 	assert_int_equal(result.n_findings, N * (N - 1)); // one for each pair of IPv6 addresses
 	for (uint32_t i = 0; i < result.n_findings; i++)
@@ -533,6 +586,7 @@ int main(void)
 		cmocka_unit_test(what_is_planned_is_clean),
 		cmocka_unit_test(what_is_damaged_is_found),
 		cmocka_unit_test(a_leak_is_told_with_its_packet),
+		cmocka_unit_test(parts_without_a_link_between_them_are_no_black_holes),
 		cmocka_unit_test(what_passes_with_a_forged_source_is_found),
 		cmocka_unit_test(broadcasts_that_go_round_and_switches_that_are_silent_are_found),
 		cmocka_unit_test(a_step_judges_no_more_packets_than_it_has_time_for),
