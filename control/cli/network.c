@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "show.h"
+#include "show_verify.h"
 #include "topology.h"
 
 #define VERIFY_POLL_NS 20000000
@@ -63,54 +64,6 @@ int network_topology(const struct options *o, const struct draw *d, bool dot)
 
 // --- verify
 
-static void print_place(const char *head, const json_t *place)
-{
-	printf("%s%s/%s", head, json_string_value(json_object_get(place, "switch")),
-	       json_string_value(json_object_get(place, "port")));
-}
-
-static void print_findings(const json_t *answer)
-{
-	const json_t *f, *hop;
-	size_t i, k;
-
-	json_array_foreach(json_object_get(answer, "items"), i, f)
-	{
-		printf("%s: %s\n  packet  %s\n", json_string_value(json_object_get(f, "finding")),
-		       json_string_value(json_object_get(f, "why")), json_string_value(json_object_get(f, "packet")));
-		print_place("  from    ", json_object_get(f, "from"));
-		print_place("\n  at      ", json_object_get(f, "at"));
-		printf("\n");
-		json_array_foreach(json_object_get(f, "path"), k, hop)
-		{
-			print_place(k == 0 ? "  way     " : " > ", hop);
-		}
-		printf("%s", json_array_size(json_object_get(f, "path")) > 0 ? "\n" : "");
-	}
-}
-
-static void print_verdict(const json_t *answer)
-{
-	static const char *const counts[][2] = {{"switches", "switches"},
-						{"entries", "entries"},
-						{"pairs", "pairs of addresses"},
-						{"packets", "packets"}};
-	json_int_t n = json_integer_value(json_object_get(answer, "findings"));
-	json_int_t sampled = json_integer_value(json_object_get(answer, "sampled_pairs"));
-
-	print_findings(answer);
-	if (n == 0)
-		printf("clean: ");
-	else
-		printf("%" JSON_INTEGER_FORMAT " found: ", n);
-	for (size_t i = 0; i < 4; i++)
-		printf("%s%" JSON_INTEGER_FORMAT " %s", i == 0 ? "" : ", ",
-		       json_integer_value(json_object_get(answer, counts[i][0])), counts[i][1]);
-	printf("\n");
-	if (sampled > 0)
-		printf("of %" JSON_INTEGER_FORMAT " pairs not every class of packets was tried\n", sampled);
-}
-
 // The answer of a round that is done (caller: json_decref), or a refusal, NULL with err.
 static json_t *await(struct client *client, const char **line, struct err *err)
 {
@@ -146,7 +99,7 @@ int network_verify(const struct options *o)
 		if (o->json)
 			puts(line);
 		else if (ok)
-			print_verdict(answer);
+			show_verdict(answer, stdout);
 		else
 			show_answer(answer, stdout);
 	}

@@ -77,23 +77,30 @@ static struct line *line_add(struct lines *l, const char *indent, const char *br
 
 static void common_cells(struct line *line, const json_t *item)
 {
+	static const char *const counts[] = {"dropped", "marked"};
 	const size_t size = sizeof(line->cell[0]);
 
 	rate_cell(line->cell[1], size, item, "received");
-	scaled(line->cell[2], size, member(item, "backlog_bytes"), "B");
+	snprintf(line->cell[2], size, "-"); // what has no rate has no queue of its own
+	if (json_object_get(item, "backlog_bytes") != NULL)
+		scaled(line->cell[2], size, member(item, "backlog_bytes"), "B");
 	delay_cell(line->cell[3], size, item);
-	snprintf(line->cell[4], size, "%.0f", member(item, "dropped"));
-	snprintf(line->cell[5], size, "%.0f", member(item, "marked"));
+	for (int i = 0; i < 2; i++) {
+		snprintf(line->cell[4 + i], size, "-");
+		if (json_object_get(item, counts[i]) != NULL)
+			snprintf(line->cell[4 + i], size, "%.0f", member(item, counts[i]));
+	}
 }
 
 static void put_request(struct lines *l, const json_t *item, const char *indent, const char *branch)
 {
 	bool is_limit = strcmp(show_member(item, "verb"), "ratelimit") == 0;
 	struct line *line;
-	char name[64], rate[28];
+	char name[80], rate[28];
 
-	snprintf(name, sizeof(name), "%" JSON_INTEGER_FORMAT " %s",
-		 json_integer_value(json_object_get(item, "request")), show_member(item, "verb"));
+	snprintf(name, sizeof(name), "%" JSON_INTEGER_FORMAT " %s%s",
+		 json_integer_value(json_object_get(item, "request")), show_member(item, "verb"),
+		 json_is_true(json_object_get(item, "background")) ? ", background" : "");
 	line = line_add(l, indent, branch, name);
 	if (line == NULL)
 		return;
@@ -189,6 +196,44 @@ static void put_ports(struct lines *l)
 	}
 }
 
+// The queues that other switches have been given, one for each request and port.
+static void print_switch_queues(const json_t *items, FILE *out)
+{
+	static const char *const names[] = {"SWITCH", "PORT", "QUEUE", "REQUEST", "OWNER", "RATE", "KEPT"};
+	struct table t = {0};
+	const json_t *item;
+	char text[64], rate[48];
+	size_t i, n = 0;
+
+	table_heads(&t, 7, names);
+	json_array_foreach(items, i, item)
+	{
+		const json_t *max = json_object_get(item, "max_rate");
+
+		if (json_object_get(item, "switch") == NULL)
+			continue;
+		n++;
+		table_cell(&t, show_member(item, "switch"));
+		table_cell(&t, show_member(item, "port"));
+		snprintf(text, sizeof(text), "%.0f", member(item, "queue"));
+		table_cell(&t, text);
+		snprintf(text, sizeof(text), "%.0f", member(item, "request"));
+		table_cell(&t, text);
+		table_cell(&t, show_member(item, "owner")[0] != '\0' ? show_member(item, "owner") : "-");
+		rate_cell(rate, sizeof(rate), item, max != NULL ? "max_rate" : "min_rate");
+		snprintf(text, sizeof(text), "%s %s", max != NULL ? "<=" : ">=", rate);
+		table_cell(&t, text);
+		table_cell(&t,
+			   json_is_true(json_object_get(item, "ignored")) ? "no: its datapath ignores queues" : "yes");
+	}
+	if (n > 0)
+		fputc('\n', out);
+	if (n > 0)
+		table_print(&t, out);
+	else
+		table_free(&t);
+}
+
 static void print_lines(struct lines *l, const char *const *heads)
 {
 	unsigned int name = (unsigned int)strlen(heads[0]), width[CELLS];
@@ -244,5 +289,6 @@ void queues_draw(const struct draw *d, const json_t *items)
 		fputc('\n', d->out);
 	if (l.n > 0)
 		print_lines(&l, port_heads);
+	print_switch_queues(items, d->out);
 	free(l.line);
 }

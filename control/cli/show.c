@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "show.h"
 
+#include <langinfo.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "queues.h"
 #include "show_query.h"
 #include "show_table.h"
 #include "show_trace.h"
+#include "show_verify.h"
 
 static void show_accepted(const json_t *answer, FILE *out);
 static void show_refused(const json_t *answer, FILE *out);
@@ -49,7 +52,10 @@ static void show_accepted(const json_t *answer, FILE *out)
 
 	fprintf(out, "accepted");
 	if (json_is_integer(json_object_get(answer, "round")))
-		fprintf(out, ", round %" JSON_INTEGER_FORMAT " of checks",
+		fprintf(out,
+			", round %" JSON_INTEGER_FORMAT " of checks is under way: verify %" JSON_INTEGER_FORMAT
+			". tells what it has found",
+			json_integer_value(json_object_get(answer, "round")),
 			json_integer_value(json_object_get(answer, "round")));
 	if (id != NULL)
 		fprintf(out, ", request %" JSON_INTEGER_FORMAT, json_integer_value(id));
@@ -204,9 +210,10 @@ static void show_ports(const json_t *items, FILE *out)
 		show_quantity(json_object_get(port, "rate"), "bit/s", text, sizeof(text));
 		table_cell(&t, text);
 		for (size_t c = 0; c < sizeof(columns) / sizeof(columns[0]); c++) {
-			snprintf(text, sizeof(text), "%" JSON_INTEGER_FORMAT,
-				 json_integer_value(json_object_get(counters, columns[c])));
-			table_cell(&t, text);
+			const json_t *counter = json_object_get(counters, columns[c]);
+
+			snprintf(text, sizeof(text), "%" JSON_INTEGER_FORMAT, json_integer_value(counter));
+			table_cell(&t, json_is_integer(counter) ? text : "-"); // those of other switches are not known
 		}
 		other_counters(counters, &t);
 	}
@@ -240,6 +247,13 @@ static void show_plain(const json_t *items, FILE *out)
 	}
 }
 
+static void show_queues(const json_t *items, FILE *out)
+{
+	struct draw d = {.utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0, .out = out};
+
+	queues_draw(&d, items);
+}
+
 // What the items are is told by the members of the first.
 static void show_items(const json_t *answer, const json_t *items, FILE *out)
 {
@@ -254,6 +268,8 @@ static void show_items(const json_t *answer, const json_t *items, FILE *out)
 		show_trace(json_object_get(answer, "dataplane"), out);
 	} else if (json_is_boolean(json_object_get(answer, "exact"))) {
 		show_traffic(answer, out);
+	} else if (json_object_get(answer, "findings") != NULL) {
+		show_verdict(answer, out);
 	} else if (first == NULL) {
 		fprintf(out, "none\n");
 	} else if (json_is_array(json_object_get(answer, "requests"))) {
@@ -262,6 +278,9 @@ static void show_items(const json_t *answer, const json_t *items, FILE *out)
 		show_schedule(items, out);
 	} else if (json_object_get(first, "device") != NULL || json_object_get(first, "behind") != NULL) {
 		show_ports(items, out);
+	} else if (json_object_get(first, "queues") != NULL || json_object_get(first, "request") != NULL ||
+		   json_object_get(first, "queue") != NULL) {
+		show_queues(items, out);
 	} else if (json_object_get(first, "syntax") != NULL) {
 		show_help(items, out);
 	} else if (json_is_object(first)) {

@@ -22,7 +22,7 @@ static void value_text(const char *name, const json_t *value, char *buf, size_t 
 	static const char *const times[] = {"seen", "at", "from", "to", "start", "end", NULL};
 	char *text;
 
-	if (json_is_null(value)) {
+	if (value == NULL || json_is_null(value)) {
 		snprintf(buf, size, "-");
 	} else if (is_one_of(name, rates)) {
 		show_quantity(value, "bit/s", buf, size);
@@ -41,68 +41,74 @@ static void value_text(const char *name, const json_t *value, char *buf, size_t 
 	}
 }
 
-static bool same_members(const json_t *a, const json_t *b)
+// Of one kind are items whose first member is the same.
+static const char *kind_of(const json_t *item)
+{
+	void *first = json_object_iter((json_t *)item);
+
+	return first == NULL ? "" : json_object_iter_key(first);
+}
+
+// The names of all members that items [from, to) have, in the order met. Their number, at most COLUMNS_MAX.
+static size_t member_names(const json_t *items, size_t from, size_t to, const char *names[COLUMNS_MAX])
 {
 	const char *name;
 	json_t *value;
+	size_t n = 0, k;
 
-	if (json_object_size(a) != json_object_size(b))
-		return false;
-	json_object_foreach((json_t *)a, name, value)
-	{
-		if (json_object_get(b, name) == NULL)
-			return false;
+	for (size_t i = from; i < to; i++) {
+		json_object_foreach(json_array_get(items, i), name, value)
+		{
+			for (k = 0; k < n && strcmp(names[k], name) != 0; k++)
+				;
+			if (k == n && n < COLUMNS_MAX)
+				names[n++] = name;
+		}
 	}
-	return true;
+	return n;
 }
 
-static void object_heads(const json_t *item, struct table *t)
+static void member_heads(struct table *t, const char *const names[COLUMNS_MAX], size_t n)
 {
 	char upper[COLUMNS_MAX][32];
-	const char *heads[COLUMNS_MAX], *name;
-	json_t *value;
-	size_t n = 0;
+	const char *heads[COLUMNS_MAX];
 
-	json_object_foreach((json_t *)item, name, value)
-	{
-		if (n == COLUMNS_MAX)
-			break;
-		snprintf(upper[n], sizeof(upper[n]), "%s", name);
-		for (char *c = upper[n]; *c != '\0'; c++)
+	for (size_t i = 0; i < n; i++) {
+		snprintf(upper[i], sizeof(upper[i]), "%s", names[i]);
+		for (char *c = upper[i]; *c != '\0'; c++)
 			*c = *c == '_' ? '-' : (char)toupper((unsigned char)*c);
-		heads[n] = upper[n];
-		n++;
+		heads[i] = upper[i];
 	}
 	table_heads(t, n, heads);
 }
 
+// Items of one kind are one table: a member that one of them has not is a dash there.
 void show_objects(const json_t *items, FILE *out)
 {
-	const json_t *item, *before = NULL;
-	struct table t = {0};
-	const char *name;
-	json_t *value;
-	char text[512];
-	size_t i;
+	size_t n_items = json_array_size(items), to;
 
-	json_array_foreach(items, i, item)
-	{
-		size_t n = 0;
+	for (size_t from = 0; from < n_items; from = to) {
+		const char *kind = kind_of(json_array_get(items, from)), *names[COLUMNS_MAX];
+		struct table t = {0};
+		size_t n;
 
-		if (before == NULL || !same_members(before, item)) {
-			if (before != NULL)
-				table_print(&t, out);
-			object_heads(item, &t);
-		}
-		json_object_foreach((json_t *)item, name, value)
-		{
-			value_text(name, value, text, sizeof(text));
-			if (n++ < COLUMNS_MAX)
+		for (to = from + 1; to < n_items && strcmp(kind_of(json_array_get(items, to)), kind) == 0; to++)
+			;
+		n = member_names(items, from, to, names);
+		member_heads(&t, names, n);
+		for (size_t i = from; i < to; i++) {
+			for (size_t k = 0; k < n; k++) {
+				char text[512];
+
+				value_text(names[k], json_object_get(json_array_get(items, i), names[k]), text,
+					   sizeof(text));
 				table_cell(&t, text);
+			}
 		}
-		before = item;
+		if (from > 0)
+			fputc('\n', out);
+		table_print(&t, out);
 	}
-	table_print(&t, out);
 }
 
 void show_traffic(const json_t *answer, FILE *out)

@@ -24,6 +24,14 @@ void table_cell(struct table *t, const char *text)
 	t->n_cells++;
 }
 
+// Cells [from, n_columns) of the row whose first cell is the given one say nothing.
+static bool rest_is_empty(const struct table *t, size_t row, size_t from)
+{
+	while (from < t->n_columns && t->cells[row + from][0] == '\0')
+		from++;
+	return from == t->n_columns;
+}
+
 void table_print(struct table *t, FILE *out)
 {
 	size_t width[COLUMNS_MAX] = {0};
@@ -34,17 +42,23 @@ void table_print(struct table *t, FILE *out)
 		if (len > width[i % t->n_columns])
 			width[i % t->n_columns] = len;
 	}
-	for (size_t i = 0; i < t->n_cells; i++) {
-		bool last = i % t->n_columns == t->n_columns - 1;
+	for (size_t row = 0; row < t->n_cells && !t->failed; row += t->n_columns) {
+		for (size_t c = 0; !rest_is_empty(t, row, c); c++) {
+			bool last = rest_is_empty(t, row, c + 1);
 
-		if (!t->failed && last)
-			fprintf(out, "%s\n", t->cells[i]);
-		else if (!t->failed)
-			fprintf(out, "%-*s  ", (int)width[i % t->n_columns], t->cells[i]);
-		free(t->cells[i]);
+			fprintf(out, "%-*s%s", last ? 0 : (int)width[c], t->cells[row + c], last ? "" : "  ");
+		}
+		fputc('\n', out);
 	}
 	if (t->failed)
 		fprintf(out, "out of memory\n");
+	table_free(t);
+}
+
+void table_free(struct table *t)
+{
+	for (size_t i = 0; i < t->n_cells; i++)
+		free(t->cells[i]);
 	free(t->cells);
 	memset(t, 0, sizeof(*t));
 }

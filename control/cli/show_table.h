@@ -18,6 +18,7 @@ struct table {
 void table_heads(struct table *t, size_t n, const char *const *names); // first; n <= COLUMNS_MAX
 void table_cell(struct table *t, const char *text);
 void table_print(struct table *t, FILE *out); // and empties it
+void table_free(struct table *t);             // without printing it
 
 // Decimal seconds since the epoch -> 2026-11-20T10:00:00Z, with the fraction if there is one; null: forever.
 void show_time(const json_t *value, char *buf, size_t size);

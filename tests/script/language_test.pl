@@ -9,6 +9,7 @@ use warnings;
 use File::Temp;
 
 my ($panectl, $path, $update) = @ARGV;
+$ENV{LC_ALL} = 'C.UTF-8'; # trees are drawn in it
 my $statement = qr/^[\w\$][\w\$@.\/-]* : /;
 open(my $in, '<', $path) or die "$path: $!\n";
 my @lines = <$in>;

@@ -65,5 +65,11 @@ check "with a packet that goes round" grep -q 'dstHost=99.9.9.9' "$dir/verify"
 ofctl del-flows 2 --strict "priority=65300,ip,nw_dst=99.9.9.9"
 planted "what only the switch knows" "^unchecked: " 1 "priority=65300,dl_dst=$(mac 3),actions=NORMAL"
 check "without them all is right" clean
+ip link set "$(awk -v s="${TB_PREFIX}s1" '$1 == s { print $5; exit } $3 == s { print $6; exit }' "$TB_DIR/links")" down
+apart() { # clean, and told once
+	panectl verify >"$dir/verify" 2>&1 && grep -q '^unconnected: ' "$dir/verify" && not grep -q '^black_hole' "$dir/verify"
+}
+check "parts of the network without a link between them are no black holes" wait_for 15 apart
+check "and told, each with its switches" [ "$(grep -c '^  part [12]  0000' "$dir/verify")" = 2 ]
 check "and other users may not ask" bash -c "'$BIN/control/panectl' --socket '$dir/control.sock' 'AddUser bob.' && ! '$BIN/control/panectl' --socket '$dir/control.sock' --user bob verify"
 finish

@@ -199,9 +199,6 @@ static void requests_are_shown_with_state_and_why_and_large_rates(void **state)
 
 	assert_non_null(strstr(text, "  forever  suspended: there is no path  (*)\n"));
 	free(text);
-	text = shown("{\"ok\":true,\"round\":5,\"done\":false}");
-	assert_string_equal(text, "accepted, round 5 of checks\n");
-	free(text);
 	text = shown("{\"ok\":true,\"granted\":5000000000000000000}");
 	assert_string_equal(text, "accepted, 5 Ebit/s granted\n");
 	free(text);
