@@ -31,7 +31,7 @@ static char *read_file(const char *path, size_t *len, struct err *err)
 	while (copy != NULL && (n = fread(block, 1, sizeof(block), f)) > 0)
 		fwrite(block, 1, n, copy);
 	if (ferror(f))
-		err_set(err, EIO, "%s: cannot be read", path);
+		err_set(err, errno, "%s: cannot be read: %s", path, strerror(errno));
 	if (copy == NULL || fclose(copy) != 0)
 		err_set(err, ENOMEM, "%s: out of memory", path);
 	fclose(f);

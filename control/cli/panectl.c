@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // panectl: statements to the switch from the command line, a script or a terminal, and `panectl check` for trace files.
 #include <errno.h>
-#include <getopt.h>
 #include <langinfo.h>
 #include <locale.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -18,6 +16,7 @@
 #include "control/cmd_table.h"
 #include "draw.h"
 #include "network.h"
+#include "options.h"
 #include "queues.h"
 #include "script.h"
 #include "show.h"
@@ -26,32 +25,6 @@
 #include "traffic.h"
 
 #define NAME_CHARS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_$-"
-
-static const char usage[] =
-	"usage: panectl [WHERE] [--user NAME] [--json] ['STATEMENT.' ...]\n"
-	"       panectl [WHERE] schedule SHARE | tree | queues | topology | verify | stats | top | events |\n"
-	"               trace 'TESTS' | capture GROUP FILE | script FILE | check FILE... | help [VERB]\n"
-	"\n"
-	"Statements say what the network shall do: panectl help. A final dot that is missing is added. Without "
-	"statements\n"
-	"they are read from the terminal (TAB completes, ^D leaves) or, one after the other, from standard input.\n"
-	"\n"
-	"WHERE the switch is:\n"
-	"  --socket PATH    its socket, or ADDRESS:PORT of its loopback TCP socket  [PANE_SOCKET]\n"
-	"                   (default /run/pane/control.sock)\n"
-	"  --tls HOST:PORT  on another host, over TLS  [PANE_TLS]; then it needs, as PEM files:\n"
-	"  --cert FILE      a certificate of yours  [PANE_CERT]\n"
-	"  --key FILE       its key  [PANE_KEY]\n"
-	"  --ca FILE        the authority that the switch's certificate is of  [PANE_CA]\n"
-	"\n"
-	"  --user NAME      speak as NAME, NAME@HOST or NAME@HOST/APPLICATION  [PANE_USER]\n"
-	"                   (default: your OS user's name; with --tls, whom the certificate stands for)\n"
-	"  --json           print the answers as they come, one JSON object a line\n"
-	"  --version, --help\n"
-	"\n"
-	"The environment variable in brackets stands for the option; the option wins.\n"
-	"Exit status: 0 accepted (check: as expected), 1 refused (check: differences), 2 bad command line, or a file\n"
-	"cannot be read, 3 no connection or no session.\n";
 
 static int run_check(const struct options *o, char **args, int n_args);
 static int run_events(const struct options *o, char **args, int n_args);
@@ -106,11 +79,14 @@ static const struct command {
 
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
-static int usage_error(const char *fmt, const char *what)
+// The one that runs: whoever uses it wrongly is told its form.
+static const struct command *running;
+
+static int wrong_here(const char *fmt, const char *what)
 {
-	fprintf(stderr, "panectl: ");
+	fprintf(stderr, "panectl: %s: ", running->name);
 	fprintf(stderr, fmt, what);
-	fprintf(stderr, " (see --help)\n");
+	fprintf(stderr, "\nusage: panectl %s\n", running->syntax);
 	return STATUS_USAGE;
 }
 
@@ -127,14 +103,18 @@ static int take_flags(struct options *o, char **args, int n_args, unsigned int *
 			o->json = true;
 		} else if (offline != NULL && strcmp(args[i], "--offline") == 0) {
 			*offline = true;
-		} else if (width != NULL && strcmp(args[i], "--width") == 0 && i + 1 < n_args) {
+		} else if (width != NULL && strcmp(args[i], "--width") == 0) {
+			if (i + 1 == n_args) {
+				wrong_here("%s needs a value", args[i]);
+				return -1;
+			}
 			*width = (unsigned int)strtoul(args[++i], &end, 10);
 			if (*end != '\0' || *width < DRAW_WIDTH_MIN || *width > 10000) {
-				usage_error("--width: expected 40 to 10000, got %s", args[i]);
+				wrong_here("--width: expected 40 to 10000 columns, got %s", args[i]);
 				return -1;
 			}
 		} else if (args[i][0] == '-') {
-			usage_error("unknown flag %s", args[i]);
+			wrong_here("unknown flag %s", args[i]);
 			return -1;
 		} else {
 			args[left++] = args[i];
@@ -202,7 +182,7 @@ static int run_schedule(const struct options *given, char **args, int n_args)
 	if (n_args < 0)
 		return STATUS_USAGE;
 	if (n_args != 1 || strspn(args[0], NAME_CHARS) != strlen(args[0]) || strlen(args[0]) > 200)
-		return usage_error("%s: which share?", "schedule");
+		return wrong_here("%s", n_args == 0 ? "which share?" : "one share, by its name");
 	snprintf(statement, sizeof(statement), "GetSchedule %s.", args[0]);
 	return draw(&o, statement, width, args[0]);
 }
@@ -214,7 +194,7 @@ static int run_tree(const struct options *given, char **args, int n_args)
 
 	n_args = take_flags(&o, args, n_args, &width, NULL);
 	if (n_args != 0)
-		return n_args < 0 ? STATUS_USAGE : usage_error("tree: %s is too much", args[0]);
+		return n_args < 0 ? STATUS_USAGE : wrong_here("%s is too much", args[0]);
 	return draw(&o, "ListShares.", width, NULL);
 }
 
@@ -224,7 +204,7 @@ static int run_queues(const struct options *given, char **args, int n_args)
 
 	n_args = take_flags(&o, args, n_args, NULL, NULL);
 	if (n_args != 0)
-		return n_args < 0 ? STATUS_USAGE : usage_error("queues: %s is too much", args[0]);
+		return n_args < 0 ? STATUS_USAGE : wrong_here("%s is too much", args[0]);
 	return draw(&o, "queues.", terminal_width(), NULL);
 }
 
@@ -243,18 +223,25 @@ static int run_topology(const struct options *given, char **args, int n_args)
 	}
 	n_args = take_flags(&o, args, left, NULL, NULL);
 	if (n_args != 0)
-		return n_args < 0 ? STATUS_USAGE : usage_error("topology: %s is too much", args[0]);
+		return n_args < 0 ? STATUS_USAGE : wrong_here("%s is too much", args[0]);
 	return network_topology(&o, &d, dot);
 }
 
+// verify ROUND is a statement.
 static int run_verify(const struct options *given, char **args, int n_args)
 {
+	char statement[40], *one = statement;
 	struct options o = *given;
 
 	n_args = take_flags(&o, args, n_args, NULL, NULL);
-	if (n_args != 0)
-		return n_args < 0 ? STATUS_USAGE : usage_error("verify: %s is too much", args[0]);
-	return network_verify(&o);
+	if (n_args < 0)
+		return STATUS_USAGE;
+	if (n_args > 1 || (n_args == 1 && strspn(args[0], "0123456789.") != strlen(args[0])))
+		return wrong_here("%s is too much", args[n_args - 1]);
+	if (n_args == 0)
+		return network_verify(&o);
+	snprintf(statement, sizeof(statement), "verify %.20s", args[0]);
+	return statements_run(&o, &one, 1);
 }
 
 static int run_events(const struct options *given, char **args, int n_args)
@@ -266,7 +253,7 @@ static int run_events(const struct options *given, char **args, int n_args)
 
 	n_args = take_flags(&o, args, n_args, NULL, NULL);
 	if (n_args != 0)
-		return n_args < 0 ? STATUS_USAGE : usage_error("events: %s is too much", args[0]);
+		return n_args < 0 ? STATUS_USAGE : wrong_here("%s is too much", args[0]);
 	s.json = o.json;
 	s.client = client_open(&o.at, o.user, &err);
 	if (s.client == NULL)
@@ -291,19 +278,19 @@ static int take_pace(char **args, int *n_args, double *seconds, unsigned int *ro
 			continue;
 		}
 		if (i + 1 == *n_args)
-			return usage_error("%s needs a value", args[i]);
+			return wrong_here("%s needs a value", args[i]);
 		if (is_seconds)
 			*seconds = strtod(args[++i], &end);
 		else
 			*rounds = (unsigned int)strtoul(args[++i], &end, 10);
 		if (*end != '\0' || *seconds < 0.01 || *seconds > 86400)
-			return usage_error("--seconds and --rounds: expected a number, got %s", args[i]);
+			return wrong_here("--seconds and --rounds: expected a number, got %s", args[i]);
 	}
 	*n_args = left;
 	return 0;
 }
 
-static int run_pace(const struct options *given, char **args, int n_args, const char *name, bool once)
+static int run_pace(const struct options *given, char **args, int n_args, bool once)
 {
 	struct options o = *given;
 	double seconds = 1;
@@ -313,23 +300,19 @@ static int run_pace(const struct options *given, char **args, int n_args, const 
 	if (ret != 0)
 		return ret;
 	n_args = take_flags(&o, args, n_args, NULL, NULL);
-	if (n_args < 0)
-		return STATUS_USAGE;
-	if (n_args > 0) {
-		fprintf(stderr, "panectl: %s: %s is too much (see --help)\n", name, args[0]);
-		return STATUS_USAGE;
-	}
+	if (n_args != 0)
+		return n_args < 0 ? STATUS_USAGE : wrong_here("%s is too much", args[0]);
 	return once ? traffic_stats(&o, seconds) : traffic_top(&o, seconds, rounds);
 }
 
 static int run_stats(const struct options *given, char **args, int n_args)
 {
-	return run_pace(given, args, n_args, "stats", true);
+	return run_pace(given, args, n_args, true);
 }
 
 static int run_top(const struct options *given, char **args, int n_args)
 {
-	return run_pace(given, args, n_args, "top", false);
+	return run_pace(given, args, n_args, false);
 }
 
 static int run_trace(const struct options *given, char **args, int n_args)
@@ -338,7 +321,7 @@ static int run_trace(const struct options *given, char **args, int n_args)
 
 	n_args = take_flags(&o, args, n_args, NULL, NULL);
 	if (n_args <= 0)
-		return n_args < 0 ? STATUS_USAGE : usage_error("%s: which packet?", "trace");
+		return n_args < 0 ? STATUS_USAGE : wrong_here("%s", "which packet?");
 	return trace_run(&o, args, n_args);
 }
 
@@ -354,13 +337,14 @@ static int run_play(const struct options *given, char **args, int n_args)
 	if (n_args < 0)
 		return STATUS_USAGE;
 	if (n_args != 1)
-		return usage_error("%s: which file? one", "script");
+		return wrong_here("%s", n_args == 0 ? "which file?" : "one file");
 	conf.path = args[0];
 	conf.json = o.json;
 	rc = script_run(&conf, &n_refused, &err);
 	if (rc != 0) {
 		panectl_failed(&err);
-		return !conf.offline && rc != -EINVAL && access(conf.path, R_OK) == 0 ? STATUS_FAILED : STATUS_USAGE;
+		return !conf.offline && rc != -EINVAL && rc != -EISDIR && access(conf.path, R_OK) == 0 ? STATUS_FAILED
+												       : STATUS_USAGE;
 	}
 	return n_refused > 0 ? STATUS_REFUSED : STATUS_ACCEPTED;
 }
@@ -373,7 +357,7 @@ static int run_help(const struct options *o, char **args, int n_args)
 
 	(void)o;
 	if (n_args > 1)
-		return usage_error("help: %s is too much", args[1]);
+		return wrong_here("%s is too much", args[1]);
 	for (size_t i = 0; (row = cmd_table_at(i)) != NULL; i++) {
 		if (n_args > 0 && (strlen(row->name) != len || strncmp(row->name, args[0], len) != 0))
 			continue;
@@ -403,7 +387,7 @@ static int run_check(const struct options *o, char **files, int n_files)
 
 	(void)o;
 	if (n_files == 0)
-		return usage_error("%s: which files?", "check");
+		return wrong_here("%s", "which files?");
 	for (int i = 0; i < n_files; i++) {
 		struct check_result result;
 		struct err err = {0};
@@ -425,95 +409,6 @@ static int run_check(const struct options *o, char **files, int n_files)
 	return status;
 }
 
-static const char *env_or(const char *name, const char *value)
-{
-	const char *env = getenv(name);
-
-	return env != NULL && env[0] != '\0' ? env : value;
-}
-
-static struct options default_options(void)
-{
-	return (struct options){
-		.at = {.socket = env_or("PANE_SOCKET", "/run/pane/control.sock"),
-		       .tls = env_or("PANE_TLS", NULL),
-		       .files = {.cert = env_or("PANE_CERT", NULL),
-				 .key = env_or("PANE_KEY", NULL),
-				 .ca = env_or("PANE_CA", NULL)}},
-		.user = env_or("PANE_USER", NULL),
-	};
-}
-
-// -1: go on; otherwise the exit status.
-static int check_options(struct options *o)
-{
-	const struct tls_files *f = &o->at.files;
-	const struct passwd *pw;
-
-	if (o->at.tls != NULL && (f->cert == NULL || f->key == NULL || f->ca == NULL))
-		return usage_error("--tls needs %s, too", f->cert == NULL  ? "--cert"
-							  : f->key == NULL ? "--key"
-									   : "--ca");
-	if (o->user == NULL && o->at.tls == NULL) {
-		pw = getpwuid(geteuid());
-		o->user = pw != NULL ? pw->pw_name : "nobody";
-	}
-	return -1;
-}
-
-static int parse_options(int argc, char **argv, struct options *o)
-{
-	static const struct option flags[] = {
-		{"socket", required_argument, NULL, 's'}, {"user", required_argument, NULL, 'u'},
-		{"tls", required_argument, NULL, 't'},    {"cert", required_argument, NULL, 'c'},
-		{"key", required_argument, NULL, 'k'},    {"ca", required_argument, NULL, 'a'},
-		{"json", no_argument, NULL, 'j'},         {"version", no_argument, NULL, 'V'},
-		{"help", no_argument, NULL, 'h'},         {0},
-	};
-	int flag;
-
-	*o = default_options();
-	opterr = 0;
-	while ((flag = getopt_long(argc, argv, "+:hs:u:j", flags, NULL)) != -1) {
-		switch (flag) {
-		case 's':
-			o->at.socket = optarg;
-			o->at.tls = NULL;
-			break;
-		case 't':
-			o->at.tls = optarg;
-			break;
-		case 'c':
-			o->at.files.cert = optarg;
-			break;
-		case 'k':
-			o->at.files.key = optarg;
-			break;
-		case 'a':
-			o->at.files.ca = optarg;
-			break;
-		case 'u':
-			o->user = optarg;
-			break;
-		case 'j':
-			o->json = true;
-			break;
-		case 'V':
-			printf("panectl %s\n", PANE_VERSION);
-			return 0;
-		case 'h':
-			fputs(usage, stdout);
-			return 0;
-		case ':':
-			return usage_error("%s needs a value", argv[optind - 1]);
-		default:
-			return usage_error("unknown flag %s",
-					   optopt != 0 ? (char[]){'-', (char)optopt, '\0'} : argv[optind - 1]);
-		}
-	}
-	return check_options(o);
-}
-
 // panectl COMMAND --help.
 static bool asks_for_help(int n_args, char **args)
 {
@@ -523,18 +418,25 @@ static bool asks_for_help(int n_args, char **args)
 int main(int argc, char **argv)
 {
 	struct options o;
-	int status = parse_options(argc, argv, &o);
+	int status = options_take(&argc, &argv, &o);
 
 	signal(SIGPIPE, SIG_IGN);
+	setlocale(LC_CTYPE, "");
 	if (status >= 0)
 		return status;
-	for (size_t i = 0; optind < argc && i < N_COMMANDS; i++) {
-		if (strcmp(argv[optind], commands[i].name) != 0)
+	for (size_t i = 0; argc > 0 && i < N_COMMANDS; i++) {
+		running = &commands[i];
+		if (strcmp(argv[0], running->name) != 0)
 			continue;
-		if (!asks_for_help(argc - optind - 1, argv + optind + 1))
-			return commands[i].run(&o, argv + optind + 1, argc - optind - 1);
-		printf("panectl %s\n    %s\n", commands[i].syntax, commands[i].help);
+		if (!asks_for_help(argc - 1, argv + 1))
+			return running->run(&o, argv + 1, argc - 1);
+		printf("panectl %s\n    %s\n", running->syntax, running->help);
 		return STATUS_ACCEPTED;
 	}
-	return statements_run(&o, argv + optind, argc - optind);
+	if (asks_for_help(argc - 1, argv + 1)) // of a verb; `help` is the last command
+		return running->run(&o, argv, 1);
+	for (int i = 0; i < argc; i++)
+		if (argv[i][0] == '-')
+			return options_wrong("unknown flag %s", argv[i]);
+	return statements_run(&o, argv, argc);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "statements.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -9,6 +10,7 @@
 #include <unistd.h>
 
 #include "control/cmd_parse.h"
+#include "control/cmd_table.h"
 #include "interactive.h"
 #include "show.h"
 
@@ -17,6 +19,44 @@ int panectl_failed(const struct err *err)
 	fflush(stdout);
 	fprintf(stderr, "panectl: %s\n", err->msg);
 	return STATUS_FAILED;
+}
+
+// The verb that a text begins with, or NULL.
+static const struct cmd_info *verb_of(const char *text, size_t len)
+{
+	size_t n = 0;
+
+	while (len > 0 && isspace((unsigned char)*text)) {
+		text++;
+		len--;
+	}
+	while (n < len && isalpha((unsigned char)text[n]))
+		n++;
+	return cmd_table_find(text, n);
+}
+
+// Of a statement on the command line that is not understood the form is told.
+static void show_form(struct talk *s, const json_t *answer)
+{
+	const struct cmd_info *verb = s->n_answered <= s->n_verbs ? s->verbs[s->n_answered - 1] : NULL;
+	const char *code = json_string_value(json_object_get(answer, "code"));
+
+	if (verb == NULL || s->json || code == NULL || strcmp(code, "syntax") != 0)
+		return;
+	fflush(stdout);
+	fprintf(stderr, "its form: %s.\nfor example: panectl '%s'\n", verb->syntax, verb->example);
+}
+
+static void keep_verb(struct talk *s, const char *statement, size_t len)
+{
+	const struct cmd_info **verbs = realloc(s->verbs, (s->n_verbs + 1) * sizeof(*verbs));
+
+	if (verbs == NULL) {
+		s->forms = false; // it is only for what is told of errors
+		return;
+	}
+	s->verbs = verbs;
+	verbs[s->n_verbs++] = verb_of(statement, len);
 }
 
 static int receive(struct talk *s)
@@ -36,6 +76,7 @@ static int receive(struct talk *s)
 		puts(line);
 	else
 		show_answer(answer, stdout);
+	show_form(s, answer);
 	json_decref(answer);
 	if (s->progress && s->n_answered % 1000 == 0)
 		fprintf(stderr, "\r%zu statements", s->n_answered);
@@ -69,6 +110,8 @@ static int submit(struct talk *s, const char *statement, size_t len)
 	if (client_send(s->client, statement, len, &err) < 0)
 		return panectl_failed(&err);
 	s->n_sent++;
+	if (s->forms)
+		keep_verb(s, statement, len);
 	s->under_way += len + 1;
 	return 0;
 }
@@ -202,6 +245,48 @@ static json_t *names(void *ctx, enum complete_what what)
 	return found;
 }
 
+// The shell has parted a statement if what comes next is no verb, and what is there has no final dot.
+static bool goes_on(const char *text, const char *next)
+{
+	size_t len = strlen(text);
+
+	while (len > 0 && isspace((unsigned char)text[len - 1]))
+		len--;
+	next += strspn(next, " \t\r\n");
+	return len > 0 && text[len - 1] != '.' && *next != '\0' && *next != '/' && verb_of(next, strlen(next)) == NULL;
+}
+
+// A statement from the front of args, in one piece (caller: free); *n_words: how many were taken. NULL: out of memory.
+static char *take_words(char **args, int n_args, int *n_words)
+{
+	char *text = strdup(args[0]);
+
+	for (*n_words = 1; text != NULL && *n_words < n_args && goes_on(text, args[*n_words]); ++*n_words) {
+		char *longer = NULL;
+
+		if (asprintf(&longer, "%s %s", text, args[*n_words]) < 0)
+			longer = NULL;
+		free(text);
+		text = longer;
+	}
+	return text;
+}
+
+static int submit_words(struct talk *s, char **args, int n_args)
+{
+	int ret = 0, n_words;
+
+	s->forms = true;
+	for (int i = 0; i < n_args && ret == 0; i += n_words) {
+		char *text = take_words(args + i, n_args - i, &n_words);
+
+		ret = text == NULL ? panectl_failed(&(struct err){.msg = "out of memory"})
+				   : submit_text(s, text, strlen(text));
+		free(text);
+	}
+	return ret;
+}
+
 int statements_run(const struct options *o, char **args, int n_args)
 {
 	struct talk s = {.json = o->json};
@@ -224,13 +309,14 @@ int statements_run(const struct options *o, char **args, int n_args)
 		s.progress = isatty(STDERR_FILENO) && !isatty(STDOUT_FILENO);
 		ret = run_script(&s);
 	}
-	for (int i = 0; i < n_args && ret == 0; i++)
-		ret = submit_text(&s, args[i], strlen(args[i]));
+	if (ret == 0)
+		ret = submit_words(&s, args, n_args);
 	if (ret == 0)
 		ret = receive_all(&s);
 	if (s.progress && s.n_answered >= 1000)
 		fprintf(stderr, "\r%zu statements\n", s.n_answered);
 	client_close(s.client);
+	free(s.verbs);
 	if (ret == 0 && s.refused)
 		ret = STATUS_REFUSED;
 	return ret;

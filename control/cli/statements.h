@@ -8,6 +8,8 @@
 
 #include "client.h"
 
+struct cmd_info;
+
 enum status { // of the program
 	STATUS_ACCEPTED = 0,
 	STATUS_REFUSED = 1,
@@ -25,7 +27,10 @@ struct talk {
 	struct client *client;
 	bool json, refused, progress;
 	size_t n_sent, n_answered;
-	size_t under_way; // bytes sent, not answered yet: an upper bound
+	size_t under_way;              // bytes sent, not answered yet: an upper bound
+	bool forms;                    // of a statement that is not understood its verb's form is told
+	const struct cmd_info **verbs; // of those sent since then; NULL: none
+	size_t n_verbs;
 };
 
 // Those of args, or without any what comes from standard input. The program's exit status.

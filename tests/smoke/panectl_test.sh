@@ -64,10 +64,33 @@ check "help without a switch" prints '^reserve\(FLOWGROUP\)' away help
 check "help of a verb has an example" prints 'for example: GetSchedule' away help GetSchedule
 check "help of panectl's own" prints '^panectl script FILE' away help script
 check "help of nothing" status_is 1 away help nothing
+says() { # PATTERN COMMAND...: on standard error
+	local pattern=$1
+
+	shift
+	"$@" 2>&1 >/dev/null | tee /dev/stderr | grep -qE -- "$pattern"
+}
+check "a folder is no script: status 2" status_is 2 away script "$RUN_DIR"
+check "a folder is no trace file: status 2" status_is 2 away check "$RUN_DIR"
+check "a command used wrongly tells its form" says '^usage: panectl schedule SHARE' away schedule
+check "and that is status 2" status_is 2 away schedule
+check "a flag of a command without its value" says 'width needs a value' away tree --width
+check "no such flag, behind a statement, either" status_is 2 away hosts --bogus
+check "a flag without its value is status 2" status_is 2 away time --user
+check "help of a verb by --help" prints '^hosts \[behind' away hosts --help
+check "no switch is status 3" status_is 3 away time
 start_or_fail "$RUN_DIR/config.yaml"
 
 check "script at the switch" lines_are 6 panectl script "$RUN_DIR/good.pane" --json
 check "script at the switch, again: users and shares are there" status_is 1 panectl script "$RUN_DIR/good.pane" --json
+check "options stand anywhere" prints '"time":' "$(program panectl)" time --json --socket "$RUN_DIR/control.sock"
+check "and behind panectl's own commands" prints '"shares":' panectl tree --json --user=root
+check "words of a statement that the shell has parted" prints '^accepted, request' panectl deny '(dstPort=4711)' on net0 to +1s
+check "beside other statements" lines_are 3 panectl --json time ListRequests net0 ports
+check "a statement that is not understood tells its form" says '^its form: reserve\(FLOWGROUP\) = RATE' panectl reserve 10 Mb for '(dstPort=80)'
+check "and is one" lines_are 1 panectl --json reserve 10 Mb for '(dstPort=80)'
+check "queues as a statement have no JSON in them" prints '^rootShare  ' panectl queues.
+check "none" not prints '[][{}]' panectl queues.
 check "a tree" prints 'net0 .*100 Mbit/s +60 Mbit/s' panectl tree --width 80
 check "a tree in JSON" prints '"reserved":60000000' panectl tree --json
 check "a schedule" prints '^now 40 Mbit/s, least 0 bit/s from [+]' panectl schedule net0 --width 80
