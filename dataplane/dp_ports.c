@@ -20,6 +20,7 @@
 #define CLASSES_LEAST 4096U // of a port, however many ports there are
 #define LOW_LIMIT_FRAMES 4  // more would be seconds of delay at 100 kb/s, and buffers that others need
 #define RETRY_NS INT64_C(1000000000)
+#define RETRY_SOON_NS (RETRY_NS / 10) // the first time
 #define CHANGES 64
 #define WAITS 256 // limits that forget a port at once
 
@@ -174,6 +175,7 @@ static int open_first(struct dp *dp, struct dp_port *port, struct err *err)
 		return 0;
 	close_device(port);
 	port->failed = port_device_is_there(port->device);
+	port->tried = port->failed;
 	if (port->failed && !dp->conf->again)
 		return ret;
 	dp_warning("%s: %s", err->msg, port->failed ? "tried again each second" : "waited for");
@@ -284,7 +286,8 @@ static void lose_device(struct dp *dp, uint16_t i)
 	port->cut = false;
 }
 
-// Waits for its device, and says so once.
+// Waits for its device, and says so once: not the first time, when the kernel may be about to let go of the queues of a
+// port that was closed just now.
 static void try_device(struct dp *dp, uint16_t i, int64_t mono_ns)
 {
 	struct dp_port *port = &dp->port[i];
@@ -294,13 +297,15 @@ static void try_device(struct dp *dp, uint16_t i, int64_t mono_ns)
 	if (mono_ns < port->retry_ns || !port_device_is_there(port->device))
 		return;
 	if (open_device(dp, port, &err) < 0) {
-		if (!port->failed)
+		if (port->tried && !port->failed)
 			dp_warning("%s: tried again each second", err.msg);
 		close_device(port);
-		port->failed = true;
-		port->retry_ns = mono_ns + RETRY_NS;
+		port->failed = port->tried;
+		port->retry_ns = mono_ns + (port->tried ? RETRY_NS : RETRY_SOON_NS);
+		port->tried = true;
 		return;
 	}
+	port->tried = false;
 	port->failed = false;
 	filter_up(dp, i);
 	conf = dp_port_for_workers(port);

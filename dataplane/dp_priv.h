@@ -25,7 +25,8 @@ struct dp_port {             // by the workers' number
 	uint16_t port_id;    // rte_ethdev's
 	bool opened;         // else the device is gone, or has not come yet
 	bool up, told;       // told: up was logged
-	bool failed;         // the last try to open it, and that was logged
+	bool tried;          // to open it, in vain
+	bool failed;         // so it did again, and that was logged
 	bool cut;            // nothing can be received from its device, and that was logged
 	bool shaper_refused; // by the device, and that was logged
 	int64_t retry_ns;    // when to try again

@@ -27,10 +27,13 @@
 #include <rte_ring.h>
 
 #include "af_packet_defrag.h"
+#include "bpf_objects.h"
 #include "flow_spread.h"
 #include "interface.h"
 #include "interface_lock.h"
+#include "memif_listener.h"
 #include "port_can.h"
+#include "port_leftover.h"
 #include "port_program.h"
 #include "port_queues.h"
 #include "socket_set.h"
@@ -250,12 +253,18 @@ static int create_vdev(const struct kind *kind, const struct port_conf *conf, co
 	kind->format_args(conf, arg, args);
 	len = strlen(args);
 	snprintf(args + len, sizeof(args) - len, "%s", more);
+	memif_listener_before();
 	rc = rte_eal_hotplug_add("vdev", name, args);
+	memif_listener_made();
+	if (rc < 0)
+		port_leftover_free(name);
 	if (rc < 0)
 		return why_fail(why, -rc, "%s: the driver %s refused (%s): %s%s%s", conf->device, kind->driver, args,
 				port_driver_words(rc), bpf_said[0] != '\0' ? "; first complaint: " : "", bpf_said);
 	if (rte_eth_dev_get_port_by_name(name, port_id) != 0)
 		return why_fail(why, ENODEV, "%s: the driver %s made no port", conf->device, kind->driver);
+	if (strcmp(kind->prefix, "memif") == 0)
+		memif_listener_use(*port_id, args);
 	return 0;
 }
 
@@ -306,6 +315,22 @@ static int create_ring(const struct port_conf *conf, const char *arg, uint16_t *
 static struct socket_set sockets[RTE_MAX_ETHPORTS]; // of af_xdp and af_packet ports
 static int locks[RTE_MAX_ETHPORTS];                 // their interfaces', descriptor + 1; 0: none
 
+// The driver of af_xdp has one error for everything that the kernel refuses.
+static int explain(const struct port_conf *conf, int rc, char why[PORT_ERR_MAX])
+{
+	int refusal = xsk_fill_refusal();
+	size_t len = strlen(why);
+
+	if (refusal == -EBUSY)
+		return why_fail(why, EBUSY, "%s: another socket has a queue of the interface, or had it until just now",
+				conf->device);
+	if (refusal != 0)
+		snprintf(why + len, PORT_ERR_MAX - len, ": %s", strerror(-refusal));
+	else if (bpf_said[0] != '\0')
+		snprintf(why + len, PORT_ERR_MAX - len, "; first complaint: %s", bpf_said);
+	return rc;
+}
+
 static int open_with(const struct kind *kind, const struct port_conf *conf, const char *arg, const char *more,
 		     uint16_t *port_id, char why[PORT_ERR_MAX])
 {
@@ -322,12 +347,17 @@ static int open_with(const struct kind *kind, const struct port_conf *conf, cons
 	if (rc < 0)
 		return rc;
 	xsk_fill_before(conf->pool);
+	bpf_objects_before();
 	rc = port_configure(conf, *port_id, why);
+	bpf_objects_made(*port_id);
 	socket_set_made_since(&made);
 	sockets[*port_id] = made;
 	xsk_fill_made(*port_id);
-	if (rc < 0)
-		port_close(*port_id);
+	if (rc == 0)
+		return 0;
+	if (kind->is_interface)
+		rc = explain(conf, rc, why);
+	port_close(*port_id);
 	return rc;
 }
 
@@ -420,6 +450,9 @@ int port_open(const struct port_conf *wanted, uint16_t *port_id, char why[PORT_E
 	if (rc < 0)
 		return rc;
 	conf.n_queues = queues_of(kind, arg, wanted->n_queues);
+	rc = port_can_have_files(conf.device, conf.n_queues, why);
+	if (rc < 0)
+		return rc;
 	return (kind->is_interface ? open_interface : open_kind)(kind, &conf, arg, port_id, why);
 }
 
@@ -466,11 +499,15 @@ void port_close(uint16_t port_id)
 	flow_spread_clear(port_id);
 	port_program_forget(port_id);
 	rte_eth_dev_stop(port_id);
+	memif_listener_leave(port_id);
+	bpf_objects_before();
 	// some drivers do not close on removal, others do; closing twice is harmless
 	rte_eth_dev_close(port_id);
 	rte_dev_remove(info.device);
+	bpf_objects_made(port_id);
 	socket_set_close(&sockets[port_id]);
 	xsk_fill_free(port_id);
+	bpf_objects_close(port_id);
 	if (locks[port_id] != 0)
 		close(locks[port_id] - 1);
 	locks[port_id] = 0;

@@ -1,16 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "port_can.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <linux/capability.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "port_queues.h"
+
+#define FILES_OF_A_PORT 48 // af_xdp has the most: its program, the maps, sockets, and what asks the kernel meanwhile
+#define FILES_OF_A_QUEUE 2
 
 static bool has_right(unsigned int right)
 {
@@ -52,4 +57,39 @@ int port_can_open(const char *device, const char *interface, const char *args, c
 		return why_fail(why, EINVAL, "%s: queues from %u on, %u of them, are wanted; interface %s has %u",
 				device, first, n, interface, has);
 	return 0;
+}
+
+// Adds to *n those that this process has. 0 or -errno.
+static int count_files(rlim_t *n)
+{
+	DIR *dir = opendir("/proc/self/fd");
+
+	if (dir == NULL)
+		return -errno;
+	while (readdir(dir) != NULL)
+		++*n;
+	closedir(dir);
+	return 0;
+}
+
+int port_can_have_files(const char *device, uint16_t n_queues, char why[WHY_BYTES])
+{
+	rlim_t need = FILES_OF_A_PORT + (rlim_t)FILES_OF_A_QUEUE * n_queues, n = 0;
+	struct rlimit files;
+	int rc = count_files(&n);
+
+	if (getrlimit(RLIMIT_NOFILE, &files) < 0)
+		return 0;
+	if (rc == 0 && n + need > files.rlim_cur && files.rlim_cur < files.rlim_max) {
+		files.rlim_cur = files.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &files); // up to there anybody may
+	}
+	if (rc == 0 && n + need <= files.rlim_cur)
+		return 0;
+	if (rc < 0 && rc != -EMFILE)
+		return 0; // it cannot be found out here
+	return why_fail(why, EMFILE,
+			"%s: a port needs up to %llu file descriptors, this process has too many of its %llu open "
+			"(ulimit -Hn, systemd: LimitNOFILE=)",
+			device, (unsigned long long)need, (unsigned long long)files.rlim_cur);
 }

@@ -44,6 +44,7 @@ struct rings {
 
 static struct rings *all;
 static struct rte_mempool *pool_now;
+static int first_refusal;
 
 // How many lie in a ring of the kernel's; 0 if that cannot be.
 static uint32_t n_between(const uint32_t *producer, const uint32_t *consumer, uint32_t size)
@@ -131,12 +132,19 @@ static void note(const struct rings *made)
 	all = r;
 }
 
+static void note_refusal(int rc)
+{
+	if (rc < 0 && first_refusal == 0)
+		first_refusal = rc;
+}
+
 int xsk_umem__create(struct xsk_umem **umem, void *area, __u64 size, struct xsk_ring_prod *fill,
 		     struct xsk_ring_cons *comp, const struct xsk_umem_config *config)
 {
 	umem_create create = (umem_create)dlsym(RTLD_NEXT, "xsk_umem__create");
 	int rc = create == NULL ? -ENOSYS : create(umem, area, size, fill, comp, config);
 
+	note_refusal(rc);
 	if (rc == 0 && pool_now != NULL)
 		note(&(struct rings){.umem = *umem,
 				     .pool = pool_now,
@@ -207,6 +215,7 @@ int xsk_socket__create(struct xsk_socket **xsk, const char *interface, __u32 que
 	socket_create create = (socket_create)dlsym(RTLD_NEXT, "xsk_socket__create");
 	int rc = create == NULL ? -ENOSYS : create(xsk, interface, queue, umem, rx, tx, config);
 
+	note_refusal(rc);
 	if (rc == 0)
 		note_socket(umem, *xsk, rx, tx, NULL, NULL);
 	return rc;
@@ -219,6 +228,7 @@ int xsk_socket__create_shared(struct xsk_socket **xsk, const char *interface, __
 	socket_create_shared create = (socket_create_shared)dlsym(RTLD_NEXT, "xsk_socket__create_shared");
 	int rc = create == NULL ? -ENOSYS : create(xsk, interface, queue, umem, rx, tx, fill, comp, config);
 
+	note_refusal(rc);
 	if (rc == 0)
 		note_socket(umem, *xsk, rx, tx, fill, comp);
 	return rc;
@@ -242,6 +252,12 @@ void xsk_socket__delete(struct xsk_socket *xsk)
 void xsk_fill_before(struct rte_mempool *pool)
 {
 	pool_now = pool;
+	first_refusal = 0;
+}
+
+int xsk_fill_refusal(void)
+{
+	return first_refusal;
 }
 
 void xsk_fill_made(uint16_t port_id)

@@ -10,6 +10,8 @@ struct rte_mempool;
 
 // Rings that libxdp makes from now on hold buffers of pool, until xsk_fill_made.
 void xsk_fill_before(struct rte_mempool *pool);
+// The first error of libxdp since, 0: there was none. The driver has but one for all of them.
+int xsk_fill_refusal(void);
 // Those made since, and still there, are the port's.
 void xsk_fill_made(uint16_t port_id);
 // The port is closed, and its sockets are: frees what was in its rings and is not yet freed.

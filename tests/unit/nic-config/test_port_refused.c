@@ -34,11 +34,11 @@
 static struct rte_mempool *pool;
 static bool have_namespace;
 
-// libxdp keeps one small block of every socket it made, the driver the program it loaded.
+// libxdp keeps one small block of every socket it made.
 const char *__lsan_default_suppressions(void);
 const char *__lsan_default_suppressions(void)
 {
-	return "leak:xsk_umem__create\nleak:libbpf.so";
+	return "leak:xsk_umem__create";
 }
 
 static int open_device(const char *name, const char *device, uint16_t *port_id, char why[PORT_ERR_MAX])
