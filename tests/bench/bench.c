@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -65,9 +66,35 @@ static int script_line(struct bench_script *s, char *text, bool *timed)
 	return script_add(s, trim(line), trim(colon + 3), *timed);
 }
 
-int bench_script_load(const char *path, struct bench_script *s, struct err *err)
+FILE *bench_open(const char *path, struct err *err)
 {
 	FILE *f = fopen(path, "re");
+	struct stat st;
+
+	if (f == NULL) {
+		err_set(err, errno, "%s: %s", path, strerror(errno));
+		return NULL;
+	}
+	if (fstat(fileno(f), &st) == 0 && S_ISDIR(st.st_mode)) {
+		err_set(err, EISDIR, "%s: expected a file, it is a folder", path);
+		fclose(f);
+		return NULL;
+	}
+	return f;
+}
+
+int bench_not_empty(const char *path, size_t n, const char *what, struct err *err)
+{
+	struct stat st;
+
+	if (n > 0 || stat(path, &st) < 0 || !S_ISREG(st.st_mode))
+		return 0;
+	return err_set(err, EINVAL, "%s: no %s in it", path, what);
+}
+
+int bench_script_load(const char *path, struct bench_script *s, struct err *err)
+{
+	FILE *f = bench_open(path, err);
 	char *text = NULL;
 	size_t cap = 0, line_no = 0;
 	bool timed = false;
@@ -75,7 +102,7 @@ int bench_script_load(const char *path, struct bench_script *s, struct err *err)
 
 	*s = (struct bench_script){0};
 	if (f == NULL)
-		return err_set(err, errno, "%s: %s", path, strerror(errno));
+		return -err->code;
 	while (ret == 0 && getline(&text, &cap, f) >= 0) {
 		line_no++;
 		ret = script_line(s, text, &timed);
@@ -87,6 +114,8 @@ int bench_script_load(const char *path, struct bench_script *s, struct err *err)
 		return err_set(err, -ret, "%s:%zu: expected \"speaker : statement.\", a // comment or \"// BEGIN\"",
 			       path, line_no);
 	}
+	if (bench_not_empty(path, s->n, "statement", err) < 0)
+		return -EINVAL;
 	if (s->n_timed == 0) { // a script without the mark is timed whole
 		for (size_t i = 0; i < s->n; i++)
 			s->lines[i].timed = true;

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "hft/err.h"
 
@@ -37,7 +38,11 @@ struct bench_opts {
 	uint64_t seed;
 	bool check; // compare what was denied with a linear scan of the rules
 	bool huge;  // memory of huge pages
+	bool help;  // only tell the options
 };
+
+// 0, or -EINVAL, and what is wrong is said. What is no option is left behind optind.
+int bench_opts_parse(int argc, char **argv, struct bench_opts *opts);
 
 // A command script: `speaker : statement.` a line; what stands before `// BEGIN` is set-up and not timed.
 struct bench_line {
@@ -51,6 +56,10 @@ struct bench_script {
 	size_t n, n_timed;
 };
 
+// For reading; a folder is refused. NULL with err.
+FILE *bench_open(const char *path, struct err *err);
+// 0, or -EINVAL with err where a plain file, read to its end, had nothing in it of what was looked for.
+int bench_not_empty(const char *path, size_t n, const char *what, struct err *err);
 uint64_t bench_now_ns(void);                                                      // monotonic
 int bench_script_load(const char *path, struct bench_script *s, struct err *err); // -errno; err names file and line
 void bench_script_free(struct bench_script *s);
@@ -58,6 +67,14 @@ void bench_script_free(struct bench_script *s);
 double bench_quantile(double *values, size_t n, double q);
 // NAME, NAME_min and NAME_max of the runs' values into out (values are sorted in place).
 void bench_spread(json_t *out, const char *name, double *values, size_t n);
+
+// How far it is, to standard error from the second second on, where that is a terminal. Main thread.
+void bench_progress_start(const char *command);
+void bench_progress(const char *phase, uint32_t at, uint32_t of); // phase lives on, NULL: none; of 0: not known
+void bench_progress_end(void);
+
+// The figures, for people, to standard output. They are of so many runs.
+void bench_table(const char *command, json_t *figures, uint32_t repeat);
 
 // Of opts, or one of this process in $TMPDIR or /var/tmp.
 void bench_journal_path(const struct bench_opts *opts, char *path, size_t size);

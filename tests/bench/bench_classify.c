@@ -189,6 +189,7 @@ static int compare(struct job *a, struct job *b, uint32_t repeat, const struct p
 	int ret = mem == NULL ? err_set(err, ENOMEM, "out of memory") : 0;
 
 	for (uint32_t i = 0; i < repeat && ret == 0; i++) {
+		bench_progress(names->a_name != NULL ? "run beside plain tables" : "run", i + 1, repeat);
 		ret = measure(a, &ns_a[i], err);
 		if (ret == 0)
 			ret = measure(b, &ns_b[i], err);
@@ -350,6 +351,7 @@ static int bench_dead(struct bench_layers *b, const struct bench_opts *opts, jso
 	what[1].job.pkts = pkts;
 	what[1].job.n_pkts = (n_of + PKT_BURST - 1) / PKT_BURST * PKT_BURST;
 	for (uint32_t i = 0; i < opts->repeat && ret == 0; i++) {
+		bench_progress("run with a dead row", i + 1, opts->repeat);
 		for (size_t w = 0; w < RTE_DIM(what) && ret == 0; w++)
 			ret = measure(&what[w].job, &mem[2 * w * opts->repeat + i], err);
 		if (ret == 0)
@@ -474,6 +476,7 @@ static int bench_changes(const struct bench_set *set, const struct bench_opts *o
 	if (ret == 0)
 		ret = hold_out(&c, err);
 	for (uint32_t i = 0; i < opts->repeat && ret == 0; i++) {
+		bench_progress("run with changes", i + 1, opts->repeat);
 		ret = measure(&job, &idle[i], err);
 		if (ret == 0)
 			ret = run_changes(&c, opts, &busy[i], &rate[i], err);

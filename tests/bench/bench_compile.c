@@ -107,10 +107,14 @@ json_t *bench_compile(const struct bench_opts *opts, struct err *err)
 		ret = policy_tree(&policy, &tree, err);
 	if (ret == 0)
 		count_atoms(&tree, out);
-	for (uint32_t i = 0; i < opts->repeat && ret == 0; i++)
+	for (uint32_t i = 0; i < opts->repeat && ret == 0; i++) {
+		bench_progress("by parts, run", i + 1, opts->repeat);
 		ret = compile_parts(&tree, &runs.parts_ms[i], out, err);
-	for (uint32_t i = 0; i < opts->repeat && ret == 0 && !opts->no_flat; i++)
+	}
+	for (uint32_t i = 0; i < opts->repeat && ret == 0 && !opts->no_flat; i++) {
+		bench_progress("flat, run", i + 1, opts->repeat);
 		ret = compile_flat(&tree, &runs.flat_ms[i], out, err);
+	}
 	if (ret == 0) {
 		bench_spread(out, "compile_ms", runs.parts_ms, opts->repeat);
 		if (!opts->no_flat)

@@ -207,6 +207,7 @@ int bench_flow_mods(const struct bench_opts *opts, json_t *out, struct err *err)
 	ratio = calloc(opts->repeat, sizeof(*ratio));
 	make_rules(&rules);
 	for (uint32_t i = 0; i < opts->repeat && rc == 0; i++) {
+		bench_progress("flow mods, run", i + 1, opts->repeat);
 		delete_all(&l);
 		l.keep = true;
 		l.n_copy = 0;

@@ -154,6 +154,23 @@ static int own_ports(struct forward *f, struct err *err)
 	return rc;
 }
 
+// Before a device is made of it, whose driver says little.
+static int check_capture(const char *path, struct err *err)
+{
+	static const uint32_t magics[] = {0xa1b2c3d4, 0xd4c3b2a1, 0xa1b23c4d, 0x4d3cb2a1, 0x0a0d0d0a};
+	FILE *f = bench_open(path, err);
+	uint32_t magic = 0;
+	bool ok = false;
+
+	if (f == NULL)
+		return -err->code;
+	if (fread(&magic, sizeof(magic), 1, f) == 1)
+		for (size_t i = 0; i < sizeof(magics) / sizeof(magics[0]); i++)
+			ok |= magic == magics[i];
+	fclose(f);
+	return ok ? 0 : err_set(err, EINVAL, "%s: not a capture file (pcap or pcapng)", path);
+}
+
 static int choose_ports(struct forward *f, struct err *err)
 {
 	const struct bench_opts *o = f->opts;
@@ -168,7 +185,9 @@ static int choose_ports(struct forward *f, struct err *err)
 				rc = add_port(f, err, "%s", device);
 		}
 	} else if (o->packets != NULL) {
-		rc = add_port(f, err, "pcap:%s,,infinite_rx=1", o->packets);
+		rc = check_capture(o->packets, err);
+		if (rc == 0)
+			rc = add_port(f, err, "pcap:%s,,infinite_rx=1", o->packets);
 		if (rc == 0)
 			rc = add_port(f, err, "null:%s", "");
 	} else {
@@ -276,6 +295,7 @@ static int run_all(const struct forward *f, const struct forward_net *net, struc
 	rc = run_for(net, SETTLE_S, &from, last, err);
 	for (uint32_t i = 0; i < f->opts->repeat && rc == 0; i++) {
 		from = *last;
+		bench_progress("run", i + 1, f->opts->repeat);
 		rc = run_for(net, f->opts->seconds, &from, last, err);
 		if (rc == 0)
 			note_run(r, &from, last, n_workers(f->opts));

@@ -347,6 +347,7 @@ static int packet_ins(const struct bench_opts *opts, json_t *out, struct err *er
 	for (uint32_t i = 0; i < opts->repeat && rc == 0; i++) {
 		struct count first = latest(&s, (struct count){0}), last = first;
 
+		bench_progress("packet-ins, run", i + 1, opts->repeat);
 		while (first.at_ns == 0 || (double)(last.at_ns - first.at_ns) < opts->seconds * 1e9) {
 			turn(&s, 1000);
 			last = latest(&s, last);

@@ -159,6 +159,7 @@ json_t *bench_admit(const struct bench_opts *opts, struct err *err)
 
 	bench_journal_path(opts, path, sizeof(path));
 	for (uint32_t i = 0; i < opts->repeat && ret == 0; i++) {
+		bench_progress("run", i + 1, opts->repeat);
 		ret = admit_run(&s, NULL, i, &off, out, err);
 		if (ret == 0)
 			ret = admit_run(&s, path, i, &on, durable, err);

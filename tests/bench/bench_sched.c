@@ -221,6 +221,7 @@ json_t *bench_sched(const struct bench_opts *opts, struct err *err)
 	if (ret == 0 && opts->beside)
 		ret = bench_eal_start(err);
 	for (uint32_t i = 0; ret == 0 && i < opts->repeat; i++) {
+		bench_progress("run", i + 1, opts->repeat);
 		for (enum kind kind = 0; ret == 0 && kind < N_KINDS; kind++)
 			ret = measure(opts, kind, &mpps[kind][i], &stats, err);
 		if (ret == 0 && opts->beside)

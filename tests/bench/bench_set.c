@@ -130,13 +130,13 @@ static int add_trace_line(struct bench_set *set, const char *line)
 static int each_line(const char *path, struct bench_set *set, int (*add)(struct bench_set *set, const char *line),
 		     struct err *err)
 {
-	FILE *f = fopen(path, "re");
+	FILE *f = bench_open(path, err);
 	char *line = NULL;
 	size_t cap = 0, n = 0;
 	int ret = 0;
 
 	if (f == NULL)
-		return err_set(err, errno, "%s: %s", path, strerror(errno));
+		return -err->code;
 	while (ret == 0 && getline(&line, &cap, f) >= 0) {
 		n++;
 		if (line[strspn(line, " \t\r\n")] != '\0')
@@ -155,6 +155,8 @@ static int load_rules(const char *path, struct bench_set *set, struct err *err)
 	char *trace = NULL;
 	int ret = each_line(path, set, add_rule_line, err);
 
+	if (ret == 0)
+		ret = bench_not_empty(path, set->n_rows, "rule", err);
 	set->is_rules = true;
 	for (uint32_t i = 0; i < set->n_rows; i++)
 		set->rows[i].rank = set->n_rows - i;

@@ -196,8 +196,10 @@ json_t *bench_stand(const struct bench_opts *opts, struct err *err)
 
 	log_init("pane-bench", LOG_LEVEL_WARNING, NULL);
 	bench_journal_path(opts, path, sizeof(path));
-	for (uint32_t i = 0; i < opts->repeat && ret == 0; i++)
+	for (uint32_t i = 0; i < opts->repeat && ret == 0; i++) {
+		bench_progress("run", i + 1, opts->repeat);
 		ret = stand_run(path, opts->requests, i, &runs, err);
+	}
 	if (ret == 0) {
 		out = json_object();
 		json_object_set_new(out, "requests", json_integer(opts->requests));

@@ -299,11 +299,13 @@ static int changes(struct bench *b, const struct bench_opts *opts, json_t *out, 
 	b->us = calloc(b->cap_us, sizeof(*b->us));
 	if (b->us == NULL)
 		return err_set(err, ENOMEM, "out of memory");
+	bench_progress("changes one by one", 0, 0);
 	ret = run_changes(b, n, 1000000000LL / opts->rate, err);
 	json_object_set_new(out, "changes", json_integer((json_int_t)n));
 	put_times(out, "change", b->us, b->n_us);
 	b->n_us = 0;
 	start_ns = rig_now_ns();
+	bench_progress("changes as fast as they go", 0, 0);
 	if (ret == 0)
 		ret = run_changes(b, IN_FLOWS, 0, err);
 	json_object_set_new(out, "burst", json_integer(IN_FLOWS));
@@ -356,6 +358,7 @@ static int instants(struct bench *b, bool alone, json_t *out, struct err *err)
 	b->n_seen = b->n_early = b->n_mixed = 0;
 	b->first_flow = alone ? IN_FLOWS + 2 * INSTANTS : IN_FLOWS;
 	b->first_ns = rig_now_ns() + 1500000000LL;
+	bench_progress(alone ? "instants without a controller" : "instants", 0, 0);
 	ret = say_instants(b, err);
 	if (ret == 0 && alone) {
 		while (rig_now_ns() < b->first_ns - 1000000000LL)
@@ -391,6 +394,7 @@ json_t *bench_switch(const struct bench_opts *opts, struct err *err)
 	b->rig = rig_start(judge, b, err);
 	if (b->rig == NULL)
 		ret = -EIO;
+	bench_progress("loading", 0, 0);
 	if (ret == 0)
 		ret = load(b, opts->file, out, err);
 	if (ret == 0)

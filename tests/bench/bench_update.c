@@ -377,7 +377,9 @@ static int run(struct update *u, const struct bench_opts *opts, json_t *out, str
 		free(changes);
 		return ret;
 	}
+	bench_progress("changes one by one", 0, 0);
 	ret = run_steady(u, opts, changes, n, out, err);
+	bench_progress("changes as fast as they go", 0, 0);
 	if (ret == 0)
 		ret = run_burst(u, changes + n, &burst_waited, err);
 	wait_until(u, bench_now_ns() + 10000000);

@@ -180,10 +180,13 @@ json_t *bench_verify(const struct bench_opts *opts, struct err *err)
 	if (ret == 0) {
 		json_object_set_new(out, "atoms", json_integer(c.tree.n_atoms));
 		json_object_set_new(out, "rows", json_integer(parts_n_rows(c.parts)));
+		bench_progress("one change after the other", 0, 0);
 		ret = check_changes(&c, out, err);
 	}
+	bench_progress("the whole table", 0, 0);
 	if (ret == 0)
 		ret = check_all(&c, out, err);
+	bench_progress("the flat table", 0, 0);
 	if (ret == 0 && !opts->no_flat)
 		ret = check_flat(&c, out, err);
 	if (ret < 0) {

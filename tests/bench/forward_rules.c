@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench.h"
+
 #define LINE_MAX_BYTES 512
 #define TCP 6
 #define UDP 17
@@ -136,9 +138,9 @@ int rules_load(const char *path, uint64_t seed, struct rules *out, struct err *e
 	*out = (struct rules){0};
 	if (strncmp(path, "fw:", 3) == 0)
 		return make_rules(path, seed, out, err);
-	f = fopen(path, "r");
+	f = bench_open(path, err);
 	if (f == NULL)
-		return err_set(err, errno, "%s: %s", path, strerror(errno));
+		return -err->code;
 	for (uint32_t n = 1; rc == 0 && fgets(line, sizeof(line), f) != NULL; n++) {
 		struct rule rule;
 
@@ -151,6 +153,8 @@ int rules_load(const char *path, uint64_t seed, struct rules *out, struct err *e
 			rc = err_set(err, ENOMEM, "%s: no memory", path);
 	}
 	fclose(f);
+	if (rc == 0)
+		rc = bench_not_empty(path, out->n, "rule", err);
 	if (rc < 0)
 		rules_free(out);
 	return rc;
@@ -289,14 +293,14 @@ static bool parse_flow(const char *line, struct flow *f)
 
 int flows_load(const char *path, struct flows *out, struct err *err)
 {
-	FILE *f = fopen(path, "r");
+	FILE *f = bench_open(path, err);
 	char line[LINE_MAX_BYTES];
 	uint32_t cap = 0, n = 0;
 	int rc = 0;
 
 	*out = (struct flows){0};
 	if (f == NULL)
-		return err_set(err, errno, "%s: %s", path, strerror(errno));
+		return -err->code;
 	while (rc == 0 && fgets(line, sizeof(line), f) != NULL) {
 		n++;
 		if (out->n == cap) {
