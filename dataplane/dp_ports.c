@@ -133,7 +133,8 @@ struct workers_port dp_port_for_workers(const struct dp_port *port)
 				   .n_rx_queues = port->caps.n_rx_queues,
 				   .n_tx_queues = port->caps.n_tx_queues,
 				   .sched = port->sched,
-				   .shaped = port->rate_bps != 0};
+				   .shaped = port->rate_bps != 0,
+				   .partial_checksums = port->caps.partial_checksums};
 
 	if (out.absent)
 		return out;

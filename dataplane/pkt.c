@@ -423,6 +423,45 @@ void pkt_refuse_fragment(const struct rte_mbuf *m, struct pkt *pkt)
 		pkt->verdict = PKT_FRAGMENT;
 }
 
+static bool find_l4_ip6(const uint8_t *ip, uint32_t offset, uint32_t avail, struct l4 *l4)
+{
+	bool later = false;
+
+	*l4 = (struct l4){.offset = offset + IP6_HEADER_BYTES, .end = avail, .proto = ip[6]};
+	do {
+		if (l4->proto == PROTO_FRAGMENT || l4->proto == PROTO_ROUTING)
+			return false;
+	} while (ip6_extension(ip - offset, l4, &later));
+	return true;
+}
+
+bool pkt_l4_find(const uint8_t *data, uint32_t avail, uint32_t len_bytes, const struct pkt *pkt, struct pkt_l4 *out)
+{
+	struct l4 l4 = {0};
+	struct tags tags;
+	const uint8_t *ip;
+	uint32_t end;
+
+	if (pkt->family == PKT_NONIP || !read_tags(data, avail, &tags))
+		return false;
+	ip = data + tags.end;
+	if (pkt->family == PKT_IP4) {
+		if ((get16(ip + 6) & 0x3fff) != 0) // offset, or more to come
+			return false;
+		l4.proto = ip[9];
+		l4.offset = tags.end + (ip[0] & 0xfu) * 4;
+		end = tags.end + get16(ip + 2);
+	} else {
+		if (!find_l4_ip6(ip, tags.end, avail, &l4))
+			return false;
+		end = ip6_end(ip, tags.end, len_bytes);
+	}
+	if (!may_have_ports(l4.proto) || l4.offset > end)
+		return false;
+	*out = (struct pkt_l4){.offset = l4.offset, .len_bytes = end - l4.offset, .proto = l4.proto};
+	return true;
+}
+
 static u128 addr6(const uint32_t be[4])
 {
 	u128 v = 0;

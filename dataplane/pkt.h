@@ -3,6 +3,7 @@
 // Thread: any, values only. No allocation.
 #pragma once
 #include <assert.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #define PKT_BURST 32
@@ -90,6 +91,15 @@ enum pkt_verdict pkt_parse_bytes(const uint8_t *data, uint32_t avail, uint32_t l
 // Where the configuration wants no fragments: pkt, parsed from m with PKT_OK, becomes PKT_FRAGMENT if m is a fragment
 // of an IP packet, the first one or a later one (RFC 791 3.1; RFC 8200 4.5, but for atomic ones, RFC 6946).
 void pkt_refuse_fragment(const struct rte_mbuf *m, struct pkt *pkt);
+// Where the transport header of a whole packet lies in its frame, and how much it and what follows it comes to.
+struct pkt_l4 {
+	uint32_t offset, len_bytes;
+	uint8_t proto;
+};
+// Of data, the first avail (at most PKT_WINDOW_BYTES) bytes of a frame of len_bytes, parsed to pkt with PKT_OK. false:
+// not TCP, UDP or SCTP; a fragment; behind an IPv6 routing header, whose packets have another destination for their
+// checksums.
+bool pkt_l4_find(const uint8_t *data, uint32_t avail, uint32_t len_bytes, const struct pkt *pkt, struct pkt_l4 *out);
 // The packet as hft/ sees it at time_ns, with users 0. For the oracle and explain; slow. pkt's verdict must be PKT_OK.
 void pkt_to_match_packet(const struct pkt *pkt, uint64_t time_ns, struct match_packet *out);
 // The other way round, time and users aside: as a frame of those fields would be read.

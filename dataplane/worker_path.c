@@ -6,6 +6,7 @@
 #include <rte_hash_crc.h>
 #include <rte_mbuf.h>
 
+#include "checksum.h"
 #include "worker_priv.h"
 
 #define TX_RETRIES 3 // for packets that no scheduler can take back
@@ -376,7 +377,7 @@ static void act(struct worker *w, const struct burst *b, uint64_t now_tsc)
 	uint16_t in = (uint16_t)(b->in - w->port);
 	struct rte_mbuf *denied[PKT_BURST];
 	uint16_t n_denied = 0;
-	bool classed = false;
+	bool classed = false, partial = b->in->partial_checksums;
 
 	fdb_near_begin(w->near, w->tick);
 	if (b->in->classed)
@@ -394,10 +395,13 @@ static void act(struct worker *w, const struct burst *b, uint64_t now_tsc)
 		answer = answer_of(w, b, i, now_tsc);
 		combine_count(answer, 1, pkt->len_bytes);
 		classed |= !answer->best_effort;
-		if (answer->drop)
+		if (answer->drop) {
 			denied[n_denied++] = b->m[i];
-		else
-			forward(w, b, i, answer, now_tsc);
+			continue;
+		}
+		if (unlikely(partial))
+			checksum_complete(b->m[i], pkt);
+		forward(w, b, i, answer, now_tsc);
 	}
 	enqueue_waiting(w, now_tsc);
 	b->in->classed = classed;

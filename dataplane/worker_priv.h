@@ -49,6 +49,7 @@ struct worker_port { // a port as one worker has it
 	bool bypass;  // what is best effort may leave at once; the owner asks once a turn, until something is queued
 	bool spread;  // frames received may be another worker's
 	bool classed; // some frame of the last burst received had a class
+	bool partial_checksums;
 	uint32_t max_frame_bytes;
 	uint32_t plain_bytes; // a frame of best effort of at most so many may leave at once; 0: none
 	struct sched *sched;  // the owner's; others: NULL

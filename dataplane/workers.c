@@ -200,6 +200,7 @@ static void attach(struct workers *all, uint16_t port, const struct workers_port
 		p->tx_queue = has_queue ? i : TX_QUEUE_NONE;
 		p->bypass = has_queue && !conf->shaped;
 		p->spread = at_least_one(conf->n_rx_queues) < all->n;
+		p->partial_checksums = conf->partial_checksums;
 		p->link_seen = atomic_load(&all->link[port]);
 		p->attached = true;
 		p->up = true;

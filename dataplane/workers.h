@@ -38,6 +38,7 @@ struct workers_port {
 	bool absent;                       // at the start: its device has not come yet (workers_port_attach)
 	struct sched *sched;               // borrowed, used by the first worker only
 	bool shaped;                       // it has a rate: everything goes through it
+	bool partial_checksums;            // frames received may come without (checksum.h)
 	uint16_t n_wait_fds;               // of so many queues; the worker of another never waits in the kernel
 	int wait_fd[WORKERS_MAX];          // by queue: readable while frames are there; the device's
 };

@@ -62,3 +62,19 @@ bool interface_is_up(const char *name)
 	ifr.ifr_data = (void *)&carrier;
 	return interface_ioctl(name, SIOCETHTOOL, &ifr) == 0 ? carrier.data != 0 : running;
 }
+
+bool interface_is_card(const char *name)
+{
+	char path[64], bus[256];
+	const char *last;
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/sys/class/net/%s/device/subsystem", name);
+	n = readlink(path, bus, sizeof(bus) - 1);
+	if (n <= 0)
+		return false;
+	bus[n] = '\0';
+	last = strrchr(bus, '/');
+	last = last == NULL ? bus : last + 1;
+	return strcmp(last, "pci") == 0 || strcmp(last, "usb") == 0 || strcmp(last, "platform") == 0;
+}

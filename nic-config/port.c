@@ -518,6 +518,7 @@ int port_caps_get(uint16_t port_id, struct port_caps *out)
 	struct rte_eth_dev_info info;
 	struct rte_ether_addr mac;
 	struct rte_eth_link link;
+	char name[IFNAMSIZ];
 	uint16_t mtu;
 	int rc = rte_eth_dev_info_get(port_id, &info);
 
@@ -534,6 +535,8 @@ int port_caps_get(uint16_t port_id, struct port_caps *out)
 	out->n_rx_queues = info.nb_rx_queues;
 	out->n_tx_queues = info.nb_tx_queues;
 	out->rx_copies = strncmp(info.driver_name, "net_af_", 7) == 0;
+	out->partial_checksums =
+		out->rx_copies && if_indextoname(info.if_index, name) != NULL && !interface_is_card(name);
 	out->up = port_is_up(port_id);
 	// what virtual drivers say of their speed is made up
 	if (strcmp(rte_bus_name(rte_dev_bus(info.device)), "pci") == 0 &&

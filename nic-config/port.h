@@ -45,7 +45,8 @@ struct port_caps {
 	uint8_t mac[6];
 	uint64_t link_bps; // 0: unknown
 	bool up;
-	bool rx_copies; // frames may be copied by the kernel (af_packet, af_xdp in copy mode)
+	bool rx_copies;         // frames may be copied by the kernel (af_packet, af_xdp in copy mode)
+	bool partial_checksums; // frames may come with transport checksums that their sender left to its device
 	uint16_t max_frame_bytes;
 	uint16_t n_rx_queues, n_tx_queues; // it got
 };
