@@ -344,12 +344,13 @@ static void openflow_down(struct controller *c)
 
 static int metrics_up(struct controller *c, struct err *err)
 {
-	const struct metrics_source src = {c->nib, c->engine, c->link, c->realize,
-					   c->openflow == NULL ? NULL : of_server_proof(c->openflow)};
+	const struct metrics_source src = {
+		c->nib, c->engine, c->link, c->realize, c->openflow == NULL ? NULL : of_server_proof(c->openflow), 0};
 
 	if (c->conf->config->metrics_listen == NULL)
 		return 0;
-	c->metrics = metrics_server_create(loop_base(c->loop), c->conf->config->metrics_listen, &src, err);
+	c->metrics =
+		metrics_server_create(loop_base(c->loop), c->conf->config->metrics_listen, METRICS_LIFE_MS, &src, err);
 	return c->metrics != NULL ? 0 : -EIO;
 }
 

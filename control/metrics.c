@@ -188,6 +188,8 @@ static void controller(FILE *f, const struct metrics_source *src)
 	    (uint64_t)link.waits_ns / 1000000);
 	one(f, "link_unanswered", "gauge", "policy changes sent and not yet in force",
 	    link.txn_sent - link.txn_in_force);
+	one(f, "metrics_turned_away_total", "counter", "connections for metrics that were one too many",
+	    src->n_turned_away);
 }
 
 static void openflow(FILE *f, const struct of_policy_proof *proof)

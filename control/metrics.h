@@ -3,6 +3,7 @@
 // reason, time a packet takes by phase, buffers, requests, rows, the link. A value; no sockets. Thread: control only.
 #pragma once
 #include <stddef.h>
+#include <stdint.h>
 
 struct dp_link;
 struct engine;
@@ -10,12 +11,13 @@ struct nib;
 struct of_policy_proof;
 struct realize;
 
-struct metrics_source { // all borrowed
+struct metrics_source { // pointers: borrowed
 	const struct nib *nib;
 	const struct engine *engine;
 	const struct dp_link *link;
 	const struct realize *realize;
 	const struct of_policy_proof *openflow_proof; // NULL: no OpenFlow
+	uint64_t n_turned_away;                       // connections for metrics
 };
 
 // malloc'ed text, its length in *len; NULL: out of memory.

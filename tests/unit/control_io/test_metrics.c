@@ -1,26 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// What Prometheus reads: every counter of every port, each under its own name, in its format; nothing else answers.
-#include "control/metrics_server.h"
+// What Prometheus reads: every counter of every port, each under its own name, in its format.
+#include "control/metrics.h"
 
-#include <arpa/inet.h>
-#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
-#include <event2/buffer.h>
-#include <event2/event.h>
-#include <event2/http.h>
-
-#include "control/dp_link.h"
-#include "control/engine.h"
-#include "control/realize.h"
+#include "metrics_fixture.h"
 
 #define NOW 1000000000
 
@@ -37,47 +27,15 @@ enum { // places in counters.def
 };
 
 struct fixture {
-	struct event_base *base;
-	struct nib *nib;
-	struct engine *engine;
-	struct dp_link *link;
-	struct realize *realize;
-	struct metrics_server *server;
-	char listen[32];
-	int port, status;
-	char *body, *type;
+	struct metrics_fixture m;
+	char *text;
 };
-
-static int free_port(void)
-{
-	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	socklen_t len = sizeof(a);
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
-
-	assert_int_equal(bind(fd, (struct sockaddr *)&a, len), 0);
-	assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &len), 0);
-	close(fd);
-	return ntohs(a.sin_port);
-}
 
 static int setup(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
-	const struct engine_conf conf = {0};
-	struct metrics_source src;
-	struct err err = {0};
 
-	f->base = event_base_new();
-	f->nib = nib_create();
-	f->engine = engine_create(&conf, f->nib, NOW);
-	f->link = dp_link_create(f->base, "/nonexistent/link.sock", f->nib, &err);
-	f->realize = realize_create(f->engine, f->link, &err);
-	f->port = free_port();
-	snprintf(f->listen, sizeof(f->listen), "127.0.0.1:%d", f->port);
-	src = (struct metrics_source){f->nib, f->engine, f->link, f->realize, NULL};
-	f->server = metrics_server_create(f->base, f->listen, &src, &err);
-	if (f->server == NULL)
-		fail_msg("%s", err.msg);
+	metrics_fixture_init(&f->m, NOW);
 	*state = f;
 	return 0;
 }
@@ -86,53 +44,28 @@ static int teardown(void **state)
 {
 	struct fixture *f = *state;
 
-	metrics_server_destroy(f->server);
-	realize_destroy(f->realize);
-	dp_link_destroy(f->link);
-	engine_destroy(f->engine);
-	nib_destroy(f->nib);
-	event_base_free(f->base);
-	free(f->body);
-	free(f->type);
+	metrics_fixture_fini(&f->m);
+	free(f->text);
 	free(f);
 	return 0;
 }
 
-static void on_answer(struct evhttp_request *req, void *arg)
+static void get(struct fixture *f)
 {
-	struct fixture *f = arg;
-	struct evbuffer *in = req == NULL ? NULL : evhttp_request_get_input_buffer(req);
-	size_t len = in == NULL ? 0 : evbuffer_get_length(in);
-	const char *type;
+	size_t len = 0;
 
-	free(f->body);
-	free(f->type);
-	f->status = req == NULL ? 0 : evhttp_request_get_response_code(req);
-	type = req == NULL ? NULL : evhttp_find_header(evhttp_request_get_input_headers(req), "Content-Type");
-	f->type = strdup(type == NULL ? "" : type);
-	f->body = calloc(1, len + 1);
-	if (len > 0)
-		evbuffer_remove(in, f->body, len);
-	event_base_loopbreak(f->base);
-}
-
-static void get(struct fixture *f, enum evhttp_cmd_type how, const char *path)
-{
-	struct evhttp_connection *c = evhttp_connection_base_new(f->base, NULL, "127.0.0.1", (uint16_t)f->port);
-	struct evhttp_request *req = evhttp_request_new(on_answer, f);
-
-	evhttp_connection_set_timeout(c, 60);
-	assert_int_equal(evhttp_make_request(c, req, how, path), 0);
-	event_base_dispatch(f->base);
-	evhttp_connection_free(c);
+	free(f->text);
+	f->text = metrics_text(&f->m.src, &len);
+	assert_non_null(f->text);
+	assert_int_equal(strlen(f->text), len);
 }
 
 static void expect(const struct fixture *f, const char *line)
 {
-	const char *at = strstr(f->body, line);
+	const char *at = strstr(f->text, line);
 
-	if (at == NULL || (at != f->body && at[-1] != '\n') || at[strlen(line)] != '\n')
-		fail_msg("no line \"%s\" in:\n%s", line, f->body);
+	if (at == NULL || (at != f->text && at[-1] != '\n') || at[strlen(line)] != '\n')
+		fail_msg("no line \"%s\" in:\n%s", line, f->text);
 }
 
 // pane_port_NAME{...} is what stands at the counter's place.
@@ -152,13 +85,11 @@ static void every_counter_of_a_port_has_its_line(void **state)
 
 	for (unsigned int i = 0; i < 64; i++)
 		value[i] = 100 + i;
-	nib_port_set(f->nib, &port);
-	nib_port_counters(f->nib, 0, value, 64);
+	nib_port_set(f->m.nib, &port);
+	nib_port_counters(f->m.nib, 0, value, 64);
 	port = (struct nib_port){.port = 1, .name = "quote\"back\\", .device = "null:"};
-	nib_port_set(f->nib, &port);
-	get(f, EVHTTP_REQ_GET, "/metrics");
-	assert_int_equal(f->status, 200);
-	assert_string_equal(f->type, "text/plain; version=0.0.4");
+	nib_port_set(f->m.nib, &port);
+	get(f);
 	expect(f, "pane_port_up{port=\"p1\"} 1");
 	expect(f, "pane_port_up{port=\"quote\\\"back\\\\\"} 0");
 	expect_counter(f, "rx_packets_total{port=\"p1\"}", AT_rx_packets);
@@ -174,10 +105,10 @@ static void figures_of_the_dataplane_and_the_controller_are_there(void **state)
 	struct fixture *f = *state;
 	const uint64_t value[] = {7, 8192, 8000};
 
-	get(f, EVHTTP_REQ_GET, "/metrics");
-	assert_null(strstr(f->body, "pane_dataplane_addresses")); // not told yet
-	nib_figures_set(f->nib, value, 3);
-	get(f, EVHTTP_REQ_GET, "/metrics");
+	get(f);
+	assert_null(strstr(f->text, "pane_dataplane_addresses")); // not told yet
+	nib_figures_set(f->m.nib, value, 3);
+	get(f);
 	expect(f, "pane_dataplane_addresses 7");
 	expect(f, "pane_dataplane_buffers_free 8000");
 	expect(f, "pane_requests 0");
@@ -193,41 +124,16 @@ static void every_sample_follows_its_type(void **state)
 	const uint64_t value[64] = {0};
 	char type[96] = "", *save = NULL;
 
-	nib_port_set(f->nib, &port);
-	nib_port_counters(f->nib, 0, value, 64);
-	nib_figures_set(f->nib, value, 64);
-	get(f, EVHTTP_REQ_GET, "/metrics");
-	for (char *line = strtok_r(f->body, "\n", &save); line != NULL; line = strtok_r(NULL, "\n", &save)) {
+	nib_port_set(f->m.nib, &port);
+	nib_port_counters(f->m.nib, 0, value, 64);
+	nib_figures_set(f->m.nib, value, 64);
+	get(f);
+	for (char *line = strtok_r(f->text, "\n", &save); line != NULL; line = strtok_r(NULL, "\n", &save)) {
 		if (sscanf(line, "# TYPE %95s", type) == 1 || line[0] == '#')
 			continue;
 		if (strncmp(line, type, strlen(type)) != 0 || strchr("{ ", line[strlen(type)]) == NULL)
 			fail_msg("\"%s\" after the type of %s", line, type);
 	}
-}
-
-static void nothing_else_is_answered(void **state)
-{
-	struct fixture *f = *state;
-
-	get(f, EVHTTP_REQ_GET, "/");
-	assert_int_equal(f->status, 404);
-	get(f, EVHTTP_REQ_POST, "/metrics");
-	assert_int_not_equal(f->status, 200);
-}
-
-static void bad_addresses_are_refused_by_name(void **state)
-{
-	static const char *const bad[] = {"9464", "localhost:9464", "1.2.3.4:99999", ""};
-	struct fixture *f = *state;
-	const struct metrics_source src = {f->nib, f->engine, f->link, f->realize, NULL};
-	struct err err;
-
-	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		assert_null(metrics_server_create(f->base, bad[i], &src, &err));
-		assert_non_null(strstr(err.msg, "metrics_listen: "));
-	}
-	assert_null(metrics_server_create(f->base, f->listen, &src, &err)); // taken
-	assert_int_equal(err.code, EADDRINUSE);
 }
 
 int main(void)
@@ -236,8 +142,6 @@ int main(void)
 		cmocka_unit_test_setup_teardown(every_counter_of_a_port_has_its_line, setup, teardown),
 		cmocka_unit_test_setup_teardown(figures_of_the_dataplane_and_the_controller_are_there, setup, teardown),
 		cmocka_unit_test_setup_teardown(every_sample_follows_its_type, setup, teardown),
-		cmocka_unit_test_setup_teardown(nothing_else_is_answered, setup, teardown),
-		cmocka_unit_test_setup_teardown(bad_addresses_are_refused_by_name, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
