@@ -26,7 +26,7 @@
 #include <rte_mbuf.h>
 #include <rte_ring.h>
 
-#include "af_packet_defrag.h"
+#include "af_packet_sockets.h"
 #include "bpf_objects.h"
 #include "flow_spread.h"
 #include "interface.h"
@@ -125,7 +125,7 @@ static void args_af_packet(const struct port_conf *conf, const char *arg, char *
 {
 	unsigned int frame = 2048;
 
-	af_packet_defrag_off();
+	af_packet_sockets_mend();
 	while (frame < (unsigned int)conf->mtu + PORT_L2_OVERHEAD_BYTES + AF_PACKET_HEADER_BYTES)
 		frame *= 2;
 	snprintf(args, ARGS_MAX, "iface=%.*s,qpairs=%u,framesz=%u,blocksz=%u,framecnt=%u,qdisc_bypass=1%s",

@@ -4,7 +4,7 @@
 // every fragmented one is lost. A switch forwards fragments as they come. PACKET_FANOUT_FLAG_ROLLOVER lets frames of a
 // queue that is full go to another, past those that wait. So this definition stands in front of the C
 // library's for the driver too, takes both flags out, and leaves every other call as it is.
-#include "af_packet_defrag.h"
+#include "af_packet_sockets.h"
 
 #include <errno.h>
 #include <linux/if_packet.h>
@@ -17,18 +17,18 @@
 
 #define FANOUT_FLAGS ((unsigned int)(PACKET_FANOUT_FLAG_DEFRAG | PACKET_FANOUT_FLAG_ROLLOVER) << 16)
 
-static bool defrag_off;
+static bool mended;
 
-void af_packet_defrag_off(void)
+void af_packet_sockets_mend(void)
 {
-	defrag_off = true;
+	mended = true;
 }
 
 int setsockopt(int fd, int level, int name, const void *value, socklen_t len)
 {
 	unsigned int fanout;
 
-	if (defrag_off && level == SOL_PACKET && name == PACKET_FANOUT && len == sizeof(fanout)) {
+	if (mended && level == SOL_PACKET && name == PACKET_FANOUT && len == sizeof(fanout)) {
 		fanout = *(const unsigned int *)value & ~FANOUT_FLAGS;
 		value = &fanout;
 	}

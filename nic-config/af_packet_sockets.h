@@ -5,4 +5,4 @@
 
 // From now on every packet socket of this process that joins a fanout group does so without reassembly, and in order.
 // To be called before an af_packet port is opened.
-void af_packet_defrag_off(void);
+void af_packet_sockets_mend(void);
