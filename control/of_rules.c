@@ -2,6 +2,7 @@
 #include "of_rules.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,18 +19,33 @@ void of_rules_fini(struct of_rules *r)
 	*r = (struct of_rules){0};
 }
 
+// A rule is two kilobytes, nearly all of them room for more actions than it has.
+static void copy(struct of_rule *to, const struct of_rule *from)
+{
+	size_t rest = offsetof(struct of_rule, cookie);
+
+	memcpy(to, from,
+	       offsetof(struct of_rule, instructions.actions) +
+		       from->instructions.n_actions * sizeof(from->instructions.actions[0]));
+	memcpy((char *)to + rest, (const char *)from + rest, sizeof(*to) - rest);
+}
+
+int of_rules_reserve(struct of_rules *r, uint32_t n)
+{
+	struct of_rule *more = n <= r->cap ? r->rules : reallocarray(r->rules, n, sizeof(*more));
+
+	if (more == NULL && n > 0)
+		return -ENOMEM;
+	r->rules = more;
+	r->cap = n <= r->cap ? r->cap : n;
+	return 0;
+}
+
 int of_rules_add(struct of_rules *r, const struct of_rule *rule)
 {
-	if (r->n == r->cap) {
-		uint32_t cap = r->cap == 0 ? 32 : r->cap * 2;
-		struct of_rule *more = reallocarray(r->rules, cap, sizeof(*more));
-
-		if (more == NULL)
-			return -ENOMEM;
-		r->rules = more;
-		r->cap = cap;
-	}
-	r->rules[r->n++] = *rule;
+	if (r->n == r->cap && of_rules_reserve(r, r->cap == 0 ? 32 : r->cap * 2) < 0)
+		return -ENOMEM;
+	copy(&r->rules[r->n++], rule);
 	return 0;
 }
 
@@ -50,29 +66,67 @@ static int compare_indirect(const void *a, const void *b)
 	return by_name != 0 ? by_name : *x < *y ? -1 : *x > *y;
 }
 
+// Puts rules[from[i]] at i, for all of them: cycle by cycle.
+static void permute(struct of_rule *rules, uint32_t *from, uint32_t n)
+{
+	struct of_rule first;
+
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t at = i;
+
+		if (from[i] == i)
+			continue;
+		copy(&first, &rules[i]);
+		while (from[at] != i) {
+			uint32_t next = from[at];
+
+			copy(&rules[at], &rules[next]);
+			from[at] = at;
+			at = next;
+		}
+		copy(&rules[at], &first);
+		from[at] = at;
+	}
+}
+
+// What is over after others of its name were left out: most of what is kept for long has its size at last.
+static void shrink(struct of_rules *r)
+{
+	struct of_rule *less = r->cap > r->n + r->n / 8 ? reallocarray(r->rules, r->n + 1U, sizeof(*less)) : NULL;
+
+	if (less == NULL)
+		return;
+	r->rules = less;
+	r->cap = r->n + 1;
+}
+
 int of_rules_sort(struct of_rules *r)
 {
 	const struct of_rule **order = calloc(r->n + 1U, sizeof(*order));
-	struct of_rule *sorted = calloc(r->n + 1U, sizeof(*sorted));
-	uint32_t n = 0;
+	uint32_t *from = calloc(r->n + 1U, sizeof(*from));
+	uint32_t n = 0, n_left_out = 0;
 
-	for (uint32_t i = 0; order != NULL && i < r->n; i++)
-		order[i] = &r->rules[i];
-	if (order == NULL || sorted == NULL) {
+	if (order == NULL || from == NULL) {
 		free(order);
-		free(sorted);
+		free(from);
 		return -ENOMEM;
 	}
+	for (uint32_t i = 0; i < r->n; i++)
+		order[i] = &r->rules[i];
 	qsort(order, r->n, sizeof(*order), compare_indirect);
 	for (uint32_t i = 0; i < r->n; i++) {
-		if (n == 0 || compare_names(&sorted[n - 1], order[i]) != 0)
-			sorted[n++] = *order[i];
+		uint32_t at = (uint32_t)(order[i] - r->rules);
+
+		if (n == 0 || compare_names(&r->rules[from[n - 1]], order[i]) != 0)
+			from[n++] = at;
+		else
+			from[r->n - ++n_left_out] = at; // behind all others
 	}
-	free(order);
-	free(r->rules);
-	r->rules = sorted;
-	r->cap = r->n + 1;
+	permute(r->rules, from, r->n);
 	r->n = n;
+	shrink(r);
+	free(order);
+	free(from);
 	return 0;
 }
 

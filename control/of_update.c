@@ -27,6 +27,7 @@
 #define AHEAD_NS 2000000000LL // a switch that answers no barrier for so long is not waited for
 #define LEAVE_NS 1000000000LL
 #define STEPS_SPARE 8
+#define PLAN_SPARE 32 // entries more than there are, before more room is made
 
 enum step { STEP_AHEAD, STEP_OPEN, STEP_WAYS, STEP_SHRINK, STEP_REST };
 
@@ -412,6 +413,7 @@ static int plan_switch(struct update *u, struct wanted *want)
 	in.groups_max = of_sync_groups_max(u->sw);
 	in.groups = &u->sw->have_groups;
 	of_rules_init(&want->rules);
+	of_rules_reserve(&want->rules, u->sw->have.n + PLAN_SPARE); // else it grows by itself
 	of_meters_init(&want->meters);
 	of_groups_init(&want->groups);
 	rc = of_plan(&in, u->sw->idx, &want->rules, &want->meters, &want->groups, &stats);
