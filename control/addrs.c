@@ -39,8 +39,6 @@ static void link_entry(struct addrs *a, uint32_t i)
 
 	at->next = *slot;
 	*slot = i + 1;
-	if (!at->ip6)
-		return;
 	slot = slot_of_mac(a, at->mac);
 	at->next_of = *slot;
 	*slot = i + 1;
@@ -53,8 +51,6 @@ static void unlink_entry(struct addrs *a, uint32_t i)
 	while (*at != i + 1)
 		at = &a->all[*at - 1].next;
 	*at = a->all[i].next;
-	if (!a->all[i].ip6)
-		return;
 	at = slot_of_mac(a, a->all[i].mac);
 	while (*at != i + 1)
 		at = &a->all[*at - 1].next_of;
@@ -96,21 +92,21 @@ struct addr *addrs_find(const struct addrs *a, u128 ip, bool ip6, const uint8_t 
 	return at;
 }
 
-static struct addr *same_mac(const struct addrs *a, uint32_t i, const uint8_t mac[6])
+static struct addr *same_mac(const struct addrs *a, uint32_t i, const uint8_t mac[6], bool ip6)
 {
-	while (i != 0 && memcmp(a->all[i - 1].mac, mac, 6) != 0)
+	while (i != 0 && (memcmp(a->all[i - 1].mac, mac, 6) != 0 || a->all[i - 1].ip6 != ip6))
 		i = a->all[i - 1].next_of;
 	return i == 0 ? NULL : &a->all[i - 1];
 }
 
-struct addr *addrs_of(const struct addrs *a, const uint8_t mac[6])
+struct addr *addrs_of(const struct addrs *a, const uint8_t mac[6], bool ip6)
 {
-	return a->n == 0 ? NULL : same_mac(a, *slot_of_mac(a, mac), mac);
+	return a->n == 0 ? NULL : same_mac(a, *slot_of_mac(a, mac), mac, ip6);
 }
 
 struct addr *addrs_of_after(const struct addrs *a, const struct addr *entry)
 {
-	return same_mac(a, entry->next_of, entry->mac);
+	return same_mac(a, entry->next_of, entry->mac, entry->ip6);
 }
 
 void addrs_forget(struct addrs *a, struct addr *entry)

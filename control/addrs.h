@@ -26,7 +26,7 @@ struct addr {
 	int64_t seen_ns;
 	int64_t contest_ns; // when another one claimed it while this claim was fresh; INT64_MIN: never
 	uint32_t next;      // of the same slot
-	uint32_t next_of;   // IPv6: of the same slot of Ethernet addresses
+	uint32_t next_of;   // of the same slot of Ethernet addresses
 };
 
 // Two hosts say that they have an address.
@@ -50,8 +50,8 @@ struct addr *addrs_first(const struct addrs *a, u128 ip, bool ip6);
 struct addr *addrs_after(const struct addrs *a, const struct addr *entry);
 // That of mac; NULL: it has none. Valid likewise.
 struct addr *addrs_find(const struct addrs *a, u128 ip, bool ip6, const uint8_t mac[6]);
-// Likewise the IPv6 claims of one Ethernet address.
-struct addr *addrs_of(const struct addrs *a, const uint8_t mac[6]);
+// Likewise the claims of one Ethernet address, of one family.
+struct addr *addrs_of(const struct addrs *a, const uint8_t mac[6], bool ip6);
 struct addr *addrs_of_after(const struct addrs *a, const struct addr *entry);
 void addrs_forget(struct addrs *a, struct addr *entry); // moves others
 // mac has the address. The entry; NULL: `max` of them, or out of memory.

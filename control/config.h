@@ -63,11 +63,12 @@ struct config {
 	char *openflow_listen;          // "0.0.0.0:6653": OpenFlow switches connect here; NULL: none
 	struct config_tls openflow_tls; // and here with a certificate: whoever has one of this CA is a switch
 	char *openflow_ovsdb; // "unix:/PATH,tcp:ADDRESS:PORT": databases of the Open vSwitches, for queues; NULL: none
-	uint32_t openflow_lease_s; // default 3600; see of_plan.h
-	char *metrics_listen;      // "127.0.0.1:9464": figures for Prometheus over HTTP; NULL: none
-	char *control_user;        // the controller runs as this OS user after start; NULL: unchanged
-	char *verify;              // always, sample, off: prove.h; default sample
-	char *log_level;           // error, warning, info, debug; default info
+	uint32_t openflow_lease_s;   // default 3600; see of_plan.h
+	uint32_t openflow_hosts_max; // of one port, as topo.h says; default 1024
+	char *metrics_listen;        // "127.0.0.1:9464": figures for Prometheus over HTTP; NULL: none
+	char *control_user;          // the controller runs as this OS user after start; NULL: unchanged
+	char *verify;                // always, sample, off: prove.h; default sample
+	char *log_level;             // error, warning, info, debug; default info
 	struct config_port *ports;
 	unsigned int n_ports;
 	struct config_host *hosts;

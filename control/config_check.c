@@ -18,6 +18,7 @@
 #include "speaker.h"
 #include "tls.h"
 
+#define HOSTS_MAX 65536   // that the controller knows at all
 #define LEASE_MIN_S 8     // switches count in seconds
 #define LEASE_MAX_S 43200 // OpenFlow has 65535 for one and a half of them
 
@@ -67,9 +68,9 @@ int config_check_text(const struct yaml_index *index, const char *file, struct e
 	static const char *const bools[] = {"dataplane.huge_pages", "dataplane.poll_always",
 					    "dataplane.drop_fragments"};
 	static const char *const numbers[] = {
-		"dataplane.mac_ageing_s",  "dataplane.memory_mb", "dataplane.mtu",    "dataplane.policy_wait_ms",
-		"dataplane.simd_max_bits", "limits.sessions",     "limits.requests",  "limits.statements_per_s",
-		"limits.all_sessions",     "openflow_lease_s",    "dataplane.workers"};
+		"dataplane.mac_ageing_s",  "dataplane.memory_mb", "dataplane.mtu",     "dataplane.policy_wait_ms",
+		"dataplane.simd_max_bits", "limits.sessions",     "limits.requests",   "limits.statements_per_s",
+		"limits.all_sessions",     "openflow_lease_s",    "dataplane.workers", "openflow_hosts_max"};
 	const struct check k = {index, file, err};
 	const struct yaml_place *top = yaml_index_find(index, "");
 
@@ -312,6 +313,9 @@ int config_check(struct config *c, const struct yaml_index *index, const char *f
 	if (c->openflow_lease_s != 0 && (c->openflow_lease_s < LEASE_MIN_S || c->openflow_lease_s > LEASE_MAX_S))
 		return bad(&k, "openflow_lease_s", "expected 0 (never) or %d to %d seconds, got %u", LEASE_MIN_S,
 			   LEASE_MAX_S, c->openflow_lease_s);
+	if (c->openflow_hosts_max < 1 || c->openflow_hosts_max > HOSTS_MAX)
+		return bad(&k, "openflow_hosts_max", "expected 1 to %d hosts, got %u", HOSTS_MAX,
+			   c->openflow_hosts_max);
 	if (check_tls(&k, "tls", &c->tls, with_files) < 0 ||
 	    check_tls(&k, "openflow_tls", &c->openflow_tls, with_files) < 0)
 		return -EINVAL;

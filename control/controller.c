@@ -315,6 +315,7 @@ static int openflow_up(struct controller *c, struct err *err)
 					    .tls = c->openflow_tls,
 					    .verify = verify_mode(c),
 					    .lease_ns = config->openflow_lease_s * 1000000000LL,
+					    .port_hosts_max = config->openflow_hosts_max,
 					    .queues = config->openflow_ovsdb != NULL,
 					    .nib = c->nib};
 

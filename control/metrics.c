@@ -192,6 +192,16 @@ static void controller(FILE *f, const struct metrics_source *src)
 	    src->n_turned_away);
 }
 
+static void openflow_net(FILE *f, const struct nib_net *net)
+{
+	if (net == NULL)
+		return;
+	one(f, "openflow_hosts_refused_total", "counter",
+	    "packets of hosts that were not learnt, as their port has openflow_hosts_max", net->hosts_refused);
+	one(f, "openflow_port_flaps_total", "counter",
+	    "changes of ports that were not followed at once, as their switch tells of too many", net->flaps);
+}
+
 static void openflow(FILE *f, const struct of_policy_proof *proof)
 {
 	if (proof == NULL)
@@ -213,6 +223,7 @@ char *metrics_text(const struct metrics_source *src, size_t *len)
 		return NULL;
 	controller(f, src);
 	openflow(f, src->openflow_proof);
+	openflow_net(f, nib_net(src->nib));
 	dataplane(f, src->nib);
 	ports(f, src->nib);
 	ok = !ferror(f);

@@ -35,6 +35,7 @@ struct nib_net {
 	int64_t wall_minus_now_ns;        // their times are monotonic; since the epoch with this added
 	const struct ovsdb_queue *queues; // of reservations, on their ports (ovsdb.h)
 	uint32_t n_queues;
+	uint64_t hosts_refused, flaps; // of_net.h
 };
 
 #define NIB_SEEN_MAX 65536

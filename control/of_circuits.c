@@ -142,6 +142,27 @@ static void tell_failures(struct of_net *net, const struct circuits *before)
 	}
 }
 
+// Who ends a circuit, or is a middlebox of one, is not forgotten as somebody who was heard of once.
+static void note_used(struct of_net *net, const uint8_t mac[6])
+{
+	struct topo_host *h = topo_host(&net->topo, mac);
+
+	if (h != NULL && h->seen_ns - h->since_ns < TOPO_AGAIN_NS)
+		h->since_ns = h->seen_ns - TOPO_AGAIN_NS;
+}
+
+static void note_all_used(struct of_net *net)
+{
+	for (uint32_t i = 0; i < net->circuits.n; i++) {
+		const struct circuit *c = &net->circuits.all[i];
+
+		note_used(net, c->src);
+		note_used(net, c->dst);
+		for (uint8_t k = 0; k < c->n_segments; k++)
+			note_used(net, c->eth_dst[k]);
+	}
+}
+
 void of_circuits_place(struct of_net *net, int64_t wall_ns)
 {
 	struct hints hints = {.net = net};
@@ -181,6 +202,7 @@ void of_circuits_place(struct of_net *net, int64_t wall_ns)
 	net->read_anew = false;
 	circuits_live(&net->circuits, &net->policy, wall_ns);
 	tell_failures(net, &before);
+	note_all_used(net);
 	circuits_fini(&before);
 }
 

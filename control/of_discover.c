@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Links by probes, hosts by what they send.
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "of_net_priv.h"
@@ -9,7 +10,7 @@
 #define PROBE_FAST_NS 300000000LL    // while a port settles
 #define PROBE_SLOW_NS 4000000000LL   // TOPO_LINK_AGE_NS is about four of them
 #define ROUNDS_VALID 8               // of PROBE_FAST_NS: older probes are replays
-#define CLAIMS_MAX CIRCUIT_IPS_MAX   // IPv6 addresses of one host; and those that a request names
+#define CLAIMS_MAX CIRCUIT_IPS_MAX   // addresses of one host, of each family; and those that a request names
 #define MEMBER_FIRST_NS 2500000000LL // a port is new: the dataplane's word is waited for
 
 // --- packets that come in
@@ -75,10 +76,12 @@ static struct addr *remember(struct of_net *net, const struct addr_claim *c)
 	return addrs_set(&net->addrs, c->ip, c->ip6, c->mac, c->how, net->now_ns);
 }
 
-// A request is about this very IPv6 address.
-static bool is_named(const struct of_net *net, u128 ip)
+// A request is about this very address.
+static bool is_named(const struct of_net *net, u128 ip, bool ip6)
 {
-	const struct of_source source = {ip, true};
+	const struct of_source source = {ip, ip6};
+	uint32_t kinds = ip6 ? MATCH_KINDS_V6 : MATCH_KINDS_V4;
+	struct span128 one = ip6 ? (struct span128){ip, ip} : match_ip4_prefix((uint32_t)(ip >> 96), 32);
 
 	if (of_policy_names(&net->policy, &source))
 		return true;
@@ -88,37 +91,38 @@ static bool is_named(const struct of_net *net, u128 ip)
 		for (uint32_t b = 0; b < d->flows.n_boxes; b++) {
 			const struct box *box = &d->flows.boxes[b];
 
-			if ((box->kinds & MATCH_KINDS_V6) &&
-			    ((box->src.lo == ip && box->src.hi == ip) || (box->dst.lo == ip && box->dst.hi == ip)))
+			if ((box->kinds & kinds) && ((box->src.lo == one.lo && box->src.hi == one.hi) ||
+						     (box->dst.lo == one.lo && box->dst.hi == one.hi)))
 				return true;
 		}
 		for (uint32_t b = 0; d->addresses != NULL && b < d->addresses->n; b++) {
-			if (d->addresses->at[b].ip6 && d->addresses->at[b].addr == ip)
+			if (d->addresses->at[b].ip6 == ip6 && d->addresses->at[b].addr == ip)
 				return true;
 		}
 	}
 	return false;
 }
 
-// For one more IPv6 address that a host says it has: each is an entry at its switch, and a plan. The oldest one goes,
+// For one more address that a host says it has: each may be an entry at its switch, and a plan. The oldest one goes,
 // but none that was said lately: a host that says more and more is not heard.
 static bool make_room(struct of_net *net, const struct addr_claim *c)
 {
 	struct addr *oldest = NULL;
 	uint32_t n = 0;
 
-	for (struct addr *at = addrs_of(&net->addrs, c->mac); at != NULL; at = addrs_of_after(&net->addrs, at)) {
+	for (struct addr *at = addrs_of(&net->addrs, c->mac, c->ip6); at != NULL;
+	     at = addrs_of_after(&net->addrs, at)) {
 		if (at->how == ADDR_IP)
 			continue;
 		n++;
 		if (net->now_ns - at->seen_ns >= ADDRS_FRESH_NS && (oldest == NULL || at->seen_ns < oldest->seen_ns) &&
-		    !is_named(net, at->ip))
+		    !is_named(net, at->ip, at->ip6))
 			oldest = at;
 	}
 	if (n < CLAIMS_MAX)
 		return true;
 	if (oldest == NULL)
-		return is_named(net, c->ip);
+		return is_named(net, c->ip, c->ip6);
 	addrs_forget(&net->addrs, oldest);
 	return true;
 }
@@ -225,7 +229,7 @@ static void set_ip4(struct of_net *net, struct topo_host *h, const struct addr_c
 }
 
 // What the host itself says, or a DHCP server. The source of an ordinary packet counts only where nobody has said more:
-// a router sends what is from everywhere. Of a host that was forgotten, as its port went down, it tells which it was.
+// a router sends what is from everywhere.
 static void on_claim(struct of_net *net, const struct addr_claim *c)
 {
 	struct topo_host *h = topo_host(&net->topo, c->mac), *was;
@@ -243,7 +247,7 @@ static void on_claim(struct of_net *net, const struct addr_claim *c)
 	     theirs = addrs_after(&net->addrs, theirs))
 		is_new = is_new && (memcmp(theirs->mac, c->mac, 6) != 0 || theirs->how == ADDR_IP);
 	is_new = is_new && c->how != ADDR_IP;
-	if (c->ip6 && is_new && !make_room(net, c))
+	if (is_new && !make_room(net, c))
 		return;
 	mine = remember(net, c);
 	for (theirs = mine == NULL ? NULL : addrs_first(&net->addrs, c->ip, c->ip6); theirs != NULL;
@@ -261,23 +265,59 @@ static void on_claim(struct of_net *net, const struct addr_claim *c)
 	set_ip4(net, h, c);
 }
 
+// A host that was forgotten, as when its port went down, is known by its address again whatever it sends first.
+static void recall(struct of_net *net, struct topo_host *h)
+{
+	const struct addr *last = NULL;
+
+	for (const struct addr *at = addrs_of(&net->addrs, h->mac, false); at != NULL;
+	     at = addrs_of_after(&net->addrs, at)) {
+		if (at->how != ADDR_IP && (last == NULL || at->seen_ns > last->seen_ns))
+			last = at;
+	}
+	if (h->ip4 == 0 && last != NULL)
+		h->ip4 = (uint32_t)(last->ip >> 96);
+}
+
+// Its frames go on, flooded where nobody knows it.
+static void refuse(struct of_switch *sw, const struct topo_port *port, bool told)
+{
+	struct of_net *net = sw->net;
+
+	net->stats.hosts_refused++;
+	if (!told)
+		of_net_note(net,
+			    "switch %016" PRIx64
+			    ": %u hosts at port %u (%s), no more are learnt there: openflow_hosts_max",
+			    of_net_dpid(sw), port->n_hosts, port->no, port->name);
+}
+
 static void learn(struct of_switch *sw, const struct of_packet_in *p)
 {
 	struct of_net *net = sw->net;
 	const struct topo_port *port = topo_port(&net->topo, sw->idx, p->in_port);
+	uint64_t gen = net->topo.gen;
 	struct addr_claim claim;
 	struct topo_host was;
+	bool full;
 	int rc;
 
 	if (port == NULL || !topo_is_edge(port, net->now_ns))
 		return;
+	full = port->full;
 	rc = topo_host_seen(&net->topo, p->data + 6, sw->idx, p->in_port, net->now_ns, &was);
-	if (rc < 0)
-		return;
-	net->stats.moves += rc > 0 && was.sw != TOPO_NONE;
-	if (addr_claim_read(p->data, p->data_len, &claim))
-		on_claim(net, &claim);
-	note_stray(sw, p);
+	if (rc == -EDQUOT)
+		refuse(sw, port, full);
+	if (rc >= 0) {
+		net->stats.moves += rc > 0 && was.sw != TOPO_NONE;
+		if (rc > 0)
+			recall(net, topo_host(&net->topo, p->data + 6));
+		if (addr_claim_read(p->data, p->data_len, &claim))
+			on_claim(net, &claim);
+		note_stray(sw, p);
+	}
+	net->host_news += net->topo.gen - gen;
+	net->news += net->topo.gen - gen;
 }
 
 void of_discover_packet(struct of_switch *sw, const struct of_packet_in *p)

@@ -14,11 +14,14 @@
 #include "of_net_priv.h"
 #include "of_plan.h"
 
-#define PROBE_PAUSE_NS 50000000LL // between two rounds of probes
-#define ERRORS_MAX 20             // of one switch are noted
-#define ERRORS_NS 10000000000LL   // in that time
-#define HOLD_NS 1500000000LL      // a switch with entries, after it came up: ports settle meanwhile
-#define HOLD_ALL_NS 3000000000LL  // and after the first one came up: others may still be on their way
+#define PLAN_BURST 32 // for news alone, and then a tenth of the time, but one in
+#define PLAN_PAUSE_MIN_NS 20000000LL
+#define PLAN_PAUSE_MAX_NS 250000000LL
+#define PLAN_SHARE 10
+#define ERRORS_MAX 20            // of one switch are noted
+#define ERRORS_NS 10000000000LL  // in that time
+#define HOLD_NS 1500000000LL     // a switch with entries, after it came up: ports settle meanwhile
+#define HOLD_ALL_NS 3000000000LL // and after the first one came up: others may still be on their way
 
 void of_net_note(struct of_net *net, const char *fmt, ...)
 {
@@ -46,7 +49,9 @@ struct of_net *of_net_create(const struct of_net_ops *ops, const struct of_net_c
 	net->probe_ns = net->boundary_ns = net->first_up_ns = net->place_ns = net->leave_ns = net->forget_ns =
 		INT64_MAX;
 	net->ahead_ns = INT64_MIN;
+	net->plan_pause_ns = PLAN_PAUSE_MIN_NS;
 	topo_init(&net->topo, conf->hosts_max);
+	net->topo.port_hosts_max = conf->port_hosts_max;
 	if (conf->salt != 0)
 		net->topo.salt = conf->salt | 1;
 	addrs_init(&net->addrs, conf->hosts_max);
@@ -78,59 +83,7 @@ static struct of_switch *switch_at(struct of_net *net, uint32_t idx)
 	return sw;
 }
 
-// --- up, ports, errors
-
-// Links that are new, or gone: asks everywhere, but not for every word of a switch that talks a lot.
-static void probe_soon(struct of_net *net)
-{
-	int64_t at = net->probed_ns + PROBE_PAUSE_NS > net->now_ns ? net->probed_ns + PROBE_PAUSE_NS : net->now_ns;
-
-	net->slow_ns = at < net->slow_ns ? at : net->slow_ns;
-	net->probe_ns = at < net->probe_ns ? at : net->probe_ns;
-}
-
-static void take_port(struct of_switch *sw, const struct of_port *port)
-{
-	struct topo *t = &sw->net->topo;
-
-	topo_port_set(t, sw->idx, port->no, !(port->flags & (OF_PORT_DOWN | OF_PORT_LINK_DOWN)), port->speed_bps,
-		      sw->net->now_ns);
-	topo_port_name(t, sw->idx, port->no, port->name);
-	topo_port_mac(t, sw->idx, port->no, port->mac);
-}
-
-static void on_port_status(struct of_switch *sw, const struct of_port_status *status)
-{
-	uint32_t no = status->port.no;
-
-	if (status->reason == 1)
-		topo_port_del(&sw->net->topo, sw->idx, no);
-	else if (no != 0 && no <= OF_PORT_MAX)
-		take_port(sw, &status->port);
-	probe_soon(sw->net);
-}
-
-static void take_ports(struct of_switch *sw)
-{
-	struct topo *t = &sw->net->topo;
-	const struct topo_switch *known = &t->switches[sw->idx];
-	uint32_t n;
-	const struct of_port *ports = of_conn_ports(sw->conn, &n);
-
-	for (uint32_t i = 0; i < known->n_ports;) {
-		uint32_t no = known->ports[i].no, k = 0;
-
-		while (k < n && ports[k].no != no)
-			k++;
-		if (k == n)
-			topo_port_del(t, sw->idx, no);
-		else
-			i++;
-	}
-	for (uint32_t i = 0; i < n; i++)
-		take_port(sw, &ports[i]);
-	probe_soon(sw->net);
-}
+// --- up, errors
 
 static void on_up(void *ctx, struct of_conn *conn)
 {
@@ -166,7 +119,7 @@ static void on_up(void *ctx, struct of_conn *conn)
 	if (sw->hold_ns < net->first_up_ns + HOLD_ALL_NS)
 		sw->hold_ns = net->first_up_ns + HOLD_ALL_NS;
 	topo_switch_up(&net->topo, idx, true);
-	take_ports(sw);
+	of_ports_take(sw);
 	of_sync_read_back(sw);
 	of_net_note(net, "switch %016" PRIx64 " is up, OpenFlow 1.%u, %u ports", of_net_dpid(sw),
 		    of_conn_version(conn) - 1U, net->topo.switches[idx].n_ports);
@@ -217,7 +170,7 @@ static void on_message(void *ctx, struct of_conn *conn, const struct of_msg *m)
 		of_update_barrier(sw, m->xid);
 		break;
 	case OF_PORT_STATUS:
-		on_port_status(sw, &m->port_status);
+		of_ports_status(sw, &m->port_status);
 		break;
 	case OF_MULTIPART_REPLY:
 		if (!of_read_stats(sw, m))
@@ -321,8 +274,10 @@ static void take_host(struct of_net *net, const struct of_switch *sw, const stru
 	h = topo_host(&net->topo, r->match.eth_dst);
 	// the dataplane cannot know yet that this switch is between
 	if ((h == NULL || h->sw == net->topo.bridge) &&
-	    topo_host_seen(&net->topo, r->match.eth_dst, sw->idx, port->no, net->now_ns, NULL) > 0)
+	    topo_host_seen(&net->topo, r->match.eth_dst, sw->idx, port->no, net->now_ns, NULL) > 0) {
 		h = topo_host(&net->topo, r->match.eth_dst);
+		h->since_ns -= TOPO_AGAIN_NS; // it may have been heard of often before
+	}
 	if (h == NULL || h->sw != sw->idx || h->port != port->no || ip4 == 0 || !keeps_address(net, h, ip4))
 		return;
 	net->topo.gen += h->ip4 != ip4;
@@ -378,10 +333,49 @@ static bool some_dirty(const struct of_net *net)
 	return false;
 }
 
+static void age_hosts(struct of_net *net)
+{
+	uint64_t gen = net->topo.gen;
+
+	topo_hosts_age(&net->topo, net->now_ns);
+	net->host_news += net->topo.gen - gen;
+	net->news += net->topo.gen - gen;
+}
+
+// A plan is asked for by more than news.
+static bool is_urgent(const struct of_net *net, int64_t wall_ns)
+{
+	return (!net->placed && net->now_ns >= net->place_ns) || net->now_ns >= net->leave_ns ||
+	       net->topo.gen - net->planned_gen != net->news || net->policy_gen != net->planned_policy ||
+	       some_dirty(net) || wall_ns >= net->boundary_ns;
+}
+
+static void plan(struct of_net *net, int64_t wall_ns)
+{
+	if (!is_urgent(net, wall_ns)) {
+		if (net->news == 0 || net->now_ns < of_pace_free_ns(&net->plan_pace, PLAN_BURST, net->plan_pause_ns))
+			return;
+		of_pace_take(&net->plan_pace, net->now_ns, net->plan_pause_ns);
+	}
+	net->has_planned = true;
+	of_sync_plan(net, wall_ns);
+}
+
+void of_net_took(struct of_net *net, int64_t took_ns)
+{
+	int64_t pause_ns = took_ns * (PLAN_SHARE - 1);
+
+	if (!net->has_planned)
+		return;
+	pause_ns = pause_ns > PLAN_PAUSE_MAX_NS ? PLAN_PAUSE_MAX_NS : pause_ns;
+	net->plan_pause_ns = pause_ns > PLAN_PAUSE_MIN_NS ? pause_ns : PLAN_PAUSE_MIN_NS;
+}
+
 void of_net_turn(struct of_net *net, int64_t now_ns, int64_t wall_ns)
 {
 	net->now_ns = now_ns;
 	net->wall_minus_now_ns = wall_ns - now_ns;
+	net->has_planned = false;
 	for (struct of_switch *sw = net->switches; sw != NULL; sw = sw->next) {
 		struct err err;
 
@@ -400,13 +394,11 @@ void of_net_turn(struct of_net *net, int64_t now_ns, int64_t wall_ns)
 		of_discover_probe(net);
 	if (topo_age(&net->topo, now_ns))
 		of_net_note(net, "a link has not been heard of for %lld s: taken out", TOPO_LINK_AGE_NS / 1000000000);
+	age_hosts(net);
 	end_holds(net);
 	of_queues_turn(net);
-	if (of_update_awaits(net))
-		return;
-	if ((!net->placed && now_ns >= net->place_ns) || now_ns >= net->leave_ns || net->topo.gen != net->planned_gen ||
-	    net->policy_gen != net->planned_policy || some_dirty(net) || wall_ns >= net->boundary_ns)
-		of_sync_plan(net, wall_ns);
+	if (!of_update_awaits(net))
+		plan(net, wall_ns);
 }
 
 int64_t of_net_next_ns(const struct of_net *net)
@@ -429,6 +421,11 @@ int64_t of_net_next_ns(const struct of_net *net)
 	if (of_update_awaits(net))
 		return net->ahead_ns < at ? net->ahead_ns : at;
 	at = net->leave_ns < at ? net->leave_ns : at;
+	if (net->news > 0) {
+		int64_t free_ns = of_pace_free_ns(&net->plan_pace, PLAN_BURST, net->plan_pause_ns);
+
+		at = free_ns < at ? free_ns : at;
+	}
 	if (net->boundary_ns != INT64_MAX && net->boundary_ns - net->wall_minus_now_ns < at)
 		at = net->boundary_ns - net->wall_minus_now_ns;
 	return at;
@@ -488,6 +485,11 @@ const struct topo *of_net_topo(const struct of_net *net)
 const struct addrs *of_net_addrs(const struct of_net *net)
 {
 	return &net->addrs;
+}
+
+const struct of_net_stats *of_net_counts(const struct of_net *net)
+{
+	return &net->stats;
 }
 
 void of_net_stats(const struct of_net *net, struct of_net_stats *out)

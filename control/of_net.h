@@ -41,8 +41,9 @@ struct of_net_conf {
 	uint8_t key[LLDP_KEY_BYTES]; // random, of this process
 	uint64_t salt;               // random, too: addresses are chosen by hosts. 0: none
 	uint32_t hosts_max;
-	int64_t lease_ns; // of_plan.h; 0: none
-	bool queues;      // of_plan.h
+	uint32_t port_hosts_max; // topo.h
+	int64_t lease_ns;        // of_plan.h; 0: none
+	bool queues;             // of_plan.h
 	// Of ours that one switch may tell of; four times as many of all while they are read. 0: OF_NET_ENTRIES_MAX.
 	uint32_t entries_max;
 };
@@ -54,6 +55,9 @@ struct of_net_stats {
 	uint64_t contests;       // an address was claimed by a second host while the first one still says it has it
 	uint64_t moves;          // hosts came up elsewhere
 	uint64_t rounds;         // of probes
+	uint64_t hosts_refused;  // packets of hosts that were not learnt, as their port has port_hosts_max
+	uint64_t flaps;          // changes of ports that were not followed at once
+	uint64_t plans;          // of all switches
 	uint32_t rows_unsayable; // of the policy, by switches that are up
 };
 
@@ -71,6 +75,9 @@ int of_net_input(struct of_net *net, struct of_switch *sw, const uint8_t *bytes,
 // after input. wall_ns: since the epoch, for the intervals of rows.
 void of_net_turn(struct of_net *net, int64_t now_ns, int64_t wall_ns);
 int64_t of_net_next_ns(const struct of_net *net);
+// The last of_net_turn took so long: plans that only new hosts, or ports that come and go, ask for are made no more
+// often than that a tenth of the time goes to them.
+void of_net_took(struct of_net *net, int64_t took_ns);
 
 // The policy from now on (taken over; *policy is left empty).
 void of_net_policy(struct of_net *net, struct of_policy *policy);
@@ -105,3 +112,4 @@ void of_net_ignores_queues(struct of_net *net, uint64_t dpid, bool ignores);
 const struct topo *of_net_topo(const struct of_net *net);
 const struct addrs *of_net_addrs(const struct of_net *net); // also of hosts that are gone
 void of_net_stats(const struct of_net *net, struct of_net_stats *out);
+const struct of_net_stats *of_net_counts(const struct of_net *net); // all but n_* and rows_unsayable; cheap

@@ -6,6 +6,7 @@
 #include "of_conn.h"
 #include "of_groups.h"
 #include "of_net.h"
+#include "of_pace.h"
 #include "of_rules.h"
 
 enum sync_state {
@@ -59,6 +60,8 @@ struct of_switch {
 	bool planned;                      // its queues are known
 	struct of_plan_queue *queues;      // that its limits need
 	uint32_t n_queues;
+	struct of_pace flap_pace;
+	bool flaps;           // more of its ports change than that
 	bool dirty;           // may differ from what it should have
 	int64_t hold_ns;      // left alone until then; INT64_MIN: no more
 	int64_t read_back_ns; // when to read again; INT64_MAX: no need
@@ -76,9 +79,15 @@ struct of_net {
 	struct of_policy policy;
 	struct circuits circuits;
 	uint64_t policy_gen, planned_gen, planned_policy;
-	bool recolour;  // a switch was read: limits have the tables that they have there
-	uint64_t round; // of probes
-	bool settling;  // some port was not settled at the last one
+	bool recolour; // a switch was read: limits have the tables that they have there
+	// of topo.gen since planned_gen: by hosts that were heard of or forgotten, and with ports that flap
+	uint64_t host_news, news;
+	struct of_pace plan_pace; // of plans that only news ask for
+	int64_t plan_pause_ns;
+	bool has_planned; // in the last turn
+	struct of_pace probe_pace;
+	uint64_t round;                                 // of probes
+	bool settling;                                  // some port was not settled at the last one
 	int64_t now_ns, probe_ns, slow_ns, boundary_ns; // next ones; boundary: wall clock
 	int64_t probed_ns;                              // the last round
 	int64_t wall_minus_now_ns;
@@ -146,6 +155,9 @@ void of_queues_turn(struct of_net *net);
 void of_net_lacks(struct of_switch *sw, uint32_t n, uint32_t n_denials, const char *why);
 // Places the circuits of the policy.
 void of_circuits_place(struct of_net *net, int64_t wall_ns);
+
+void of_ports_status(struct of_switch *sw, const struct of_port_status *status);
+void of_ports_take(struct of_switch *sw); // all that it said when its session began
 
 // A packet has come in from a switch that is up: a probe, or something to learn a host from.
 void of_discover_packet(struct of_switch *sw, const struct of_packet_in *p);

@@ -29,7 +29,7 @@ bool of_action_same(const struct of_action *x, const struct of_action *y);
 
 void of_rules_init(struct of_rules *r);
 void of_rules_fini(struct of_rules *r);
-int of_rules_reserve(struct of_rules *r, uint32_t n); // room for n without copying them; 0 or -ENOMEM
+int of_rules_reserve(struct of_rules *r, uint32_t n);             // room for n without copying them; 0 or -ENOMEM
 int of_rules_add(struct of_rules *r, const struct of_rule *rule); // copied; 0 or -ENOMEM
 // Sorts by name; of several of one name the first that was added stays. 0; -ENOMEM: as it was.
 int of_rules_sort(struct of_rules *r);

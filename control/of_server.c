@@ -287,7 +287,10 @@ struct of_server *of_server_create(struct event_base *base, const struct of_serv
 				 .kept = net_kept,
 				 .contested = net_contested,
 				 .parted = net_parted};
-	struct of_net_conf net_conf = {.hosts_max = HOSTS_MAX, .lease_ns = conf->lease_ns, .queues = conf->queues};
+	struct of_net_conf net_conf = {.hosts_max = HOSTS_MAX,
+				       .port_hosts_max = conf->port_hosts_max,
+				       .lease_ns = conf->lease_ns,
+				       .queues = conf->queues};
 	struct of_server *s = calloc(1, sizeof(*s));
 
 	if (s == NULL || getrandom(net_conf.key, sizeof(net_conf.key), 0) != sizeof(net_conf.key) ||
@@ -430,8 +433,15 @@ int64_t of_server_turn(struct of_server *s, const struct engine *engine, int64_t
 	follow_policy(s);
 	member_ns = member_tell(&s->member, s->nib, s->net, uptime_ns);
 	of_net_turn(s->net, uptime_ns, now_ns);
+	of_net_took(s->net, loop_uptime_ns() - uptime_ns);
 	follow_queues(s);
-	view = (struct nib_net){of_net_topo(s->net), of_net_addrs(s->net), now_ns - uptime_ns, s->queues, s->n_queues};
+	view = (struct nib_net){.topo = of_net_topo(s->net),
+				.addrs = of_net_addrs(s->net),
+				.wall_minus_now_ns = now_ns - uptime_ns,
+				.queues = s->queues,
+				.n_queues = s->n_queues,
+				.hosts_refused = of_net_counts(s->net)->hosts_refused,
+				.flaps = of_net_counts(s->net)->flaps};
 	nib_net_set(s->nib, &view);
 	audit_ns = s->audit == NULL ? INT64_MAX : of_audit_turn(s->audit, engine, uptime_ns, now_ns);
 	for (at = TAILQ_FIRST(&s->sessions); at != NULL; at = after) {

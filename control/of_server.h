@@ -17,13 +17,14 @@ struct of_policy_proof;
 struct of_server;
 
 struct of_server_conf {
-	const char *listen;     // ADDRESS:PORT (6653 is OpenFlow's); NULL: none
-	const char *tls_listen; // the same with TLS; NULL: none
-	SSL_CTX *tls;           // of tls_listen; borrowed
-	enum prove_mode verify; // of the tables for switches, before they are sent
-	int64_t lease_ns;       // of_plan.h
-	bool queues;            // of_plan.h
-	struct nib *nib;        // borrowed: it is shown the switches, until the end
+	const char *listen;      // ADDRESS:PORT (6653 is OpenFlow's); NULL: none
+	const char *tls_listen;  // the same with TLS; NULL: none
+	SSL_CTX *tls;            // of tls_listen; borrowed
+	enum prove_mode verify;  // of the tables for switches, before they are sent
+	int64_t lease_ns;        // of_plan.h
+	uint32_t port_hosts_max; // topo.h
+	bool queues;             // of_plan.h
+	struct nib *nib;         // borrowed: it is shown the switches, until the end
 };
 
 // NULL with err: it cannot be listened on, or out of memory.

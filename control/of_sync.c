@@ -391,6 +391,7 @@ void of_sync_plan(struct of_net *net, int64_t wall_ns)
 	in.policy_ns = wall_ns;
 	in.lease_ns = net->conf.lease_ns;
 	in.queues = net->conf.queues;
+	net->stats.plans++;
 	tell_parts(net, &in);
 	done = rc == 0 && of_update(net, &in);
 	free(tree);
@@ -399,6 +400,7 @@ void of_sync_plan(struct of_net *net, int64_t wall_ns)
 	if (done) {
 		net->planned_gen = net->topo.gen;
 		net->planned_policy = net->policy_gen;
+		net->news = net->host_news = 0;
 		net->boundary_ns = next_boundary(net, wall_ns);
 	}
 }

@@ -560,12 +560,14 @@ static bool has_order(const struct update *u)
 bool of_update(struct of_net *net, const struct of_plan_in *in)
 {
 	struct update u = {.net = net, .in = in, .step = STEP_REST};
-	bool settled = net->topo.gen == net->planned_gen && net->circuits.n == 0;
+	bool settled;
 
 	note_deaf(net);
+	u.ordered = has_loops(in);
+	// without another way to a host what is news of hosts alone has no order
+	settled = net->topo.gen - net->planned_gen == (u.ordered ? 0 : net->host_news) && net->circuits.n == 0;
 	for (const struct of_switch *sw = net->switches; sw != NULL; sw = sw->next)
 		settled = settled && !(is_ready(sw) && sw->dirty);
-	u.ordered = has_loops(in);
 	u.same_policy = net->policy_gen == net->planned_policy && in->policy_ns < net->boundary_ns;
 	for (struct of_switch *sw = net->switches; sw != NULL && !settled; sw = sw->next) {
 		if (is_ready(sw))

@@ -144,10 +144,21 @@ static void unlink_host(struct topo *t, uint32_t i)
 	*at = t->hosts[i].next;
 }
 
+static void leave_port(struct topo *t, const struct topo_host *h)
+{
+	struct topo_port *p = port_at(t, h->sw, h->port);
+
+	if (p == NULL)
+		return;
+	p->n_hosts--;
+	p->full = p->full && p->n_hosts > t->port_hosts_max - t->port_hosts_max / 4;
+}
+
 static void forget_host(struct topo *t, uint32_t i) // the last one takes its place
 {
 	uint32_t last = t->n_hosts - 1;
 
+	leave_port(t, &t->hosts[i]);
 	unlink_host(t, i);
 	if (i != last) {
 		unlink_host(t, last);
@@ -180,7 +191,9 @@ static int grow_hosts(struct topo *t)
 
 static void forget_hosts(struct topo *t, uint32_t sw, uint32_t port) // port TOPO_NONE: all of the switch
 {
-	for (uint32_t i = 0; i < t->n_hosts;) {
+	const struct topo_port *p = topo_port(t, sw, port);
+
+	for (uint32_t i = 0; i < t->n_hosts && (p == NULL || p->n_hosts > 0);) {
 		if (t->hosts[i].sw == sw && (port == TOPO_NONE || t->hosts[i].port == port))
 			forget_host(t, i);
 		else
@@ -406,10 +419,50 @@ void topo_host_forget(struct topo *t, struct topo_host *host)
 	forget_host(t, (uint32_t)(host - t->hosts));
 }
 
+#define AGE_EVERY_NS 10000000000LL
+#define SEEK_EVERY_NS 1000000000LL // on a port that is full
+
+static bool is_silent(const struct topo_host *h, int64_t now_ns, int64_t once_ns, int64_t again_ns)
+{
+	return now_ns - h->seen_ns >= (h->seen_ns - h->since_ns < TOPO_AGAIN_NS ? once_ns : again_ns);
+}
+
+void topo_hosts_age(struct topo *t, int64_t now_ns)
+{
+	if (now_ns < t->aged_ns + AGE_EVERY_NS)
+		return;
+	t->aged_ns = now_ns;
+	for (uint32_t i = 0; i < t->n_hosts;) {
+		if (t->hosts[i].sw != t->bridge && is_silent(&t->hosts[i], now_ns, TOPO_ONCE_NS, INT64_MAX))
+			forget_host(t, i);
+		else
+			i++;
+	}
+}
+
+// May forget hosts of this port. Those of the bridge go when it forgets them itself.
+static bool has_room(struct topo *t, uint32_t sw, struct topo_port *p, int64_t now_ns)
+{
+	if (t->port_hosts_max == 0 || p->n_hosts < t->port_hosts_max)
+		return true;
+	for (uint32_t i = 0; sw != t->bridge && now_ns >= p->sought_ns + SEEK_EVERY_NS && i < t->n_hosts;) {
+		const struct topo_host *h = &t->hosts[i];
+
+		if (h->sw == sw && h->port == p->no && is_silent(h, now_ns, TOPO_FULL_ONCE_NS, TOPO_FULL_AGAIN_NS))
+			forget_host(t, i);
+		else
+			i++;
+	}
+	if (now_ns >= p->sought_ns + SEEK_EVERY_NS)
+		p->sought_ns = now_ns;
+	p->full |= p->n_hosts >= t->port_hosts_max;
+	return p->n_hosts < t->port_hosts_max;
+}
+
 int topo_host_seen(struct topo *t, const uint8_t mac[6], uint32_t sw, uint32_t port, int64_t now_ns,
 		   struct topo_host *was)
 {
-	const struct topo_port *p = topo_port(t, sw, port);
+	struct topo_port *p = sw < t->n_switches ? port_at(t, sw, port) : NULL;
 	struct topo_host *h = topo_host(t, mac);
 
 	if (p == NULL || !p->up || p->inner || mac[0] & 1)
@@ -420,6 +473,9 @@ int topo_host_seen(struct topo *t, const uint8_t mac[6], uint32_t sw, uint32_t p
 		h->seen_ns = now_ns;
 		return 0;
 	}
+	if (!has_room(t, sw, p, now_ns))
+		return -EDQUOT;
+	h = topo_host(t, mac); // others were forgotten
 	if (h == NULL) {
 		if (t->n_hosts == t->hosts_max || (t->n_hosts == t->cap_hosts && grow_hosts(t) < 0))
 			return -ENOSPC;
@@ -427,10 +483,13 @@ int topo_host_seen(struct topo *t, const uint8_t mac[6], uint32_t sw, uint32_t p
 		*h = (struct topo_host){0};
 		memcpy(h->mac, mac, 6);
 		link_host(t, t->n_hosts++);
+	} else {
+		leave_port(t, h);
 	}
+	p->n_hosts++;
 	h->sw = sw;
 	h->port = port;
-	h->seen_ns = now_ns;
+	h->since_ns = h->seen_ns = now_ns;
 	h->told_port = TOPO_NONE;
 	t->gen++;
 	return 1;

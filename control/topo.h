@@ -19,6 +19,15 @@
 // from it, so that a ring that is being found out cannot carry a storm.
 #define TOPO_SETTLE_NS 1000000000LL
 
+// A host that was heard of once (that is within TOPO_AGAIN_NS, before its switch knew it) is forgotten after ONCE_NS,
+// as Ethernet addresses usually are (IEEE 802.1D, 7.9.2: 300 s). The others stay, as long as their port has room: what
+// switches carry is not heard of. On a port that is full a new host takes the place of one that was heard of once, a
+// minute ago, or of one that has not been heard of for an hour.
+#define TOPO_AGAIN_NS 1000000000LL
+#define TOPO_ONCE_NS (300 * 1000000000LL)
+#define TOPO_FULL_ONCE_NS (60 * 1000000000LL)
+#define TOPO_FULL_AGAIN_NS (3600 * 1000000000LL)
+
 #define TOPO_NAME_MAX 16
 
 // Also of those that are gone. Plans take the square of it, and anybody can be a switch of any number.
@@ -39,10 +48,13 @@ struct topo_port {
 	bool closed;                // stays inner when probes end, until it goes down
 	bool shared;                // its probes come through a bridge
 	bool bridged;               // of a switch: it has or had a link to the bridge; inner until it goes down
+	bool full;                  // a host was refused: it has port_hosts_max
+	uint32_t n_hosts;           // learnt here
 	uint32_t peer, peer_port;   // switch index and port number that its probes arrive at; TOPO_NONE: none
 	int64_t since_ns;           // up, or without the link it had
 	int64_t seen_ns;            // its last probe arrived; of the bridge: the link was told
 	int64_t shared_ns;          // the last one came in through a bridge
+	int64_t sought_ns;          // when hosts were last looked for that may give way to others
 	struct topo_token token[2]; // the last one, and the one before; of the bridge: what made its link
 };
 
@@ -65,9 +77,9 @@ struct topo_switch {
 
 struct topo_host {
 	uint8_t mac[6];
-	uint32_t sw, port; // switch index, port number
-	uint32_t ip4;      // 0: not known
-	int64_t seen_ns;
+	uint32_t sw, port;         // switch index, port number
+	uint32_t ip4;              // 0: not known
+	int64_t since_ns, seen_ns; // learnt here or found again; heard of last
 	uint32_t told_port; // of the bridge: where it was told that the host is (of_member.h); TOPO_NONE: nowhere
 	int64_t told_ns;
 	uint32_t next; // of the same slot
@@ -79,9 +91,11 @@ struct topo {
 	uint32_t bridge; // the one that learns; TOPO_NONE: there is none
 	struct topo_host *hosts;
 	uint32_t n_hosts, cap_hosts, hosts_max;
-	uint32_t *slots; // cap_hosts of them: first host + 1, by address
-	uint64_t salt;   // of the slots: odd, and where hosts may do harm one that they do not know
-	uint64_t gen;    // changes with everything that paths depend on
+	uint32_t port_hosts_max; // of one port; 0: any number
+	int64_t aged_ns;         // topo_hosts_age looked
+	uint32_t *slots;         // cap_hosts of them: first host + 1, by address
+	uint64_t salt;           // of the slots: odd, and where hosts may do harm one that they do not know
+	uint64_t gen;            // changes with everything that paths depend on
 };
 
 void topo_init(struct topo *t, uint32_t hosts_max);
@@ -120,7 +134,8 @@ bool topo_is_edge(const struct topo_port *p, int64_t now_ns);
 bool topo_link(const struct topo *t, uint32_t sw, uint32_t port, uint32_t *peer, uint32_t *peer_port);
 
 // A packet of this source came in here. Not on ports towards other switches. 1: new or moved (*was, if not NULL, is
-// where it was; sw TOPO_NONE: new), 0: known, -ENOSPC: too many hosts, -EINVAL: not a place for hosts.
+// where it was; sw TOPO_NONE: new), 0: known, -ENOSPC: too many hosts, -EDQUOT: too many at this port, which is `full`
+// from then until a fourth of it is free; -EINVAL: not a place for hosts.
 int topo_host_seen(struct topo *t, const uint8_t mac[6], uint32_t sw, uint32_t port, int64_t now_ns,
 		   struct topo_host *was);
 struct topo_host *topo_host(const struct topo *t, const uint8_t mac[6]); // NULL: unknown
@@ -129,6 +144,9 @@ void topo_host_forget(struct topo *t, struct topo_host *host);           // the 
 // The part of the network that each switch is in, by the lowest index in it: between two parts there is no link. part
 // has n_switches entries.
 void topo_parts(const struct topo *t, uint32_t *part);
+
+// Forgets hosts of switches that were heard of once, long ago. Looks every 10 s.
+void topo_hosts_age(struct topo *t, int64_t now_ns);
 
 #define TOPO_FAR UINT16_MAX
 

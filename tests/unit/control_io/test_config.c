@@ -126,6 +126,7 @@ static void what_is_not_given_has_its_default(void **state)
 	assert_int_equal(c->limits.requests, 100000);
 	assert_int_equal(c->limits.statements_per_s, 20000);
 	assert_int_equal(c->openflow_lease_s, 3600);
+	assert_int_equal(c->openflow_hosts_max, 1024);
 	assert_int_equal(c->dataplane.mac_ageing_s, 300);
 	assert_int_equal(c->dataplane.memory_mb, 256);
 	assert_int_equal(c->dataplane.mtu, 1500);
@@ -187,6 +188,7 @@ static const struct {
 	{"run_dir: ''\n", "pane.yaml:1: run_dir: expected a text, got nothing"},
 	{"limits:\n  sessions: many\n", "pane.yaml:2: limits.sessions: expected a whole number, got \"many\""},
 	{"openflow_lease_s: 7\n", "pane.yaml:1: openflow_lease_s: expected 0 (never) or 8 to 43200 seconds, got 7"},
+	{"openflow_hosts_max: 0\n", "pane.yaml:1: openflow_hosts_max: expected 1 to 65536 hosts, got 0"},
 	{"openflow_lease_s: an hour\n", "pane.yaml:1: openflow_lease_s: expected a whole number, got \"an hour\""},
 	{"limits:\n  session: 1\n", "pane.yaml:2: limits.session: unknown key"},
 	{"dataplane:\n  mtu: big\n", "pane.yaml:2: dataplane.mtu: expected a whole number, got \"big\""},

@@ -268,9 +268,16 @@ void played_net_leave(struct played_net *n, int peer)
 	p->sw = NULL;
 }
 
+static void keep_note(void *ctx, const char *text)
+{
+	struct played_net *n = ctx;
+
+	n->n_counted += n->counted != NULL && strstr(text, n->counted) != NULL;
+}
+
 void played_net_start(struct played_net *n)
 {
-	static const struct of_net_ops ops = {.send = to_peer, .close = close_peer};
+	const struct of_net_ops ops = {.send = to_peer, .close = close_peer, .note = keep_note, .ctx = n};
 
 	n->of = of_net_create(&ops, &n->conf);
 	must(n->of != NULL);

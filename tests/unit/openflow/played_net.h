@@ -32,6 +32,8 @@ struct played_net {
 	void (*on_mod)(struct played_net *n, int peer, const struct of_flow_mod *mod); // after it is kept; may be NULL
 	void (*between)(struct played_net *n); // two turns of the controller, where it may be spoken to; may be NULL
 	void *ctx;                             // of both
+	const char *counted;                   // so many notes have it; NULL: none
+	int n_counted;
 };
 
 // A line of n switches of this version. conf: of the controller, which is not started yet.

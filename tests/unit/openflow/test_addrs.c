@@ -228,7 +228,7 @@ static void check_equal(const struct addrs *a, const struct claim *list, uint32_
 		const uint8_t mac[6] = {2, 0, 0, 0, 0, k};
 		int n_of = 0;
 
-		for (const struct addr *at = addrs_of(a, mac); at != NULL; at = addrs_of_after(a, at))
+		for (const struct addr *at = addrs_of(a, mac, true); at != NULL; at = addrs_of_after(a, at))
 			n_of += at->mac[5] == k ? 1 : 1000;
 		for (uint32_t i = 0; i < n; i++)
 			n_of -= list[i].mac == k;
@@ -240,6 +240,28 @@ static void check_equal(const struct addrs *a, const struct claim *list, uint32_
 		assert_int_equal(at->how, list[i].how);
 		assert_int_equal(at->seen_ns, list[i].seen_ns);
 	}
+}
+
+static void claims_of_a_mac_are_told_by_family(void **state)
+{
+	const uint8_t mac[6] = {2, 0, 0, 0, 0, 1}, other[6] = {2, 0, 0, 0, 0, 2};
+	struct addrs a;
+
+	addrs_init(&a, MAX);
+	for (uint32_t i = 0; i < 20; i++) {
+		assert_non_null(addrs_set(&a, match_ip4(i), false, mac, ADDR_ARP, i));
+		assert_non_null(addrs_set(&a, match_ip4(i), true, i % 2 == 0 ? mac : other, ADDR_ND, i));
+	}
+	for (int ip6 = 0; ip6 < 2; ip6++) {
+		int n = 0;
+
+		for (const struct addr *at = addrs_of(&a, mac, ip6 != 0); at != NULL; at = addrs_of_after(&a, at))
+			n += at->ip6 == (ip6 != 0) && at->mac[5] == 1 ? 1 : 1000;
+		assert_int_equal(n, ip6 ? 10 : 20);
+	}
+	assert_null(addrs_of(&a, other, false));
+	addrs_fini(&a);
+	(void)state;
 }
 
 static void the_table_answers_as_a_list_does(void **state)
@@ -296,6 +318,7 @@ int main(void)
 		cmocka_unit_test(a_packet_has_a_source_whatever_it_says),
 		cmocka_unit_test(no_cut_frame_is_read_past_its_end),
 		cmocka_unit_test(the_table_answers_as_a_list_does),
+		cmocka_unit_test(claims_of_a_mac_are_told_by_family),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
