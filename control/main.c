@@ -382,11 +382,12 @@ static bool controller_is_there(void *ctx)
 
 static int run_dataplane(const struct options *o, const struct config *c, struct err *err)
 {
-	char link_path[RUNDIR_PATH_MAX], prefix[32];
+	char link_path[RUNDIR_PATH_MAX], interfaces_path[RUNDIR_PATH_MAX], prefix[32];
 	const struct config_dataplane *d = &c->dataplane;
 	struct port_list list = {.options = o};
 	struct dp_conf conf = {
 		.link_path = link_path,
+		.interfaces_path = interfaces_path,
 		.n_ports = c->n_ports,
 		.mac_ageing_s = d->mac_ageing_s,
 		.memory_mb = d->memory_mb,
@@ -418,6 +419,8 @@ static int run_dataplane(const struct options *o, const struct config *c, struct
 	conf.ports = list.ports;
 	file_prefix(c->run_dir, prefix, sizeof(prefix));
 	ret = rundir_path(link_path, sizeof(link_path), c->run_dir, "link.sock", err);
+	if (ret == 0)
+		ret = rundir_path(interfaces_path, sizeof(interfaces_path), c->run_dir, "interfaces", err);
 	if (ret == 0)
 		ret = dp_run(&conf, &stop_asked, err);
 	free(list.ports);

@@ -13,8 +13,9 @@ struct dp_port_conf {
 };
 
 struct dp_conf {
-	const char *link_path; // Unix socket to listen on for the controller
-	uint32_t link_uid;     // the OS user that the controller runs as; 0: as we do
+	const char *link_path;       // Unix socket to listen on for the controller
+	const char *interfaces_path; // file: how kernel interfaces were before (nic-config/interface.h); NULL: none
+	uint32_t link_uid;           // the OS user that the controller runs as; 0: as we do
 	const struct dp_port_conf *ports;
 	uint32_t n_ports;
 	uint32_t mac_ageing_s, memory_mb, mtu, policy_wait_ms, simd_max_bits;

@@ -13,6 +13,7 @@
 #include "dp_filter.h"
 #include "dp_log.h"
 #include "dp_priv.h"
+#include "nic-config/interface.h"
 #include "nic-config/port_shaper.h"
 #include "sched.h"
 #include "sched_slots.h"
@@ -185,6 +186,7 @@ static int open_first(struct dp *dp, struct dp_port *port, struct err *err)
 
 int dp_ports_up(struct dp *dp, struct err *err)
 {
+	interface_keep_in(dp->conf->interfaces_path);
 	for (uint32_t i = 0; i < dp->conf->n_ports; i++) {
 		int ret = name_port(&dp->port[i], &dp->conf->ports[i], err);
 
@@ -193,6 +195,7 @@ int dp_ports_up(struct dp *dp, struct err *err)
 		if (ret < 0)
 			return ret;
 	}
+	interface_restore_left(); // whose process was killed
 	return 0;
 }
 

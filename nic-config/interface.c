@@ -6,10 +6,26 @@
 #include <linux/sockios.h>
 #include <net/if.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#define PATH_BYTES 4096
+
+// How one was, where it is not so any more.
+struct before {
+	struct before *next;
+	char name[IFNAMSIZ];
+	unsigned int if_index;
+	bool was_down, was_selective; // the latter: not promiscuous
+	int mtu, mtu_now;             // 0: as it was
+	bool prepared;                // else from the file, since when nobody has prepared it
+};
+
+static struct before *all;
+static char file[PATH_BYTES];
 
 // 0, or -errno with ifr as far as the kernel filled it.
 static int interface_ioctl(const char *name, unsigned long request, struct ifreq *ifr)
@@ -25,28 +41,206 @@ static int interface_ioctl(const char *name, unsigned long request, struct ifreq
 	return rc;
 }
 
+static int set_flags(const char *name, int on, int off)
+{
+	struct ifreq ifr = {0};
+	int rc = interface_ioctl(name, SIOCGIFFLAGS, &ifr), flags = (ifr.ifr_flags | on) & ~off;
+
+	if (rc < 0 || flags == ifr.ifr_flags)
+		return rc;
+	ifr.ifr_flags = (short)flags;
+	return interface_ioctl(name, SIOCSIFFLAGS, &ifr);
+}
+
+// --- what is remembered
+
+static struct before *find(unsigned int if_index)
+{
+	for (struct before *b = all; b != NULL; b = b->next) {
+		if (b->if_index == if_index)
+			return b;
+	}
+	return NULL;
+}
+
+static struct before *add(const char *name, unsigned int if_index)
+{
+	struct before *b = calloc(1, sizeof(*b));
+
+	if (b == NULL)
+		return NULL;
+	snprintf(b->name, sizeof(b->name), "%s", name);
+	b->if_index = if_index;
+	b->next = all;
+	all = b;
+	return b;
+}
+
+static void forget(struct before *gone)
+{
+	for (struct before **at = &all; *at != NULL; at = &(*at)->next) {
+		if (*at == gone) {
+			*at = gone->next;
+			free(gone);
+			return;
+		}
+	}
+}
+
+// One line each; a reader sees the old file or the new one.
+static void write_file(void)
+{
+	char fresh[PATH_BYTES + 8];
+	FILE *f;
+	bool ok;
+
+	if (file[0] == '\0')
+		return;
+	if (all == NULL) {
+		unlink(file);
+		return;
+	}
+	snprintf(fresh, sizeof(fresh), "%s.new", file);
+	f = fopen(fresh, "we");
+	if (f == NULL)
+		return;
+	for (const struct before *b = all; b != NULL; b = b->next)
+		fprintf(f, "%u %s %d %d %d %d\n", b->if_index, b->name, b->was_down, b->was_selective, b->mtu,
+			b->mtu_now);
+	ok = fflush(f) == 0 && !ferror(f);
+	fclose(f);
+	if (!ok || rename(fresh, file) < 0)
+		unlink(fresh);
+}
+
+// An interface that has the number by now under another name is another one.
+static void read_line(const char *line)
+{
+	int was_down, was_selective, mtu, mtu_now;
+	char name[IFNAMSIZ];
+	unsigned int if_index;
+	struct before *b;
+
+	if (sscanf(line, "%u %15s %d %d %d %d", &if_index, name, &was_down, &was_selective, &mtu, &mtu_now) != 6 ||
+	    if_nametoindex(name) != if_index || find(if_index) != NULL)
+		return;
+	b = add(name, if_index);
+	if (b == NULL)
+		return;
+	b->was_down = was_down != 0;
+	b->was_selective = was_selective != 0;
+	b->mtu = mtu;
+	b->mtu_now = mtu_now;
+}
+
+void interface_keep_in(const char *path)
+{
+	char line[128];
+	FILE *f;
+
+	if (path == NULL || strlen(path) >= sizeof(file)) {
+		file[0] = '\0';
+		return;
+	}
+	snprintf(file, sizeof(file), "%s", path);
+	f = fopen(file, "re");
+	while (f != NULL && fgets(line, sizeof(line), f) != NULL)
+		read_line(line);
+	if (f != NULL)
+		fclose(f);
+}
+
+// Its state is first asked for: once it is remembered, what it is now is our doing.
+static struct before *remember(const char *name, int flags)
+{
+	unsigned int if_index = if_nametoindex(name);
+	struct before *b = find(if_index);
+
+	if (b == NULL) {
+		b = add(name, if_index);
+		if (b == NULL)
+			return NULL;
+		b->was_down = (flags & IFF_UP) == 0;
+		b->was_selective = (flags & IFF_PROMISC) == 0;
+	}
+	b->prepared = true;
+	return b;
+}
+
+// --- what is done
+
+static int raise_mtu(const char *name, int mtu, struct before *before)
+{
+	struct ifreq ifr = {0};
+	int rc = interface_ioctl(name, SIOCGIFMTU, &ifr), was = ifr.ifr_mtu;
+
+	if (rc < 0 || was >= mtu)
+		return rc;
+	ifr.ifr_mtu = mtu;
+	rc = interface_ioctl(name, SIOCSIFMTU, &ifr);
+	if (rc < 0 || before == NULL)
+		return rc;
+	if (before->mtu == 0)
+		before->mtu = was;
+	before->mtu_now = mtu;
+	return 0;
+}
+
 int interface_prepare(const char *name, uint16_t mtu, char why[WHY_BYTES])
 {
 	struct ifreq ifr = {0};
+	struct before *before;
 	int rc;
 
 	if (if_nametoindex(name) == 0)
 		return why_fail(why, ENODEV, "interface %s: there is none of this name", name);
-	rc = interface_ioctl(name, SIOCGIFMTU, &ifr);
-	if (rc == 0 && ifr.ifr_mtu < mtu) {
-		ifr.ifr_mtu = mtu;
-		rc = interface_ioctl(name, SIOCSIFMTU, &ifr);
-	}
+	rc = interface_ioctl(name, SIOCGIFFLAGS, &ifr);
+	if (rc < 0)
+		return why_fail(why, -rc, "interface %s: cannot be asked what it is: %s", name, strerror(-rc));
+	before = remember(name, ifr.ifr_flags);
+	rc = raise_mtu(name, mtu, before);
+	write_file();
 	if (rc < 0)
 		return why_fail(why, -rc, "interface %s: MTU %u: %s", name, mtu, strerror(-rc));
-	rc = interface_ioctl(name, SIOCGIFFLAGS, &ifr);
-	if (rc == 0 && (ifr.ifr_flags & IFF_UP) == 0) {
-		ifr.ifr_flags |= IFF_UP;
-		rc = interface_ioctl(name, SIOCSIFFLAGS, &ifr);
-	}
+	rc = set_flags(name, IFF_UP, 0);
 	if (rc < 0)
 		return why_fail(why, -rc, "interface %s: cannot be brought up: %s", name, strerror(-rc));
 	return 0;
+}
+
+static void restore(struct before *b)
+{
+	struct ifreq ifr = {0};
+	char name[IFNAMSIZ];
+
+	if (if_indextoname(b->if_index, name) != NULL) {
+		set_flags(name, 0, (b->was_selective ? IFF_PROMISC : 0) | (b->was_down ? IFF_UP : 0));
+		if (b->mtu != 0 && interface_ioctl(name, SIOCGIFMTU, &ifr) == 0 && ifr.ifr_mtu == b->mtu_now) {
+			ifr.ifr_mtu = b->mtu;
+			interface_ioctl(name, SIOCSIFMTU, &ifr);
+		}
+	}
+	forget(b);
+}
+
+void interface_restore(unsigned int if_index)
+{
+	struct before *b = find(if_index);
+
+	if (b == NULL)
+		return;
+	restore(b);
+	write_file();
+}
+
+void interface_restore_left(void)
+{
+	for (struct before *b = all, *next; b != NULL; b = next) {
+		next = b->next;
+		if (!b->prepared)
+			restore(b);
+	}
+	write_file();
 }
 
 // The carrier itself: IFF_RUNNING follows it up to a second later.

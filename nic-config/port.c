@@ -7,16 +7,12 @@
 #include <ctype.h>
 #include <errno.h>
 #include <net/if.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-#include <bpf/libbpf.h>
-#include <xdp/libxdp.h>
 
 #include <rte_bus_pci.h>
 #include <rte_dev.h>
@@ -28,6 +24,7 @@
 
 #include "af_packet_sockets.h"
 #include "bpf_objects.h"
+#include "bpf_words.h"
 #include "flow_spread.h"
 #include "interface.h"
 #include "interface_lock.h"
@@ -206,28 +203,6 @@ int port_device_check(const char *device, char why[PORT_ERR_MAX])
 	return 0;
 }
 
-// What libbpf and libxdp complain of, one way of several they try: kept for the case that none of them works.
-static char bpf_said[160];
-
-static int keep_warning(bool is_warning, const char *fmt, va_list ap)
-{
-	if (is_warning && bpf_said[0] == '\0') {
-		vsnprintf(bpf_said, sizeof(bpf_said), fmt, ap);
-		bpf_said[strcspn(bpf_said, "\n")] = '\0';
-	}
-	return 0;
-}
-
-static int on_libbpf(enum libbpf_print_level level, const char *fmt, va_list ap)
-{
-	return keep_warning(level == LIBBPF_WARN, fmt, ap);
-}
-
-static int on_libxdp(enum libxdp_print_level level, const char *fmt, va_list ap)
-{
-	return keep_warning(level == LIBXDP_WARN, fmt, ap);
-}
-
 // more: further arguments of the driver.
 static int create_vdev(const struct kind *kind, const struct port_conf *conf, const char *arg, const char *more,
 		       uint16_t *port_id, char why[PORT_ERR_MAX])
@@ -242,9 +217,7 @@ static int create_vdev(const struct kind *kind, const struct port_conf *conf, co
 		rc = interface_prepare(interface, conf->mtu, why);
 		if (rc < 0)
 			return rc;
-		bpf_said[0] = '\0';
-		libbpf_set_print(on_libbpf);
-		libxdp_set_print(on_libxdp);
+		bpf_words_listen();
 		setrlimit(RLIMIT_MEMLOCK,
 			  &unlimited); // kernels before 5.11 count BPF maps; without the right: as it is
 	}
@@ -260,7 +233,8 @@ static int create_vdev(const struct kind *kind, const struct port_conf *conf, co
 		port_leftover_free(name);
 	if (rc < 0)
 		return why_fail(why, -rc, "%s: the driver %s refused (%s): %s%s%s", conf->device, kind->driver, args,
-				port_driver_words(rc), bpf_said[0] != '\0' ? "; first complaint: " : "", bpf_said);
+				port_driver_words(rc), bpf_words_first()[0] != '\0' ? "; first complaint: " : "",
+				bpf_words_first());
 	if (rte_eth_dev_get_port_by_name(name, port_id) != 0)
 		return why_fail(why, ENODEV, "%s: the driver %s made no port", conf->device, kind->driver);
 	if (strcmp(kind->prefix, "memif") == 0)
@@ -314,6 +288,7 @@ static int create_ring(const struct port_conf *conf, const char *arg, uint16_t *
 
 static struct socket_set sockets[RTE_MAX_ETHPORTS]; // of af_xdp and af_packet ports
 static int locks[RTE_MAX_ETHPORTS];                 // their interfaces', descriptor + 1; 0: none
+static unsigned int interfaces[RTE_MAX_ETHPORTS];   // their numbers
 
 // The driver of af_xdp has one error for everything that the kernel refuses.
 static int explain(const struct port_conf *conf, int rc, char why[PORT_ERR_MAX])
@@ -326,8 +301,8 @@ static int explain(const struct port_conf *conf, int rc, char why[PORT_ERR_MAX])
 				conf->device);
 	if (refusal != 0)
 		snprintf(why + len, PORT_ERR_MAX - len, ": %s", strerror(-refusal));
-	else if (bpf_said[0] != '\0')
-		snprintf(why + len, PORT_ERR_MAX - len, "; first complaint: %s", bpf_said);
+	else if (bpf_words_first()[0] != '\0')
+		snprintf(why + len, PORT_ERR_MAX - len, "; first complaint: %s", bpf_words_first());
 	return rc;
 }
 
@@ -421,9 +396,11 @@ static int open_interface(const struct kind *kind, const struct port_conf *conf,
 			  char why[PORT_ERR_MAX])
 {
 	char interface[IFNAMSIZ];
+	unsigned int if_index;
 	int lock, rc;
 
 	snprintf(interface, sizeof(interface), "%.*s", first_len(arg), arg);
+	if_index = if_nametoindex(interface);
 	rc = interface_lock(interface, &lock, why);
 	if (rc < 0)
 		return rc;
@@ -432,10 +409,13 @@ static int open_interface(const struct kind *kind, const struct port_conf *conf,
 		rc = open_kind(kind, conf, arg, port_id, why);
 	if (rc == 0) {
 		locks[*port_id] = lock + 1;
+		interfaces[*port_id] = if_index;
 		if (strcmp(kind->prefix, "af_xdp") == 0)
-			port_program_note(*port_id, (int)if_nametoindex(interface));
-	} else if (lock >= 0) {
-		close(lock);
+			port_program_note(*port_id, (int)if_index);
+	} else {
+		interface_restore(if_index);
+		if (lock >= 0)
+			close(lock);
 	}
 	return rc;
 }
@@ -508,6 +488,9 @@ void port_close(uint16_t port_id)
 	socket_set_close(&sockets[port_id]);
 	xsk_fill_free(port_id);
 	bpf_objects_close(port_id);
+	if (interfaces[port_id] != 0)
+		interface_restore(interfaces[port_id]);
+	interfaces[port_id] = 0;
 	if (locks[port_id] != 0)
 		close(locks[port_id] - 1);
 	locks[port_id] = 0;

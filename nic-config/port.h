@@ -14,7 +14,8 @@ struct rte_mempool;
 
 // Devices; [A]: more arguments of the driver, ",NAME=VALUE..."
 //
-// af_xdp:IF[A]: kernel interface; it is brought up, and its MTU raised where smaller than mtu. Where IF is a veth, its
+// af_xdp:IF[A]: kernel interface; it is brought up, its MTU raised where smaller than mtu, and promiscuous, until the
+// port is closed (interface.h). Where IF is a veth, its
 // peer must not offload VLAN tags (ethtool -K PEER txvlan off): XDP does not see those.
 //
 // af_packet:IF[A]: likewise, MTU 1500 at most. The driver puts tags back as type 0x8100, also those that were 0x88a8.

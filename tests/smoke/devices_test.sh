@@ -102,4 +102,11 @@ kill -KILL "$(switch_child dataplane)"
 check "the dataplane dies: it comes back with that, and without the file" wait_for 60 ups 5
 check "and carries traffic" wait_for 60 replies h1 h2
 check "but not for the port that is gone" eval "! ports_say 'p-h3\".*\"up\":true'"
+
+promiscuous() { # whether any interface of the switch's side is
+	grep -qE '^0x[0-9a-f]*[13579bdf][0-9a-f]{2}$' /sys/class/net/to-h*/flags
+}
+check "the interfaces are promiscuous" promiscuous
+switch_stop || failed=$((failed + 1))
+check "but not when the switch has stopped, also after dataplanes that were killed" not promiscuous
 finish

@@ -357,6 +357,55 @@ static void af_xdp_passes_mtu_size_and_tagged_frames(void **state)
 	interface_port_works("af_xdp:pt0");
 }
 
+static bool link_shows(const char *pattern)
+{
+	char command[128];
+
+	snprintf(command, sizeof(command), "ip -d link show pt0 | grep -qE '%s'", pattern);
+	return system(command) == 0;
+}
+
+// The kernel lets go of a queue some time after its socket is closed.
+static uint16_t opens_by_and_by(const char *device)
+{
+	int64_t until_ms = now_ms() + WAIT_MS;
+	char why[PORT_ERR_MAX];
+	uint16_t id;
+
+	while (open_device("k0", device, &id, why) < 0) {
+		if (now_ms() > until_ms)
+			fail_msg("%s", why);
+		assert_true(link_shows(" mtu 1400 ") && !link_shows("PROMISC|[<,]UP[,>]"));
+		usleep(10000);
+	}
+	return id;
+}
+
+static void restores_what_was_before(const char *device)
+{
+	char why[PORT_ERR_MAX];
+	uint16_t id, second;
+
+	assert_int_equal(system("ip link add pt0 mtu 1400 type veth peer name pt1 && ip link set pt1 up"), 0);
+	for (int i = 0; i < 2; i++) {
+		id = opens_by_and_by(device);
+		assert_true(link_shows("[<,]UP[,>].* mtu 1500") && link_shows("PROMISC"));
+		assert_true(open_device("k1", device, &second, why) < 0); // it is in use
+		assert_true(link_shows("[<,]UP[,>].* mtu 1500") && link_shows("PROMISC"));
+		port_close(id);
+		assert_true(link_shows(" mtu 1400 .* state DOWN") && !link_shows("PROMISC|[<,]UP[,>]"));
+	}
+	assert_int_equal(system("ip link del pt0"), 0);
+}
+
+static void a_closed_port_leaves_its_interface_as_it_was(void **state)
+{
+	if (!have_namespace)
+		skip();
+	restores_what_was_before("af_packet:pt0");
+	restores_what_was_before("af_xdp:pt0");
+}
+
 static bool is_readable(int fd)
 {
 	struct pollfd pfd = {.fd = fd, .events = POLLIN};
@@ -514,6 +563,7 @@ int main(void)
 		cmocka_unit_test(mtu_beyond_the_buffers_is_refused),
 		cmocka_unit_test(af_packet_passes_mtu_size_and_tagged_frames),
 		cmocka_unit_test(af_xdp_passes_mtu_size_and_tagged_frames),
+		cmocka_unit_test(a_closed_port_leaves_its_interface_as_it_was),
 		cmocka_unit_test(a_queues_descriptor_is_readable_when_that_queue_has_a_frame),
 		cmocka_unit_test(an_af_xdp_port_that_does_not_open_keeps_no_buffers),
 		cmocka_unit_test(an_af_xdp_port_closed_under_traffic_keeps_no_buffers),
