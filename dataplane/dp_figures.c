@@ -84,17 +84,19 @@ void dp_figures_note(struct dp *dp)
 	for (int i = FIRST_NOTED; i < FIGURE_N; i++)
 		atomic_store_explicit(&dp->noted[i], value[i], memory_order_relaxed);
 	for (uint16_t i = 0; i < WORKER_PORTS_MAX; i++) {
-		struct xdp_count dropped = {0};
+		struct dp_dropped dropped = {0};
 
 		if (dp_has_port(dp, i))
 			dp_filter_dropped(dp_policy_filter(dp->policy), i, &dropped);
-		atomic_store_explicit(&dp->dev_denied[i], dropped.packets, memory_order_relaxed);
+		atomic_store_explicit(&dp->dev[i].denied, dropped.denied, memory_order_relaxed);
+		atomic_store_explicit(&dp->dev[i].unserved, dropped.unserved, memory_order_relaxed);
 	}
 }
 
-uint64_t dp_dev_denied(const struct dp *dp, uint16_t port)
+void dp_dev_counters_get(const struct dp *dp, uint16_t port, uint64_t *value)
 {
-	return atomic_load_explicit(&dp->dev_denied[port], memory_order_relaxed);
+	value[COUNTER_dev_denied] = atomic_load_explicit(&dp->dev[port].denied, memory_order_relaxed);
+	value[COUNTER_dev_unserved] = atomic_load_explicit(&dp->dev[port].unserved, memory_order_relaxed);
 }
 
 void dp_figures_get(const struct dp *dp, uint64_t value[FIGURE_N])
@@ -149,7 +151,7 @@ static int show_port(const struct dp *dp, const char *params, struct rte_tel_dat
 		if (params == NULL || port->name == NULL || strcmp(params, port->name) != 0)
 			continue;
 		workers_counters_get(dp->workers, i, value);
-		value[COUNTER_dev_denied] = dp_dev_denied(dp, i);
+		dp_dev_counters_get(dp, i, value);
 		rte_tel_data_start_dict(d);
 		rte_tel_data_add_dict_string(d, "device", port->device);
 		rte_tel_data_add_dict_string(d, "driver", port->caps.driver);

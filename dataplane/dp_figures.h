@@ -18,7 +18,8 @@ enum figure {
 void dp_figures_note(struct dp *dp);
 // Thread: any, while the worker exists. What dp_figures_note takes down, as it was then.
 void dp_figures_get(const struct dp *dp, uint64_t value[FIGURE_N]);
-uint64_t dp_dev_denied(const struct dp *dp, uint16_t port); // likewise
+// What the device of the port dropped by itself goes to its places in value[COUNTER_N]. Likewise.
+void dp_dev_counters_get(const struct dp *dp, uint16_t port, uint64_t *value);
 extern const char *const dp_figure_name[FIGURE_N];
 
 // /pane/ports, /pane/port,NAME, /pane/worker and /pane/policy answer about this dataplane until dp_telemetry_down. They

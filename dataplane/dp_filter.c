@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "deny_rules.h"
 #include "dp_log.h"
@@ -24,8 +25,17 @@ struct denied {
 	struct xdp_rule rule[DENY_RULES_MAX];
 };
 
+// A rule that a device was to give back and did not: what it says may be allowed by now.
+struct stale {
+	struct stale *next;
+	uint16_t port;
+	struct xdp_rule rule;
+};
+
 struct dp_filter {
 	struct drop_filter *port[WORKER_PORTS_MAX];
+	struct dp_dropped past[WORKER_PORTS_MAX]; // of devices that went
+	struct stale *stale;
 	struct id_map rows;
 	int64_t next_start_ns; // INT64_MAX: none waits
 	uint32_t count_at;     // in rows
@@ -41,6 +51,21 @@ struct dp_filter *dp_filter_create(void)
 	return f;
 }
 
+// All of the port.
+static void forget_stale(struct dp_filter *f, uint16_t port)
+{
+	for (struct stale **at = &f->stale; *at != NULL;) {
+		struct stale *s = *at;
+
+		if (s->port != port) {
+			at = &s->next;
+			continue;
+		}
+		*at = s->next;
+		free(s);
+	}
+}
+
 void dp_filter_destroy(struct dp_filter *f)
 {
 	struct denied *d;
@@ -51,24 +76,73 @@ void dp_filter_destroy(struct dp_filter *f)
 	while ((d = id_map_next(&f->rows, &at)) != NULL)
 		free(d);
 	id_map_fini(&f->rows);
-	for (uint16_t port = 0; port < WORKER_PORTS_MAX; port++)
+	for (uint16_t port = 0; port < WORKER_PORTS_MAX; port++) {
+		forget_stale(f, port);
 		drop_filter_close(f->port[port]);
+	}
 	free(f);
 }
 
-// Takes the first n rules of the row off the port.
-static void port_take(struct drop_filter *filter, const struct denied *d, uint32_t n)
+static int take_rule(struct drop_filter *filter, const struct xdp_rule *rule)
 {
-	for (uint32_t i = 0; i < n; i++)
-		drop_filter_del(filter, &d->rule[i]);
+	int rc = drop_filter_del(filter, rule);
+
+	return rc == -ENOENT ? 0 : rc;
+}
+
+// The same once more: the kernel refuses for reasons of an instant, too. Then at each turn.
+static void insist(struct dp_filter *f, uint16_t port, const struct xdp_rule *rule)
+{
+	struct stale *s;
+	int rc = take_rule(f->port[port], rule);
+
+	if (rc == 0)
+		return;
+	if (f->stale == NULL)
+		dp_warning("a device does not give back a rule by which it drops: %s; it is asked again and again",
+			   strerror(-rc));
+	s = malloc(sizeof(*s));
+	if (s == NULL) {
+		dp_error("no memory to remember it: what the rule says is dropped until the port is opened again");
+		return;
+	}
+	*s = (struct stale){f->stale, port, *rule};
+	f->stale = s;
+}
+
+static void turn_stale(struct dp_filter *f)
+{
+	bool were_any = f->stale != NULL;
+
+	for (struct stale **at = &f->stale; *at != NULL;) {
+		struct stale *s = *at;
+
+		if (take_rule(f->port[s->port], &s->rule) < 0) {
+			at = &s->next;
+			continue;
+		}
+		*at = s->next;
+		free(s);
+	}
+	if (were_any && f->stale == NULL)
+		dp_notice("devices have given back every rule");
+}
+
+// Takes the first n rules of the row off the port.
+static void port_take(struct dp_filter *f, uint16_t port, const struct denied *d, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		if (take_rule(f->port[port], &d->rule[i]) < 0)
+			insist(f, port, &d->rule[i]);
+	}
 }
 
 // All rules or none.
-static bool port_put(struct drop_filter *filter, const struct denied *d)
+static bool port_put(struct dp_filter *f, uint16_t port, const struct denied *d)
 {
 	for (uint32_t i = 0; i < d->n_rules; i++) {
-		if (drop_filter_add(filter, &d->rule[i]) < 0) {
-			port_take(filter, d, i);
+		if (drop_filter_add(f->port[port], &d->rule[i]) < 0) {
+			port_take(f, port, d, i);
 			return false;
 		}
 	}
@@ -84,7 +158,7 @@ static void tell_no_room(struct dp_filter *f)
 
 static void port_enter(struct dp_filter *f, uint16_t port, struct denied *d)
 {
-	if (port_put(f->port[port], d))
+	if (port_put(f, port, d))
 		d->in |= UINT32_C(1) << port;
 	else
 		tell_no_room(f);
@@ -139,7 +213,7 @@ static void forget(struct dp_filter *f, uint64_t key)
 		return;
 	for (uint16_t port = 0; port < WORKER_PORTS_MAX; port++) {
 		if (is_in(d, port))
-			port_take(f->port[port], d, d->n_rules);
+			port_take(f, port, d, d->n_rules);
 	}
 	free(d);
 }
@@ -173,6 +247,8 @@ void dp_filter_port_del(struct dp_filter *f, uint16_t port)
 		d->counted.bytes -= gone.bytes;
 		d->in &= ~(UINT32_C(1) << port);
 	}
+	dp_filter_dropped(f, port, &f->past[port]);
+	forget_stale(f, port);
 	drop_filter_close(f->port[port]);
 	f->port[port] = NULL;
 }
@@ -249,6 +325,7 @@ void dp_filter_turn(struct dp_filter *f, int64_t now_ns)
 	struct denied *d;
 	uint32_t at = 0;
 
+	turn_stale(f);
 	if (now_ns < f->next_start_ns)
 		return;
 	f->next_start_ns = INT64_MAX;
@@ -286,9 +363,21 @@ void dp_filter_counts(struct dp_filter *f, void (*fn)(void *ctx, uint64_t id, co
 	}
 }
 
-void dp_filter_dropped(const struct dp_filter *f, uint16_t port, struct xdp_count *out)
+void dp_filter_dropped(const struct dp_filter *f, uint16_t port, struct dp_dropped *out)
 {
-	*out = (struct xdp_count){0};
-	if (port < WORKER_PORTS_MAX && f->port[port] != NULL)
-		drop_filter_total(f->port[port], out);
+	struct xdp_count denied, unserved;
+
+	*out = port < WORKER_PORTS_MAX ? f->past[port] : (struct dp_dropped){0};
+	if (port >= WORKER_PORTS_MAX || f->port[port] == NULL)
+		return;
+	if (drop_filter_total(f->port[port], &denied) == 0)
+		out->denied += denied.packets;
+	if (drop_filter_unserved(f->port[port], &unserved) == 0)
+		out->unserved += unserved.packets;
+}
+
+void dp_filter_port_forget(struct dp_filter *f, uint16_t port)
+{
+	if (port < WORKER_PORTS_MAX)
+		f->past[port] = (struct dp_dropped){0};
 }

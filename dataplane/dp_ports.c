@@ -413,6 +413,7 @@ static void remove_port(struct dp *dp, uint16_t i)
 	dp_telemetry_hold(true);
 	workers_hold(dp->workers);
 	workers_port_forget(dp->workers, i);
+	dp_filter_port_forget(dp_policy_filter(dp->policy), i);
 	sched_leave(port->sched);
 	workers_release(dp->workers);
 	dp_telemetry_hold(false);

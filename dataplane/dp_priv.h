@@ -60,7 +60,9 @@ struct dp {
 	int64_t change_waits_ms;                       // the change under way, for the builders
 	uint64_t n_changes_failed;                     // since start
 	_Atomic uint64_t noted[FIGURE_N];              // writer: link thread
-	_Atomic uint64_t dev_denied[WORKER_PORTS_MAX]; // likewise, once a second: only it may ask the filters
+	struct {
+		_Atomic uint64_t denied, unserved;
+	} dev[WORKER_PORTS_MAX]; // likewise, once a second: only it may ask the filters
 };
 
 // Everything but the loop: 0, or -errno with err, and then nothing is up. conf: borrowed until dp_down. Without a

@@ -80,7 +80,7 @@ static void tell_ports(struct dp_tell *t)
 		if (!dp_has_port(t->conf.dp, i))
 			continue;
 		workers_counters_get(t->conf.workers, i, msg.counters.value);
-		msg.counters.value[COUNTER_dev_denied] = dp_dev_denied(t->conf.dp, i);
+		dp_dev_counters_get(t->conf.dp, i, msg.counters.value);
 		link_tell(t->conf.link, &msg);
 	}
 }

@@ -40,7 +40,9 @@ struct drop_filter_ops {
 	// What the rule has dropped since it was added first; a frame that several rules match counts for one of them.
 	// -ENOENT.
 	int (*count)(struct drop_filter *f, const struct xdp_rule *rule, struct xdp_count *out);
-	int (*total)(struct drop_filter *f, struct xdp_count *out); // all frames dropped
+	int (*total)(struct drop_filter *f, struct xdp_count *out); // all frames that rules dropped
+	// All that came by receive queues which nobody serves; NULL: the device has none of those.
+	int (*unserved)(struct drop_filter *f, struct xdp_count *out);
 	void (*close)(struct drop_filter *f);
 };
 
@@ -70,6 +72,12 @@ static inline int drop_filter_count(struct drop_filter *f, const struct xdp_rule
 static inline int drop_filter_total(struct drop_filter *f, struct xdp_count *out)
 {
 	return f->ops->total(f, out);
+}
+
+static inline int drop_filter_unserved(struct drop_filter *f, struct xdp_count *out)
+{
+	*out = (struct xdp_count){0};
+	return f->ops->unserved == NULL ? 0 : f->ops->unserved(f, out);
 }
 
 // Accepts NULL.

@@ -355,7 +355,8 @@ static void close_filter(struct drop_filter *base)
 	free(f);
 }
 
-static const struct drop_filter_ops flow_ops = {add, del, count, total, close_filter};
+static const struct drop_filter_ops flow_ops = {
+	.add = add, .del = del, .count = count, .total = total, .close = close_filter};
 
 // Whether the device takes a rule: it is made and taken back at once, for some take in validation what they then
 // refuse.

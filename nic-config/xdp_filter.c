@@ -174,12 +174,18 @@ static int total(struct drop_filter *f, struct xdp_count *out)
 	return xdp_filter_total((const struct xdp_filter *)f, out);
 }
 
+static int unserved(struct drop_filter *f, struct xdp_count *out)
+{
+	return xdp_filter_unserved((const struct xdp_filter *)f, out);
+}
+
 static void close_filter(struct drop_filter *f)
 {
 	xdp_filter_close((struct xdp_filter *)f);
 }
 
-static const struct drop_filter_ops xdp_ops = {add, del, count, total, close_filter};
+static const struct drop_filter_ops xdp_ops = {
+	.add = add, .del = del, .count = count, .total = total, .unserved = unserved, .close = close_filter};
 
 struct drop_filter *xdp_filter_base(struct xdp_filter *f)
 {
@@ -378,11 +384,10 @@ int xdp_filter_count(const struct xdp_filter *f, const struct xdp_rule *rule, st
 	return bpf_map_lookup_elem(f->maps[plain.kind], rule_key(&plain), out) < 0 ? -errno : 0;
 }
 
-int xdp_filter_total(const struct xdp_filter *f, struct xdp_count *out)
+static int sum_of_cpus(const struct xdp_filter *f, uint32_t what, struct xdp_count *out)
 {
 	int n = libbpf_num_possible_cpus();
 	struct xdp_count *each;
-	uint32_t zero = 0;
 	int rc = 0;
 
 	memset(out, 0, sizeof(*out));
@@ -391,7 +396,7 @@ int xdp_filter_total(const struct xdp_filter *f, struct xdp_count *out)
 	each = calloc((size_t)n, sizeof(*each));
 	if (each == NULL)
 		return -ENOMEM;
-	if (bpf_map_lookup_elem(f->total, &zero, each) < 0)
+	if (bpf_map_lookup_elem(f->total, &what, each) < 0)
 		rc = -errno;
 	for (int i = 0; i < n && rc == 0; i++) {
 		out->packets += each[i].packets;
@@ -399,6 +404,16 @@ int xdp_filter_total(const struct xdp_filter *f, struct xdp_count *out)
 	}
 	free(each);
 	return rc;
+}
+
+int xdp_filter_total(const struct xdp_filter *f, struct xdp_count *out)
+{
+	return sum_of_cpus(f, XDP_TOTAL_DENIED, out);
+}
+
+int xdp_filter_unserved(const struct xdp_filter *f, struct xdp_count *out)
+{
+	return sum_of_cpus(f, XDP_TOTAL_UNSERVED, out);
 }
 
 uint32_t xdp_filter_n_rules(const struct xdp_filter *f)

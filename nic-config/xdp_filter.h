@@ -32,7 +32,8 @@ int xdp_filter_add(struct xdp_filter *f, const struct xdp_rule *rule);
 int xdp_filter_del(struct xdp_filter *f, const struct xdp_rule *rule);
 // What the rule has dropped; a frame that several rules match counts for one of them. -ENOENT.
 int xdp_filter_count(const struct xdp_filter *f, const struct xdp_rule *rule, struct xdp_count *out);
-int xdp_filter_total(const struct xdp_filter *f, struct xdp_count *out); // all frames dropped
+int xdp_filter_total(const struct xdp_filter *f, struct xdp_count *out);    // all frames that rules dropped
+int xdp_filter_unserved(const struct xdp_filter *f, struct xdp_count *out); // all that came by a queue without a socket
 uint32_t xdp_filter_n_rules(const struct xdp_filter *f);
 // The program on bytes, in the kernel, without a port (BPF_PROG_TEST_RUN; for tests): true when it drops them.
 // -errno.

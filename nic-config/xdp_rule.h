@@ -39,6 +39,13 @@ struct xdp_count {
 	__u64 packets, bytes;
 };
 
+// What pane_total counts, by index.
+enum xdp_total {
+	XDP_TOTAL_DENIED,
+	XDP_TOTAL_UNSERVED, // came by a queue that has no socket
+	XDP_TOTALS,
+};
+
 struct xdp_config {
 	__u32 flags;
 	__u32 n_templates;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // In front of an af_xdp port: drops in the driver what the policy denies outright, hands the rest to the socket of its
-// queue.
+// queue. The interface is the switch's: a frame for which there is no socket is dropped and counted, for in the host's
+// own stack it would be past all policy.
 // Invariant: it drops no frame that the switch would let through. So whatever it is not sure of (malformed headers,
 // fragments, extension headers) it knows less fields of, and a rule that names a field not known does not match.
 // What it must agree with: dataplane/pkt.c.
@@ -56,7 +57,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
+	__uint(max_entries, XDP_TOTALS);
 	__type(key, __u32);
 	__type(value, struct xdp_count);
 } pane_total SEC(".maps");
@@ -208,6 +209,17 @@ static __always_inline bool is_denied(const struct xdp_config *config, const str
 	return false;
 }
 
+// This CPU's alone.
+static __always_inline void count_total(__u32 what, __u32 bytes)
+{
+	struct xdp_count *total = bpf_map_lookup_elem(&pane_total, &what);
+
+	if (total) {
+		total->packets++;
+		total->bytes += bytes;
+	}
+}
+
 SEC("xdp")
 int pane_xdp(struct xdp_md *ctx)
 {
@@ -215,18 +227,17 @@ int pane_xdp(struct xdp_md *ctx)
 	__u32 zero = 0, bytes = (__u32)(end - data);
 	const struct xdp_config *config = bpf_map_lookup_elem(&pane_config, &zero);
 	struct xdp_exact k = {0};
+	int action;
 
 	if (config && (config->flags || config->n_templates) && read_frame(&k, data, end) &&
 	    is_denied(config, &k, bytes)) {
-		struct xdp_count *total = bpf_map_lookup_elem(&pane_total, &zero);
-
-		if (total) { // this CPU's alone
-			total->packets++;
-			total->bytes += bytes;
-		}
+		count_total(XDP_TOTAL_DENIED, bytes);
 		return XDP_DROP;
 	}
-	return bpf_redirect_map(&xsks_map, ctx->rx_queue_index, XDP_PASS);
+	action = (int)bpf_redirect_map(&xsks_map, ctx->rx_queue_index, XDP_DROP);
+	if (action != XDP_REDIRECT)
+		count_total(XDP_TOTAL_UNSERVED, bytes);
+	return action;
 }
 
 char _license[] SEC("license") = "Apache-2.0";

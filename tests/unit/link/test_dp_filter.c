@@ -23,6 +23,7 @@
 struct played {
 	struct drop_filter base;
 	uint32_t room, n;
+	uint32_t refuses; // so many times a rule is not given back
 	bool closed;
 	struct {
 		struct xdp_rule rule;
@@ -65,6 +66,10 @@ static int del(struct drop_filter *f, const struct xdp_rule *rule)
 	int i = find(p, &plain);
 
 	assert_true(i >= 0); // never more than was added
+	if (p->refuses > 0) {
+		p->refuses--;
+		return -EBUSY;
+	}
 	if (--p->at[i].times == 0)
 		p->at[i] = p->at[--p->n];
 	return 0;
@@ -88,12 +93,19 @@ static int total(struct drop_filter *f, struct xdp_count *out)
 	return 0;
 }
 
+static int unserved(struct drop_filter *f, struct xdp_count *out)
+{
+	*out = (struct xdp_count){5, 500};
+	return 0;
+}
+
 static void close_filter(struct drop_filter *f)
 {
 	((struct played *)f)->closed = true;
 }
 
-static const struct drop_filter_ops played_ops = {add, del, count, total, close_filter};
+static const struct drop_filter_ops played_ops = {
+	.add = add, .del = del, .count = count, .total = total, .unserved = unserved, .close = close_filter};
 
 struct world {
 	struct dp_filter *filter;
@@ -258,7 +270,7 @@ static void the_first_port_gets_what_was_denied_before_it_came(void **state)
 static void what_ports_drop_is_told_once_also_of_one_that_goes(void **state)
 {
 	struct world *w = *state;
-	struct xdp_count all;
+	struct dp_dropped all;
 
 	port_up(w, 0, ROOM);
 	port_up(w, 1, ROOM);
@@ -275,9 +287,86 @@ static void what_ports_drop_is_told_once_also_of_one_that_goes(void **state)
 		dp_filter_counts(w->filter, tell, w);
 	assert_int_equal(w->told, 7 + 1 + 2);
 	dp_filter_dropped(w->filter, 1, &all);
-	assert_int_equal(all.packets, 77);
+	assert_int_equal(all.denied, 77);
+	assert_int_equal(all.unserved, 5);
+}
+
+static void totals_go_on_with_the_next_device_and_begin_anew_with_the_next_port(void **state)
+{
+	struct world *w = *state;
+	struct dp_dropped all;
+
 	dp_filter_dropped(w->filter, 0, &all);
-	assert_int_equal(all.packets, 0);
+	assert_int_equal(all.denied + all.unserved, 0);
+	port_up(w, 0, ROOM);
+	dp_filter_port_del(w->filter, 0);
+	dp_filter_dropped(w->filter, 0, &all);
+	assert_int_equal(all.denied, 77);
+	assert_int_equal(all.unserved, 5);
+	port_up(w, 0, ROOM);
+	dp_filter_dropped(w->filter, 0, &all);
+	assert_int_equal(all.denied, 2 * 77);
+	assert_int_equal(all.unserved, 2 * 5);
+	dp_filter_port_del(w->filter, 0);
+	dp_filter_port_forget(w->filter, 0);
+	dp_filter_dropped(w->filter, 0, &all);
+	assert_int_equal(all.denied + all.unserved, 0);
+}
+
+static void a_rule_that_is_not_given_back_is_asked_for_until_it_is(void **state)
+{
+	struct world *w = *state;
+
+	port_up(w, 0, ROOM);
+	port_up(w, 1, ROOM);
+	deny(w, 1, T0);
+	w->port[0].refuses = 1; // for an instant only
+	allow(w, 1, T0);
+	assert_int_equal(w->port[0].n, 0);
+	deny(w, 1, T0);
+	deny(w, 2, T0);
+	w->port[0].refuses = 6;
+	allow(w, 1, T0);
+	allow(w, 2, T0);
+	assert_int_equal(w->port[0].n, 2);
+	assert_int_equal(w->port[1].n, 0);
+	dp_filter_turn(w->filter, T0); // both once more
+	assert_int_equal(w->port[0].n, 2);
+	dp_filter_turn(w->filter, T0);
+	assert_int_equal(w->port[0].n, 0);
+	dp_filter_turn(w->filter, T0);
+}
+
+static void what_is_denied_again_meanwhile_stays(void **state)
+{
+	struct world *w = *state;
+
+	port_up(w, 0, ROOM);
+	deny(w, 1, T0);
+	w->port[0].refuses = 2;
+	allow(w, 1, T0);
+	assert_int_equal(w->port[0].n, 1);
+	deny(w, 1, T0);
+	dp_filter_turn(w->filter, T0);
+	assert_int_equal(w->port[0].n, 1);
+	assert_int_equal(w->port[0].at[0].times, 1);
+}
+
+static void a_device_that_goes_takes_what_it_did_not_give_back_with_it(void **state)
+{
+	struct world *w = *state;
+
+	port_up(w, 0, ROOM);
+	deny(w, 1, T0);
+	w->port[0].refuses = 2;
+	allow(w, 1, T0);
+	dp_filter_port_del(w->filter, 0);
+	port_up(w, 0, ROOM);
+	dp_filter_turn(w->filter, T0); // the new one has nothing to give back
+	assert_int_equal(w->port[0].n, 0);
+	deny(w, 1, T0);
+	w->port[0].refuses = 2;
+	allow(w, 1, T0); // what is left then goes with everything
 }
 
 // Hosts denied by several requests: a port drops no host that no request denies, and with room for all, every one.
@@ -294,6 +383,8 @@ static void random_changes_leave_no_rule_behind(void **state)
 		struct part_row row = denial(host, T0);
 
 		row.id = i + 1; // two requests, one rule
+		if (gen_below(&g, 20) == 0)
+			w->port[port].refuses = (uint32_t)gen_below(&g, 4);
 		if (gen_below(&g, 10) == 0) {
 			dp_filter_port_del(w->filter, port);
 			port_up(w, port, room[port]);
@@ -303,6 +394,9 @@ static void random_changes_leave_no_rule_behind(void **state)
 		stage(w, &row, !in[i]);
 		commit(w, T0);
 		in[i] = !in[i];
+		for (int p = 0; p < PORTS; p++)
+			w->port[p].refuses = 0;
+		dp_filter_turn(w->filter, T0);
 		for (uint32_t k = 0; k < ROWS; k++)
 			hosts |= in[k] ? 1u << (k % 6) : 0;
 		for (uint32_t k = 0; k < 6; k++)
@@ -324,6 +418,10 @@ int main(void)
 		WORLD_TEST(a_port_that_comes_gets_what_is_there_and_one_that_goes_is_closed),
 		WORLD_TEST(the_first_port_gets_what_was_denied_before_it_came),
 		WORLD_TEST(what_ports_drop_is_told_once_also_of_one_that_goes),
+		WORLD_TEST(totals_go_on_with_the_next_device_and_begin_anew_with_the_next_port),
+		WORLD_TEST(a_rule_that_is_not_given_back_is_asked_for_until_it_is),
+		WORLD_TEST(what_is_denied_again_meanwhile_stays),
+		WORLD_TEST(a_device_that_goes_takes_what_it_did_not_give_back_with_it),
 		WORLD_TEST(random_changes_leave_no_rule_behind),
 	};
 

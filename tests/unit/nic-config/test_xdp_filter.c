@@ -380,7 +380,26 @@ static int leave_program(const char *interface)
 	return rc;
 }
 
-static void a_program_left_by_a_killed_switch_is_replaced(void **state)
+// Without sockets: as a queue that the switch does not serve.
+static void check_nothing_passes(void)
+{
+	char why[PORT_ERR_MAX] = "";
+	struct xdp_count n;
+
+	if (xdp_filter_open("xf0", &filter, why) < 0)
+		fail_msg("%s", why);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(xdp_filter_try(filter, ping, sizeof(ping)), 1);
+	assert_int_equal(xdp_filter_unserved(filter, &n), 0);
+	assert_int_equal(n.packets, 3);
+	assert_int_equal(n.bytes, 3 * sizeof(ping));
+	assert_int_equal(xdp_filter_total(filter, &n), 0);
+	assert_int_equal(n.packets, 0);
+	xdp_filter_close(filter);
+	filter = NULL;
+}
+
+static void a_program_left_by_a_killed_switch_lets_nothing_pass_and_is_replaced(void **state)
 {
 	char why[PORT_ERR_MAX] = "";
 
@@ -392,6 +411,7 @@ static void a_program_left_by_a_killed_switch_is_replaced(void **state)
 	assert_false(attached());
 	assert_int_equal(leave_program("xf0"), 0);
 	assert_true(attached());
+	check_nothing_passes();
 	for (int i = 0; open_port(&port, why) < 0; i++) { // the kernel frees the closed port's queue a moment later
 		assert_true(i < 600);
 		usleep(50000);
@@ -437,7 +457,7 @@ int main(void)
 		cmocka_unit_test(a_rule_with_values_for_fields_it_does_not_name_is_refused),
 		cmocka_unit_test(another_program_on_the_interface_is_left_alone_and_named),
 		cmocka_unit_test(a_program_taken_off_under_the_port_is_put_back),
-		cmocka_unit_test(a_program_left_by_a_killed_switch_is_replaced),
+		cmocka_unit_test(a_program_left_by_a_killed_switch_lets_nothing_pass_and_is_replaced),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
