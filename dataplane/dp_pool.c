@@ -11,7 +11,7 @@
 #include "dp_priv.h"
 
 #define POOL_CACHE 256
-#define MBUFS_IN_QUEUE 2048 // of a port, one a worker: rings of the largest driver (af_xdp: fill and receive)
+#define MBUFS_IN_QUEUE 2048 // of a port, one a worker or more: rings of the largest driver (af_xdp: fill and receive)
 #define MBUFS_IN_BURSTS 512 // of a port
 #define MBUFS_QUEUED 5632   // of a port: what waits in the scheduler, if there is memory for it
 #define MBUFS_QUEUED_MIN 512
@@ -81,6 +81,48 @@ static bool uses_dma(const struct dp_conf *conf)
 	return false;
 }
 
+// Receive queues beyond one a worker.
+static uint32_t n_beyond(const struct dp *dp, uint32_t n_queues)
+{
+	return n_queues > dp->n_workers ? n_queues - dp->n_workers : 0;
+}
+
+static uint32_t n_more_queues(const struct dp *dp)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < dp->conf->n_ports; i++)
+		n += n_beyond(dp, port_queues(dp->conf->ports[i].device, dp->n_workers));
+	return n;
+}
+
+// Of ports that may still come.
+static uint32_t n_parts_free(const struct dp *dp)
+{
+	uint32_t n = 0;
+
+	for (uint16_t i = 0; i < WORKER_PORTS_MAX; i++)
+		n += dp->port[i].name != NULL;
+	return dp->n_parts > n ? dp->n_parts - n : 0;
+}
+
+int dp_pool_has(const struct dp *dp, const struct dp_port *port, uint16_t n_queues, struct err *err)
+{
+	uint32_t room = dp->n_more + n_parts_free(dp) * dp->n_workers, used = 0;
+
+	for (uint16_t i = 0; i < WORKER_PORTS_MAX; i++) {
+		if (dp->port[i].opened)
+			used += n_beyond(dp, dp->port[i].caps.n_rx_queues);
+	}
+	if (n_beyond(dp, n_queues) + used <= room)
+		return 0;
+	err_set(err, ENOMEM,
+		"port %s (%s): it has %u receive queues, and of the packet buffers %u can be filled: take some away "
+		"(ethtool -L), or restart, which divides the buffers anew",
+		port->name, port->device, n_queues, dp->n_workers + (room > used ? room - used : 0));
+	return -ENOMEM;
+}
+
 // At most half of the memory: classifiers and schedulers live in the other half. If that is too little for all, rings
 // between workers lack theirs first: they are emptied soon, whatever waits elsewhere.
 int dp_pool_up(struct dp *dp, struct err *err)
@@ -89,19 +131,24 @@ int dp_pool_up(struct dp *dp, struct err *err)
 	uint32_t room = room_bytes(conf), in_rings = MBUFS_IN_QUEUE * dp->n_workers + MBUFS_IN_BURSTS;
 	uint32_t per_port = in_rings + MBUFS_QUEUED_MIN, n_ports = RTE_MAX(conf->n_ports, 1U), spare = SPARE_PARTS;
 	uint32_t cached = n_in_caches(dp->n_workers), handed = n_handed_over(dp->n_workers);
+	uint32_t n_more = n_more_queues(dp), in_more = n_more * MBUFS_IN_QUEUE;
 	uint64_t elt = room + sizeof(struct rte_mbuf) + RTE_MEMPOOL_ALIGN * 2;
-	uint64_t least = (uint64_t)per_port * n_ports + cached;
+	uint64_t least = (uint64_t)per_port * n_ports + in_more + cached;
 	uint64_t least_mb = least * elt / 524288 + 1;
 	unsigned int total;
-	uint64_t n = RTE_MIN((uint64_t)(in_rings + MBUFS_QUEUED) * (conf->n_ports + SPARE_PARTS) + cached + handed,
-			     conf->memory_mb * 524288ULL / elt);
+	uint64_t n =
+		RTE_MIN((uint64_t)(in_rings + MBUFS_QUEUED) * (conf->n_ports + SPARE_PARTS) + in_more + cached + handed,
+			conf->memory_mb * 524288ULL / elt);
 
 	if (room > UINT16_MAX)
 		return err_set(err, EINVAL, "mtu: %u is too large", conf->mtu);
 	if (n < least)
 		return err_set(err, ENOMEM,
-			       "memory_mb: %u is too little for %u ports of MTU %u and %u workers: at least %lu",
-			       conf->memory_mb, conf->n_ports, conf->mtu, dp->n_workers, least_mb);
+			       "memory_mb: %u is too little for %u ports of MTU %u and %u workers%s: at least %lu",
+			       conf->memory_mb, conf->n_ports, conf->mtu, dp->n_workers,
+			       n_more > 0 ? ", whose interfaces have more receive queues (ethtool -L makes them fewer)"
+					  : "",
+			       least_mb);
 	total = (unsigned int)n + conf->held_buffers;
 	dp->pool_is_for_dma = uses_dma(conf) || rte_eal_iova_mode() == RTE_IOVA_VA;
 	dp->pool = uses_dma(conf)
@@ -110,7 +157,8 @@ int dp_pool_up(struct dp *dp, struct err *err)
 	if (dp->pool == NULL)
 		return err_set(err, rte_errno, "no memory for %u packet buffers in %u MB: %s", total, conf->memory_mb,
 			       rte_strerror(rte_errno));
-	n -= cached;
+	n -= cached + in_more;
+	dp->n_more = n_more;
 	n -= RTE_MIN(handed, n - RTE_MIN(n, (uint64_t)per_port * (conf->n_ports + SPARE_PARTS)));
 	while (spare > 0 && n / (conf->n_ports + spare) < per_port)
 		spare--;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dp_ports.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -24,6 +25,8 @@
 #define RETRY_SOON_NS (RETRY_NS / 10) // the first time
 #define CHANGES 64
 #define WAITS 256 // limits that forget a port at once
+
+static_assert(PORT_QUEUES_MAX <= WORKERS_QUEUES_MAX, "every queue is received from");
 
 // --- one port
 
@@ -83,6 +86,9 @@ static int open_device(struct dp *dp, struct dp_port *port, struct err *err)
 	struct port_caps caps;
 	int ret;
 
+	ret = dp_pool_has(dp, port, port_queues(port->device, dp->n_workers), err);
+	if (ret < 0)
+		return ret;
 	if (!dp->pool_is_for_dma && strncmp(port->device, "pci:", 4) == 0)
 		return err_set(err, ENOTSUP,
 			       "port %s (%s): the packet buffers are not where PCI devices see them: start the switch "
@@ -139,7 +145,8 @@ struct workers_port dp_port_for_workers(const struct dp_port *port)
 
 	if (out.absent)
 		return out;
-	for (int fd; out.n_wait_fds < RTE_MIN(out.n_rx_queues, WORKERS_MAX); out.wait_fd[out.n_wait_fds++] = fd) {
+	for (int fd; out.n_wait_fds < RTE_MIN(out.n_rx_queues, WORKERS_QUEUES_MAX);
+	     out.wait_fd[out.n_wait_fds++] = fd) {
 		fd = port_wait_fd(out.port_id, out.n_wait_fds);
 		if (fd < 0)
 			break;
@@ -332,6 +339,23 @@ static bool receives(struct dp_port *port)
 	return rc >= 0;
 }
 
+// Is it what was opened?
+static void follow_device(struct dp *dp, uint16_t i)
+{
+	struct dp_port *port = &dp->port[i];
+	char why[PORT_ERR_MAX];
+
+	if (!port->opened)
+		return;
+	if (port_is_gone(port->port_id)) {
+		dp_warning("port %s: %s is gone; it is opened again when it is back", port->name, port->device);
+		lose_device(dp, i);
+	} else if (port_queues_changed(port->port_id, why)) {
+		dp_warning("port %s (%s): %s; it is opened again with these", port->name, port->device, why);
+		lose_device(dp, i);
+	}
+}
+
 void dp_ports_turn(struct dp *dp, int64_t mono_ns)
 {
 	for (uint16_t i = 0; i < WORKER_PORTS_MAX; i++) {
@@ -340,10 +364,7 @@ void dp_ports_turn(struct dp *dp, int64_t mono_ns)
 
 		if (port->name == NULL)
 			continue;
-		if (port->opened && port_is_gone(port->port_id)) {
-			dp_warning("port %s: %s is gone; it is opened again when it is back", port->name, port->device);
-			lose_device(dp, i);
-		}
+		follow_device(dp, i);
 		if (!port->opened)
 			try_device(dp, i, mono_ns);
 		up = port->opened && receives(port) && port_is_up(port->port_id);

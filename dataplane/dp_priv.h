@@ -39,7 +39,8 @@ struct dp {
 	struct rte_mempool *pool;
 	bool pool_is_for_dma; // PCI devices can be given its buffers
 	uint32_t queued_max;  // buffers that may wait in the scheduler of one port
-	uint32_t n_parts;     // of the pool, one a port
+	uint32_t n_parts;     // of the pool, one a port, with a receive queue for each worker
+	uint32_t n_more;      // receive queues beyond those that the pool has buffers for
 	uint16_t last_number; // given to a port
 	struct dp_port port[WORKER_PORTS_MAX];
 	struct sched_limits *limits;
@@ -57,9 +58,9 @@ struct dp {
 	} capture;
 	struct dp_tell *tell;
 	struct dp_trace *trace;
-	int64_t change_waits_ms;                       // the change under way, for the builders
-	uint64_t n_changes_failed;                     // since start
-	_Atomic uint64_t noted[FIGURE_N];              // writer: link thread
+	int64_t change_waits_ms;          // the change under way, for the builders
+	uint64_t n_changes_failed;        // since start
+	_Atomic uint64_t noted[FIGURE_N]; // writer: link thread
 	struct {
 		_Atomic uint64_t denied, unserved;
 	} dev[WORKER_PORTS_MAX]; // likewise, once a second: only it may ask the filters
@@ -78,6 +79,8 @@ int dp_eal_up(const struct dp_conf *conf, uint16_t *n_workers, struct err *err);
 
 // The packet buffers and each port's part of them. 0, or -errno with err: too little memory, and how much is enough.
 int dp_pool_up(struct dp *dp, struct err *err);
+// Whether the rings of so many receive queues can be filled for a port that is not open. 0, or -ENOMEM with err.
+int dp_pool_has(const struct dp *dp, const struct dp_port *port, uint16_t n_queues, struct err *err);
 void dp_pool_down(struct dp *dp);
 
 // Serves link, boundaries, port states and counters until *stop.

@@ -70,7 +70,7 @@ struct worker {
 	struct workers *all;
 	uint16_t id, n_ports; // no port from n_ports on is attached
 	uint16_t n_rx;
-	struct worker_queue rx[WORKER_PORTS_MAX * WORKERS_MAX]; // that it receives from
+	struct worker_queue rx[WORKER_PORTS_MAX * WORKERS_QUEUES_MAX]; // that it receives from
 	bool poll_always, drop_fragments, adopted;
 	uint32_t gen;              // adopted
 	uint32_t tick_shift, tick; // tick = now_tsc >> tick_shift, about a millisecond
@@ -104,10 +104,10 @@ struct worker {
 	_Atomic bool running, parked; // writer: worker
 	_Atomic bool waits;           // worker_wake must wake it; writer: worker
 	struct {
-		bool readable;                                        // some queue was, by the last wait
-		uint16_t n;                                           // 0: some port has nothing to wait for
-		struct pollfd fd[1 + WORKER_PORTS_MAX * WORKERS_MAX]; // an eventfd, and its queues'
-	} wait;                                                       // n and fd are changed while workers are held
+		bool readable;                                               // some queue was, by the last wait
+		uint16_t n;                                                  // 0: some port has nothing to wait for
+		struct pollfd fd[1 + WORKER_PORTS_MAX * WORKERS_QUEUES_MAX]; // an eventfd, and its queues'
+	} wait; // n and fd are changed while workers are held
 };
 
 struct capture { // changed while workers are held

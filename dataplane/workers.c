@@ -153,7 +153,7 @@ void workers_release(struct workers *all)
 	}
 }
 
-// Which worker receives from a queue: each its own where there are enough, else ports go round.
+// Which worker receives from a queue: in turns where each has at least one, else ports go round.
 static uint16_t receiver(const struct workers *all, uint16_t port, uint16_t n_queues, uint16_t queue)
 {
 	return (uint16_t)((n_queues >= all->n ? queue : port + queue) % at_least_one(all->n));
@@ -166,7 +166,7 @@ static void lay_out_queues(struct workers *all)
 		all->worker[i]->n_ports = 0;
 	}
 	for (uint16_t port = 0; port < WORKER_PORTS_MAX; port++) {
-		uint16_t n = at_least_one(all->conf[port].n_rx_queues);
+		uint16_t n = RTE_MIN(at_least_one(all->conf[port].n_rx_queues), WORKERS_QUEUES_MAX);
 
 		for (uint16_t q = 0; q < n && all->attached[port]; q++) {
 			struct worker *w = all->worker[receiver(all, port, n, q)];

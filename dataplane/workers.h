@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // All workers of a switch, as one: they share the address table, the policy's snapshot and the ports.
 //
-// Each queue a port receives with is one worker's. A port with fewer queues than there are workers is received from by
+// Each queue a port receives with is one worker's; of a port with more queues than there are workers, some have
+// several. A port with fewer queues than there are workers is received from by
 // one of them, who gives each frame to the worker that a hash of its addresses names (of both directions the same). So
 // the packets of a flow are all one worker's, and stay in order. The first worker is the owner of every scheduler:
 // limits reach over ports, so their tokens have one owner. The others hand over to it, through rings, what has a
@@ -17,7 +18,8 @@
 #include "worker.h"
 
 #define WORKERS_MAX 8
-#define WORKER_RING 1024 // frames from one to another that wait
+#define WORKERS_QUEUES_MAX 16 // that a port receives by
+#define WORKER_RING 1024      // frames from one to another that wait
 
 struct box;
 struct class_ask;
@@ -34,13 +36,13 @@ struct workers;
 struct workers_port {
 	uint16_t port_id;         // rte_ethdev's; the worker's own port numbers are indices into the configuration
 	uint16_t max_frame_bytes; // without FCS, with tags; longer frames are dropped and counted
-	uint16_t n_rx_queues, n_tx_queues; // 0 counts as 1
+	uint16_t n_rx_queues, n_tx_queues; // 0 counts as 1; at most WORKERS_QUEUES_MAX are received from
 	bool absent;                       // at the start: its device has not come yet (workers_port_attach)
 	struct sched *sched;               // borrowed, used by the first worker only
 	bool shaped;                       // it has a rate: everything goes through it
 	bool partial_checksums;            // frames received may come without (checksum.h)
 	uint16_t n_wait_fds;               // of so many queues; the worker of another never waits in the kernel
-	int wait_fd[WORKERS_MAX];          // by queue: readable while frames are there; the device's
+	int wait_fd[WORKERS_QUEUES_MAX];   // by queue: readable while frames are there; the device's
 };
 
 struct workers_conf {

@@ -25,11 +25,13 @@
 #include "af_packet_sockets.h"
 #include "bpf_objects.h"
 #include "bpf_words.h"
+#include "channels.h"
 #include "flow_spread.h"
 #include "interface.h"
 #include "interface_lock.h"
 #include "memif_listener.h"
 #include "port_can.h"
+#include "port_channels.h"
 #include "port_leftover.h"
 #include "port_program.h"
 #include "port_queues.h"
@@ -38,8 +40,7 @@
 #include "xsk_fill.h"
 
 #define ARGS_MAX 512
-#define RING_SLOTS 1024 // of a ring: port's rings
-#define AF_PACKET_FRAMES 1024
+#define RING_SLOTS 1024            // of a ring: port's rings
 #define AF_PACKET_HEADER_BYTES 128 // what the kernel puts before a frame in its ring, rounded up
 
 struct kind {
@@ -126,7 +127,7 @@ static void args_af_packet(const struct port_conf *conf, const char *arg, char *
 	while (frame < (unsigned int)conf->mtu + PORT_L2_OVERHEAD_BYTES + AF_PACKET_HEADER_BYTES)
 		frame *= 2;
 	snprintf(args, ARGS_MAX, "iface=%.*s,qpairs=%u,framesz=%u,blocksz=%u,framecnt=%u,qdisc_bypass=1%s",
-		 first_len(arg), arg, conf->n_queues, frame, RTE_MAX(frame, 4096u), AF_PACKET_FRAMES,
+		 first_len(arg), arg, conf->n_queues, frame, RTE_MAX(frame, 4096u), PORT_AF_PACKET_FRAMES,
 		 arg + first_len(arg));
 }
 
@@ -187,6 +188,11 @@ static const struct kind *kind_find(const char *device, const char **arg)
 	return NULL;
 }
 
+static bool is_af_xdp(const struct kind *kind)
+{
+	return strcmp(kind->prefix, "af_xdp") == 0;
+}
+
 int port_device_check(const char *device, char why[PORT_ERR_MAX])
 {
 	const char *arg;
@@ -227,7 +233,9 @@ static int create_vdev(const struct kind *kind, const struct port_conf *conf, co
 	len = strlen(args);
 	snprintf(args + len, sizeof(args) - len, "%s", more);
 	memif_listener_before();
+	channels_tell_combined(is_af_xdp(kind));
 	rc = rte_eal_hotplug_add("vdev", name, args);
+	channels_tell_combined(false);
 	memif_listener_made();
 	if (rc < 0)
 		port_leftover_free(name);
@@ -293,12 +301,14 @@ static unsigned int interfaces[RTE_MAX_ETHPORTS];   // their numbers
 // The driver of af_xdp has one error for everything that the kernel refuses.
 static int explain(const struct port_conf *conf, int rc, char why[PORT_ERR_MAX])
 {
-	int refusal = xsk_fill_refusal();
 	size_t len = strlen(why);
+	uint32_t queue;
+	int refusal = xsk_fill_refusal(&queue);
 
 	if (refusal == -EBUSY)
-		return why_fail(why, EBUSY, "%s: another socket has a queue of the interface, or had it until just now",
-				conf->device);
+		return why_fail(why, EBUSY,
+				"%s: another socket has queue %u of the interface, or had it until just now",
+				conf->device, queue);
 	if (refusal != 0)
 		snprintf(why + len, PORT_ERR_MAX - len, ": %s", strerror(-refusal));
 	else if (bpf_words_first()[0] != '\0')
@@ -359,23 +369,36 @@ static int open_with_program(const struct kind *kind, const struct port_conf *co
 }
 
 // How many there may be before the device is asked.
-static uint16_t queues_of(const struct kind *kind, const char *arg, uint16_t wanted)
+static int queues_of(const struct kind *kind, const struct port_conf *conf, const char *arg, uint16_t *n,
+		     char why[PORT_ERR_MAX])
 {
+	uint16_t wanted = kind->has_queues ? RTE_MAX(conf->n_queues, 1) : 1;
 	char interface[IFNAMSIZ];
-	uint16_t n;
 
-	if (!kind->has_queues || wanted <= 1)
-		return 1;
-	if (strcmp(kind->prefix, "pcap") == 0) { // a file each
-		for (n = 1; (arg = strstr(arg, ",rx_pcap=")) != NULL; arg++)
-			n++;
-		return RTE_MIN(n, wanted);
+	*n = wanted;
+	if (is_af_xdp(kind)) {
+		snprintf(interface, sizeof(interface), "%.*s", first_len(arg), arg);
+		return port_channels_wanted(conf, interface, arg + first_len(arg), n, why);
 	}
-	if (strcmp(kind->prefix, "af_xdp") != 0)
-		return wanted;
-	snprintf(interface, sizeof(interface), "%.*s", first_len(arg), arg);
-	n = port_interface_queues(interface);
-	return n == 0 ? 1 : RTE_MIN(n, wanted);
+	if (strcmp(kind->prefix, "pcap") == 0) { // a file each
+		for (*n = 1; (arg = strstr(arg, ",rx_pcap=")) != NULL; arg++)
+			++*n;
+		*n = RTE_MIN(*n, wanted);
+	}
+	return 0;
+}
+
+uint16_t port_queues(const char *device, uint16_t wanted)
+{
+	const struct port_conf conf = {.device = device, .n_queues = wanted};
+	const char *arg = NULL;
+	const struct kind *kind = kind_find(device, &arg);
+	char why[PORT_ERR_MAX];
+	uint16_t n = wanted;
+
+	if (kind != NULL && queues_of(kind, &conf, arg, &n, why) < 0)
+		n = wanted; // it will be refused, with the reason
+	return n;
 }
 
 static int open_kind(const struct kind *kind, const struct port_conf *conf, const char *arg, uint16_t *port_id,
@@ -383,7 +406,7 @@ static int open_kind(const struct kind *kind, const struct port_conf *conf, cons
 {
 	int rc;
 
-	if (strcmp(kind->prefix, "af_xdp") == 0 && strstr(arg, ",xdp_prog=") == NULL && !conf->without_program) {
+	if (is_af_xdp(kind) && strstr(arg, ",xdp_prog=") == NULL && !conf->without_program) {
 		rc = open_with_program(kind, conf, arg, port_id, why);
 		if (rc == 0 || rc == -EBUSY)
 			return rc;
@@ -410,8 +433,11 @@ static int open_interface(const struct kind *kind, const struct port_conf *conf,
 	if (rc == 0) {
 		locks[*port_id] = lock + 1;
 		interfaces[*port_id] = if_index;
-		if (strcmp(kind->prefix, "af_xdp") == 0)
+		if (is_af_xdp(kind)) {
 			port_program_note(*port_id, (int)if_index);
+			if (!conf->without_program)
+				port_channels_note(*port_id, interface, arg + first_len(arg));
+		}
 	} else {
 		interface_restore(if_index);
 		if (lock >= 0)
@@ -427,33 +453,14 @@ int port_open(const struct port_conf *wanted, uint16_t *port_id, char why[PORT_E
 	const struct kind *kind = kind_find(conf.device, &arg);
 	int rc = port_device_check(conf.device, why);
 
+	if (rc == 0)
+		rc = queues_of(kind, wanted, arg, &conf.n_queues, why);
 	if (rc < 0)
 		return rc;
-	conf.n_queues = queues_of(kind, arg, wanted->n_queues);
 	rc = port_can_have_files(conf.device, conf.n_queues, why);
 	if (rc < 0)
 		return rc;
 	return (kind->is_interface ? open_interface : open_kind)(kind, &conf, arg, port_id, why);
-}
-
-// The sockets of af_packet receive from every interface of the host until they are bound to theirs, and each frame of
-// that one until all are members of its fanout group. What they have by then is not this port's.
-static void forget_received(uint16_t port_id)
-{
-	struct rte_eth_dev_info info;
-	struct rte_mbuf *m[32];
-
-	if (rte_eth_dev_info_get(port_id, &info) < 0 || strcmp(info.driver_name, "net_af_packet") != 0)
-		return;
-	for (uint16_t q = 0; q < info.nb_rx_queues; q++) {
-		for (unsigned int i = 0; i < AF_PACKET_FRAMES / RTE_DIM(m); i++) {
-			uint16_t n = rte_eth_rx_burst(port_id, q, m, RTE_DIM(m));
-
-			rte_pktmbuf_free_bulk(m, n);
-			if (n == 0)
-				break;
-		}
-	}
 }
 
 int port_start(uint16_t port_id, char why[PORT_ERR_MAX])
@@ -462,7 +469,7 @@ int port_start(uint16_t port_id, char why[PORT_ERR_MAX])
 	int rc = rte_eth_dev_start(port_id);
 
 	if (rc == 0) {
-		forget_received(port_id);
+		port_forget_received(port_id);
 		flow_spread_set(port_id);
 		return 0;
 	}
@@ -478,9 +485,11 @@ void port_close(uint16_t port_id)
 		return;
 	flow_spread_clear(port_id);
 	port_program_forget(port_id);
+	port_channels_forget(port_id);
 	rte_eth_dev_stop(port_id);
 	memif_listener_leave(port_id);
 	bpf_objects_before();
+	xsk_fill_delete(port_id);
 	// some drivers do not close on removal, others do; closing twice is harmless
 	rte_eth_dev_close(port_id);
 	rte_dev_remove(info.device);
@@ -517,6 +526,11 @@ bool port_device_is_there(const char *device)
 		return true;
 	snprintf(interface, sizeof(interface), "%.*s", first_len(arg), arg);
 	return if_nametoindex(interface) != 0;
+}
+
+bool port_queues_changed(uint16_t port_id, char why[PORT_ERR_MAX])
+{
+	return port_channels_changed(port_id, why) != 0;
 }
 
 int port_keep(uint16_t port_id, char why[PORT_ERR_MAX])

@@ -14,9 +14,9 @@ struct rte_mempool;
 
 // Devices; [A]: more arguments of the driver, ",NAME=VALUE..."
 //
-// af_xdp:IF[A]: kernel interface; it is brought up, its MTU raised where smaller than mtu, and promiscuous, until the
-// port is closed (interface.h). Where IF is a veth, its
-// peer must not offload VLAN tags (ethtool -K PEER txvlan off): XDP does not see those.
+// af_xdp:IF[A]: kernel interface; every receive queue that it has is the port's. It is brought up, its MTU raised where
+// smaller than mtu, and promiscuous, until the port is closed (interface.h). Where IF is a veth, its peer must not
+// offload VLAN tags (ethtool -K PEER txvlan off): XDP does not see those.
 //
 // af_packet:IF[A]: likewise, MTU 1500 at most. The driver puts tags back as type 0x8100, also those that were 0x88a8.
 //
@@ -30,15 +30,19 @@ struct rte_mempool;
 //
 // memif:ARGS, vhost:SOCKET[A], pci:ADDRESS[A]
 struct port_conf {
-	const char *name;          // of the configuration
-	const char *device;        // valid by port_device_check
-	uint16_t n_queues;         // in each direction, at most: as many as the device has; 0 counts as 1
+	const char *name;   // of the configuration
+	const char *device; // valid by port_device_check
+	// In each direction, at most: as many as the device has; 0 counts as 1. af_xdp: all of the interface's, as
+	// frames of others reach nobody; as many as asked for only where it is without_program.
+	uint16_t n_queues;
 	uint16_t rx_desc, tx_desc; // 0: default
 	uint16_t mtu;
 	bool without_program;     // af_xdp: no XDP program of the switch, which drops: for who only looks
 	struct rte_mempool *pool; // its buffers must hold a frame of the MTU in one segment
 };
 
+// Of a port. The af_xdp driver (DPDK 22.11) writes its figures of more queues past the end of struct rte_eth_stats.
+#define PORT_QUEUES_MAX 16
 #define PORT_L2_OVERHEAD_BYTES 22 // that a frame of the MTU has before it: Ethernet header and two VLAN tags
 
 struct port_caps {
@@ -49,7 +53,7 @@ struct port_caps {
 	bool rx_copies;         // frames may be copied by the kernel (af_packet, af_xdp in copy mode)
 	bool partial_checksums; // frames may come with transport checksums that their sender left to its device
 	uint16_t max_frame_bytes;
-	uint16_t n_rx_queues, n_tx_queues; // it got
+	uint16_t n_rx_queues, n_tx_queues; // it got; tx: that its interface has, too
 };
 
 // Checks the text only (at configuration time): 0, or -EINVAL with what was expected in why.
@@ -63,6 +67,11 @@ int port_open(const struct port_conf *conf, uint16_t *port_id, char why[PORT_ERR
 int port_start(uint16_t port_id, char why[PORT_ERR_MAX]);
 void port_close(uint16_t port_id); // stop, close, remove the virtual device
 int port_caps_get(uint16_t port_id, struct port_caps *out);
+// Receive queues that port_open would take now, of a device that is there or not, asked for wanted of them.
+uint16_t port_queues(const char *device, uint16_t wanted);
+// The interface of an open af_xdp port has other queues than when it was opened (ethtool -L), said in why: frames may
+// come by queues that nobody serves. It is to be opened again.
+bool port_queues_changed(uint16_t port_id, char why[PORT_ERR_MAX]);
 bool port_is_up(uint16_t port_id); // no wait
 // The device of an open port has vanished: it will not come back by itself.
 bool port_is_gone(uint16_t port_id);

@@ -6,13 +6,13 @@
 #include <linux/capability.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "port_queues.h"
+#include "channels.h"
+#include "port_channels.h"
 
 #define FILES_OF_A_PORT 48 // af_xdp has the most: its program, the maps, sockets, and what asks the kernel meanwhile
 #define FILES_OF_A_QUEUE 2
@@ -36,26 +36,18 @@ static const char *missing_right(bool xdp)
 	return xdp && !has_right(CAP_BPF) && !has_right(CAP_SYS_ADMIN) ? "CAP_BPF" : NULL;
 }
 
-// The last one counts, as for the driver.
-static uint32_t number_arg(const char *args, const char *key, uint32_t absent)
-{
-	for (; (args = strstr(args, key)) != NULL; args += strlen(key))
-		absent = (uint32_t)strtoul(args + strlen(key), NULL, 10);
-	return absent;
-}
-
 int port_can_open(const char *device, const char *interface, const char *args, char why[WHY_BYTES])
 {
 	bool xdp = strncmp(device, "af_xdp:", 7) == 0;
 	const char *right = missing_right(xdp);
-	uint32_t first = number_arg(args, ",start_queue=", 0), n = number_arg(args, ",queue_count=", 1), has;
+	uint32_t first = port_number_arg(args, ",start_queue=", 0), n = port_number_arg(args, ",queue_count=", 1);
+	struct channels has;
 
 	if (right != NULL)
 		return why_fail(why, EPERM, "%s: the right %s is missing (root has it)", device, right);
-	has = port_interface_queues(interface); // 0: not to be found out here
-	if (xdp && has != 0 && (first >= has || n > has - first))
+	if (xdp && channels_get(interface, &has) == 0 && (first >= has.rx || n > has.rx - first))
 		return why_fail(why, EINVAL, "%s: queues from %u on, %u of them, are wanted; interface %s has %u",
-				device, first, n, interface, has);
+				device, first, n, interface, has.rx);
 	return 0;
 }
 

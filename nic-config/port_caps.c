@@ -10,6 +10,7 @@
 
 #include "interface.h"
 #include "port.h"
+#include "port_channels.h"
 
 int port_caps_get(uint16_t port_id, struct port_caps *out)
 {
@@ -31,7 +32,7 @@ int port_caps_get(uint16_t port_id, struct port_caps *out)
 	memcpy(out->mac, mac.addr_bytes, sizeof(out->mac));
 	out->max_frame_bytes = (uint16_t)RTE_MIN(mtu + PORT_L2_OVERHEAD_BYTES, UINT16_MAX);
 	out->n_rx_queues = info.nb_rx_queues;
-	out->n_tx_queues = info.nb_tx_queues;
+	out->n_tx_queues = port_channels_tx(port_id, info.nb_tx_queues);
 	out->rx_copies = strncmp(info.driver_name, "net_af_", 7) == 0;
 	out->partial_checksums =
 		out->rx_copies && if_indextoname(info.if_index, name) != NULL && !interface_is_card(name);

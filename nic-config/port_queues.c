@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "port_queues.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 #include <rte_ethdev.h>
@@ -12,22 +10,6 @@
 #include "port.h"
 
 #define RSS_FIELDS (RTE_ETH_RSS_IP | RTE_ETH_RSS_TCP | RTE_ETH_RSS_UDP | RTE_ETH_RSS_SCTP)
-
-uint16_t port_interface_queues(const char *interface)
-{
-	char path[64];
-	struct dirent *e;
-	uint16_t n = 0;
-	DIR *dir;
-
-	snprintf(path, sizeof(path), "/sys/class/net/%s/queues", interface);
-	dir = opendir(path);
-	while (dir != NULL && (e = readdir(dir)) != NULL)
-		n += strncmp(e->d_name, "rx-", 3) == 0;
-	if (dir != NULL)
-		closedir(dir);
-	return n;
-}
 
 // Sixteen bits over and over: the Toeplitz hash is then the same when source and destination change places (Woo and
 // Park, "Scalable TCP session monitoring with symmetric receive-side scaling", 2012).
@@ -119,4 +101,22 @@ int port_configure(const struct port_conf *conf, uint16_t port_id, char why[PORT
 	if (rc < 0 && rc != -ENOTSUP)
 		return why_fail(why, -rc, "%s: promiscuous mode: %s", conf->device, port_driver_words(rc));
 	return 0;
+}
+
+void port_forget_received(uint16_t port_id)
+{
+	struct rte_eth_dev_info info;
+	struct rte_mbuf *m[32];
+
+	if (rte_eth_dev_info_get(port_id, &info) < 0 || strcmp(info.driver_name, "net_af_packet") != 0)
+		return;
+	for (uint16_t q = 0; q < info.nb_rx_queues; q++) {
+		for (unsigned int i = 0; i < PORT_AF_PACKET_FRAMES / RTE_DIM(m); i++) {
+			uint16_t n = rte_eth_rx_burst(port_id, q, m, RTE_DIM(m));
+
+			rte_pktmbuf_free_bulk(m, n);
+			if (n == 0)
+				break;
+		}
+	}
 }

@@ -7,7 +7,7 @@
 #pragma once
 #include <stdint.h>
 
-#define SOCKET_SET_MAX 512 // of the whole process: 32 ports with 8 queues, twice
+#define SOCKET_SET_MAX 1024 // of the whole process: 32 ports with 16 queues, twice
 
 struct socket_set {
 	int domain; // AF_XDP, AF_PACKET

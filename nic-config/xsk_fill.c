@@ -30,13 +30,14 @@ typedef void (*socket_delete)(struct xsk_socket *xsk);
 // Of one queue. The rings are copies, as the driver's go with its queue; what they point to is libxdp's mapping.
 struct rings {
 	struct rings *next;
-	const struct xsk_umem *umem;
-	const struct xsk_socket *xsk; // NULL: none yet; rx and tx are not there
+	struct xsk_umem *umem;
+	struct xsk_socket *xsk; // NULL: none yet; rx and tx are not there
 	struct rte_mempool *pool;
 	char *area; // of the buffers, to which addresses in the rings are relative
 	struct xsk_ring_prod fill, tx;
 	struct xsk_ring_cons comp, rx;
-	bool unmapped;
+	bool unmapped; // the socket is deleted
+	bool deleted;  // the umem, too
 	uint16_t port_id;
 	struct rte_mbuf **taken; // n of them, out of rings that are no longer mapped
 	uint32_t n;
@@ -45,6 +46,7 @@ struct rings {
 static struct rings *all;
 static struct rte_mempool *pool_now;
 static int first_refusal;
+static uint32_t refused_queue; // the last whose socket was refused
 
 // How many lie in a ring of the kernel's; 0 if that cannot be.
 static uint32_t n_between(const uint32_t *producer, const uint32_t *consumer, uint32_t size)
@@ -161,6 +163,10 @@ int xsk_umem__delete(struct xsk_umem *umem)
 	int rc;
 
 	for (struct rings *r = all; r != NULL; r = r->next) {
+		if (r->umem == umem && r->deleted)
+			return 0;
+	}
+	for (struct rings *r = all; r != NULL; r = r->next) {
 		if (r->umem == umem && !r->unmapped)
 			take(r);
 	}
@@ -181,7 +187,7 @@ int xsk_umem__delete(struct xsk_umem *umem)
 }
 
 // fill: of the socket; NULL: that of the umem.
-static void note_socket(const struct xsk_umem *umem, const struct xsk_socket *xsk, const struct xsk_ring_cons *rx,
+static void note_socket(const struct xsk_umem *umem, struct xsk_socket *xsk, const struct xsk_ring_cons *rx,
 			const struct xsk_ring_prod *tx, const struct xsk_ring_prod *fill,
 			const struct xsk_ring_cons *comp)
 {
@@ -216,6 +222,8 @@ int xsk_socket__create(struct xsk_socket **xsk, const char *interface, __u32 que
 	int rc = create == NULL ? -ENOSYS : create(xsk, interface, queue, umem, rx, tx, config);
 
 	note_refusal(rc);
+	if (rc < 0)
+		refused_queue = queue;
 	if (rc == 0)
 		note_socket(umem, *xsk, rx, tx, NULL, NULL);
 	return rc;
@@ -240,10 +248,12 @@ void xsk_socket__delete(struct xsk_socket *xsk)
 	socket_delete del = (socket_delete)dlsym(RTLD_NEXT, "xsk_socket__delete");
 
 	for (struct rings *r = all; xsk != NULL && r != NULL; r = r->next) {
-		if (r->xsk == xsk && !r->unmapped) {
-			take(r);
-			r->unmapped = true;
-		}
+		if (r->xsk != xsk)
+			continue;
+		if (r->unmapped)
+			return;
+		take(r);
+		r->unmapped = true;
 	}
 	if (del != NULL)
 		del(xsk);
@@ -255,8 +265,9 @@ void xsk_fill_before(struct rte_mempool *pool)
 	first_refusal = 0;
 }
 
-int xsk_fill_refusal(void)
+int xsk_fill_refusal(uint32_t *queue)
 {
+	*queue = refused_queue;
 	return first_refusal;
 }
 
@@ -266,6 +277,33 @@ void xsk_fill_made(uint16_t port_id)
 	for (struct rings *r = all; r != NULL; r = r->next) {
 		if (r->port_id == NO_PORT)
 			r->port_id = port_id;
+	}
+}
+
+static void delete_umem(struct xsk_umem *umem)
+{
+	umem_delete del = (umem_delete)dlsym(RTLD_NEXT, "xsk_umem__delete");
+	bool gone = del != NULL && del(umem) == 0;
+
+	for (struct rings *r = all; gone && r != NULL; r = r->next) {
+		if (r->umem == umem)
+			r->deleted = true;
+	}
+}
+
+void xsk_fill_delete(uint16_t port_id)
+{
+	for (struct rings *r = all; r != NULL; r = r->next) {
+		if (r->port_id == port_id && r->xsk != NULL)
+			xsk_socket__delete(r->xsk);
+	}
+	for (struct rings *r = all; r != NULL; r = r->next) {
+		if (r->port_id != port_id || r->deleted)
+			continue;
+		if (!r->unmapped)
+			take(r);
+		r->unmapped = true;
+		delete_umem(r->umem);
 	}
 }
 

@@ -7,7 +7,8 @@
 #
 #   sandbox "$@"          re-runs the calling script inside; returns only there
 #   sandbox_run "$@"      the same, but returns its status outside
-#   host_add NAME N       a host 10.0.0.N, MAC 02:00:00:00:00:NN, on interface to-NAME of the switch's side
+#   host_add NAME N       a host 10.0.0.N, MAC 02:00:00:00:00:NN, on interface to-NAME of the switch's side; a third
+#                         argument: how many queues either end has, instead of one
 #   at HOST COMMAND...    runs COMMAND in that host
 #   switch_start CONFIG   starts pane-switchd and waits until it answers; switch_stop stops it
 # Uses: BIN (folder of the programs' build), RUN_DIR (private, for sockets, journal and logs).
@@ -85,13 +86,12 @@ host_mac() {
 }
 
 host_add() {
-	local name=$1 n=$2
+	local name=$1 n=$2 queues="numtxqueues ${3:-1} numrxqueues ${3:-1}"
 
-	# one queue at either end: an af_xdp port reads queue 0 only
+	# shellcheck disable=SC2086 # words are wanted
 	ip netns add "$name" &&
 		at "$name" bash -c quiet_ipv6 &&
-		ip link add "to-$name" numtxqueues 1 numrxqueues 1 type veth peer name eth0 netns "$name" \
-			address "$(host_mac "$n")" numtxqueues 1 numrxqueues 1 &&
+		ip link add "to-$name" $queues type veth peer name eth0 netns "$name" address "$(host_mac "$n")" $queues &&
 		plain_frames "to-$name" && at "$name" bash -c 'plain_frames eth0' &&
 		ip -n "$name" addr add "$SUBNET.$n/24" dev eth0 && ip -n "$name" link set lo up &&
 		ip -n "$name" link set eth0 up && ip link set "to-$name" up || die "cannot make host $name"

@@ -14,8 +14,8 @@
 #include <rte_tm.h>
 
 #include "host.h"
+#include "nic-config/channels.h"
 #include "nic-config/port.h"
-#include "nic-config/port_queues.h"
 
 #define MBUFS 4095
 #define AF_PACKET_QUEUES_MAX 16
@@ -58,16 +58,20 @@ static uint32_t tm_levels(uint16_t port)
 }
 
 // These drivers have as many as they were asked for when they were opened, here one.
-static uint16_t most_queues(const char *device, uint16_t said)
+static void most_queues(const char *device, uint16_t *rx, uint16_t *tx)
 {
 	char interface[NAME_MAX_BYTES];
+	struct channels now;
 
 	if (strncmp(device, "af_packet:", 10) == 0)
-		return AF_PACKET_QUEUES_MAX;
+		*rx = *tx = AF_PACKET_QUEUES_MAX;
 	if (strncmp(device, "af_xdp:", 7) != 0)
-		return said;
+		return;
 	snprintf(interface, sizeof(interface), "%.*s", (int)strcspn(device + 7, ","), device + 7);
-	return port_interface_queues(interface);
+	if (channels_get(interface, &now) < 0)
+		return;
+	*rx = now.rx;
+	*tx = now.tx;
 }
 
 static void print_head(FILE *to)
@@ -85,8 +89,9 @@ static void print_port(const char *device, uint16_t port, FILE *to)
 
 	if (rte_eth_dev_info_get(port, &info) < 0 || port_caps_get(port, &caps) < 0)
 		return;
-	n_rx = most_queues(device, info.max_rx_queues);
-	n_tx = most_queues(device, info.max_tx_queues);
+	n_rx = info.max_rx_queues;
+	n_tx = info.max_tx_queues;
+	most_queues(device, &n_rx, &n_tx);
 	snprintf(queues, sizeof(queues), "%u+%u", n_rx, n_tx);
 	if (caps.link_bps != 0)
 		snprintf(speed, sizeof(speed), "%lu", caps.link_bps / 1000000);

@@ -15,6 +15,7 @@
 #include <bpf/libbpf.h>
 
 #include "ethtool.h"
+#include "nic-config/channels.h"
 
 #define CLASS_NETWORK 0x02
 
@@ -172,11 +173,16 @@ static void fill_interface(struct nic *nic)
 {
 	uint8_t key[256];
 	uint32_t id = 0;
+	struct channels now;
 
 	eth_flags(nic->interface, &nic->up, &nic->carrier);
 	eth_mtu(nic->interface, &nic->mtu);
 	eth_speed_mb(nic->interface, &nic->speed_mb);
 	eth_queues(nic->interface, &nic->queues, &nic->queues_max);
+	if (channels_get(nic->interface, &now) == 0) {
+		nic->rx_queues = now.rx;
+		nic->tx_queues = now.tx;
+	}
 	eth_rss_key(nic->interface, key, sizeof(key), &nic->rss_key_bytes);
 	nic->xdp_attached = bpf_xdp_query_id((int)if_nametoindex(nic->interface), 0, &id) == 0 && id != 0;
 }

@@ -20,7 +20,8 @@ struct nic {
 	bool up, carrier;
 	uint32_t mtu, speed_mb;      // speed_mb 0: unknown
 	uint32_t queues, queues_max; // pairs; 0: cannot be told
-	uint32_t rss_key_bytes;      // 0: no RSS to be set
+	uint32_t rx_queues, tx_queues;
+	uint32_t rss_key_bytes; // 0: no RSS to be set
 	bool xdp_attached;
 	int numa; // -1: unknown
 };

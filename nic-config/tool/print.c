@@ -42,6 +42,21 @@ static void print_pages(const char *sys, FILE *to)
 		fprintf(to, "none: the switch runs without (--no-huge)\n");
 }
 
+// As `caps` says them: receive and transmit queues, once where they are as many.
+static const char *queues_or_dash(char out[32], const struct nic *nic)
+{
+	int at;
+
+	if (nic->rx_queues == 0)
+		return "-";
+	at = snprintf(out, 32, "%u", nic->rx_queues);
+	if (nic->rx_queues != nic->tx_queues)
+		at += snprintf(out + at, 32 - (size_t)at, "+%u", nic->tx_queues);
+	if (nic->queues_max != 0)
+		snprintf(out + at, 32 - (size_t)at, "/%u", nic->queues_max);
+	return out;
+}
+
 void host_print(const char *sys, FILE *to)
 {
 	static struct nic nics[NICS_MAX];
@@ -55,18 +70,18 @@ void host_print(const char *sys, FILE *to)
 	for (int i = 0; i < n && i < NICS_MAX; i++) {
 		char speed[16], queues[32], device[2 * NAME_MAX_BYTES], mtu[16];
 
-		snprintf(queues, sizeof(queues), "%u/%u", nics[i].queues, nics[i].queues_max);
 		device_of(&nics[i], device);
 		fprintf(to, "%-15s %-13s %-14s %-5s %-8s %6s %9s %9s %-4s %-4s %s\n", or_dash(nics[i].interface),
 			or_dash(nics[i].pci), nics[i].driver, nics[i].up ? "up" : "down",
 			nics[i].carrier ? "yes" : "no", number_or_dash(mtu, nics[i].mtu),
-			number_or_dash(speed, nics[i].speed_mb), nics[i].queues_max == 0 ? "-" : queues,
+			number_or_dash(speed, nics[i].speed_mb), queues_or_dash(queues, &nics[i]),
 			nics[i].rss_key_bytes != 0 ? "yes" : "no", nics[i].xdp_attached ? "used" : "free", device);
 	}
 	if (n <= 0)
 		fprintf(to, "no network devices\n");
 	else
-		fprintf(to, "\nQUEUES: in use/possible; XDP: \"used\" while a program is on the interface\n");
+		fprintf(to, "\nQUEUES: in use (receive+transmit where they differ)/possible; XDP: \"used\" while a "
+			    "program is on the interface\n");
 }
 
 static void print_text(FILE *to, const char *key, const char *text)
@@ -98,9 +113,10 @@ static void print_nic(const struct nic *nic, FILE *to)
 	print_text(to, "device", device);
 	fprintf(to,
 		",\"up\":%s,\"carrier\":%s,\"mtu\":%u,\"speed_mb\":%u,\"queues\":%u,\"queues_max\":%u,"
-		"\"rss_key_bytes\":%u,\"xdp\":%s,\"numa\":%d}",
+		"\"rx_queues\":%u,\"tx_queues\":%u,\"rss_key_bytes\":%u,\"xdp\":%s,\"numa\":%d}",
 		nic->up ? "true" : "false", nic->carrier ? "true" : "false", nic->mtu, nic->speed_mb, nic->queues,
-		nic->queues_max, nic->rss_key_bytes, nic->xdp_attached ? "true" : "false", nic->numa);
+		nic->queues_max, nic->rx_queues, nic->tx_queues, nic->rss_key_bytes,
+		nic->xdp_attached ? "true" : "false", nic->numa);
 }
 
 void host_print_json(const char *sys, FILE *to)

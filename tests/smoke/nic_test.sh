@@ -34,6 +34,12 @@ queues() { "$nic" show --json | jq -r '.nics[] | select(.interface == "nq0") | .
 ip link add nq0 numrxqueues 4 numtxqueues 4 type veth peer name nq1
 mount -t sysfs sysfs /sys 2>/dev/null # this namespace's interfaces
 check "show lists the interface" says '^nq0 .* 1500 .*4/4.* af_xdp:nq0' "$nic" show
+check "caps counts its queues alike" says '^af_xdp:nq0 .* 4\+4 ' "$nic" caps af_xdp:nq0
+ethtool -L nq0 tx 2
+check "fewer to transmit by are shown" says '^nq0 .* 4\+2/4 ' "$nic" show
+check "and told by caps" says '^af_xdp:nq0 .* 4\+2 ' "$nic" caps af_xdp:nq0
+ethtool -L nq0 tx 4
+ip link set nq0 down
 check "show --json is JSON" sh -c "'$nic' show --json | jq -e '.nics | length > 0'"
 before=$("$nic" show --json)
 check "a dry run says what it would do" says 'would be +mtu nq0 3000' "$nic" prepare -n --state "$state" --mtu 3000 --queues 2 af_xdp:nq0

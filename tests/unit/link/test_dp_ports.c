@@ -31,7 +31,8 @@ static uint32_t n_later;
 static int64_t now_ns = S;
 
 static struct { // of port 0, "a"
-	bool down, gone, not_there;
+	bool down, gone, not_there, queues_changed;
+	uint16_t n_queues; // that it receives by, 0: as many as it is asked for
 	int open_rc, keep_rc, shaper_rc, filter_rc;
 	uint32_t n_opened;
 } dev;
@@ -45,6 +46,8 @@ bool __wrap_port_is_up(uint16_t port_id);
 bool __wrap_port_is_gone(uint16_t port_id);
 int __wrap_port_keep(uint16_t port_id, char why[PORT_ERR_MAX]);
 bool __wrap_port_device_is_there(const char *device);
+uint16_t __wrap_port_queues(const char *device, uint16_t wanted);
+bool __wrap_port_queues_changed(uint16_t port_id, char why[PORT_ERR_MAX]);
 int __wrap_port_shaper_set(uint16_t port_id, uint64_t rate_bps, uint32_t frame_bytes, char why[WHY_BYTES]);
 int __wrap_drop_filter_open(const char *device, uint16_t port_id, struct drop_filter **out, char why[WHY_BYTES]);
 void __wrap_link_port(struct link *link, const struct proto_port *port);
@@ -86,6 +89,17 @@ int __wrap_port_keep(uint16_t port_id, char why[PORT_ERR_MAX])
 bool __wrap_port_device_is_there(const char *device)
 {
 	return !dev.not_there;
+}
+
+uint16_t __wrap_port_queues(const char *device, uint16_t wanted)
+{
+	return dev.n_queues == 0 ? wanted : dev.n_queues;
+}
+
+bool __wrap_port_queues_changed(uint16_t port_id, char why[PORT_ERR_MAX])
+{
+	snprintf(why, PORT_ERR_MAX, "it has others");
+	return is_a(port_id) && dev.queues_changed;
 }
 
 int __wrap_port_shaper_set(uint16_t port_id, uint64_t rate_bps, uint32_t frame_bytes, char why[WHY_BYTES])
@@ -273,6 +287,8 @@ static void a_device_that_does_not_open_is_tried_each_second_and_that_is_said_on
 	dev.not_there = false;
 	dev.open_rc = -EIO;
 	turn_after(S / 10);
+	expect_log(""); // it may be for an instant only
+	turn_after(S / 10);
 	expect_log("port a (null:): it is stuck: tried again each second\n");
 	for (int i = 0; i < 35; i++)
 		turn_after(S / 10);
@@ -281,6 +297,44 @@ static void a_device_that_does_not_open_is_tried_each_second_and_that_is_said_on
 	dev.open_rc = 0;
 	turn_after(S);
 	expect_log("port a: null:, up, 5.000 Mb/s\n");
+}
+
+static void a_device_whose_queues_change_is_opened_again(void **state)
+{
+	uint32_t n = dev.n_opened;
+
+	dev.queues_changed = true;
+	turn_after(S / 10);
+	expect_log("port a (null:): it has others; it is opened again with these\nport a: null:, up, 5.000 Mb/s\n");
+	assert_int_equal(dev.n_opened, n + 1);
+	dev.queues_changed = false;
+	turn_after(S / 10);
+	expect_log("");
+	assert_int_equal(dev.n_opened, n + 1);
+	assert_int_equal(told[0].up, 1);
+}
+
+// Buffers are for a queue a worker of each port, of which some more may come.
+static void a_device_with_more_queues_than_there_are_buffers_for_is_not_opened(void **state)
+{
+	uint32_t n = dev.n_opened, room = dp.n_workers * (1 + dp.n_parts - 2);
+
+	vanish();
+	dev.not_there = false;
+	dev.n_queues = (uint16_t)(room + 1);
+	turn_after(S);
+	turn_after(S);
+	assert_int_equal(dev.n_opened, n);
+	if (strstr(logged, "of the packet buffers") == NULL || strstr(logged, "(ethtool -L)") == NULL)
+		fail_msg("%s", logged);
+	logged[0] = '\0';
+	turn_after(S);
+	expect_log(""); // said once
+	dev.n_queues = (uint16_t)room;
+	turn_after(S);
+	expect_log("port a: null:, up, 5.000 Mb/s\n");
+	assert_int_equal(dev.n_opened, n + 1);
+	dev.n_queues = 0;
 }
 
 static void what_a_device_refuses_is_done_without_and_said(void **state)
@@ -366,6 +420,8 @@ int main(void)
 		cmocka_unit_test(a_device_that_others_cut_off_is_down_and_that_is_said_once),
 		cmocka_unit_test(a_device_that_vanishes_is_waited_for),
 		cmocka_unit_test(a_device_that_does_not_open_is_tried_each_second_and_that_is_said_once),
+		cmocka_unit_test(a_device_whose_queues_change_is_opened_again),
+		cmocka_unit_test(a_device_with_more_queues_than_there_are_buffers_for_is_not_opened),
 		cmocka_unit_test(what_a_device_refuses_is_done_without_and_said),
 		cmocka_unit_test(ports_that_are_taken_out_are_told_and_their_numbers_rest),
 		cmocka_unit_test(a_configuration_that_is_wrong_changes_nothing),

@@ -305,7 +305,7 @@ static void a_port_whose_queue_is_taken_leaves_nothing_behind(void **state)
 	assert_non_null(area);
 	assert_int_equal(xsk_umem__create(&umem, area, (uint64_t)4096 * 64, &fill, &comp, NULL), 0);
 	assert_int_equal(xsk_socket__create(&xsk, "pd0", 0, umem, &rx, &tx, &conf), 0);
-	does_not_open("af_xdp:pd0", "another socket has a queue");
+	does_not_open("af_xdp:pd0", "another socket has queue 0");
 	xsk_socket__delete(xsk);
 	assert_int_equal(xsk_umem__delete(umem), 0);
 	free(area);
