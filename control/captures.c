@@ -12,7 +12,15 @@
 #include "server.h"
 
 #define LOOK_NS INT64_C(100000000)
+#define LATE_NS INT64_C(5000000000) // the dataplane has not answered by then
+#define LATE_WORDS "the dataplane has not answered within 5 s"
 #define NUMBERS_FROM (UINT64_C(1) << 62) // answers of traces have numbers below
+
+enum stage {
+	STAGE_ASKED,  // the dataplane has not said that it captures
+	STAGE_ON,     // it does
+	STAGE_ENDING, // it has not said that it does no more
+};
 
 struct captures {
 	struct dp_link *link;
@@ -22,24 +30,38 @@ struct captures {
 	uint64_t number; // of the answer; 0: no capture is under way
 	uint64_t last_number, session;
 	struct capture_question q;
-	int64_t end_ns; // CLOCK_MONOTONIC
+	enum stage stage;
+	int64_t end_ns; // of the stage, CLOCK_MONOTONIC
 	uint32_t left, n_missed;
 	size_t n_bytes;
 	json_t *frames;
 };
 
-static void end(struct captures *c, const char *why)
+static void refuse_instead(struct reply *reply, enum reply_code code, const char *why)
 {
-	struct reply *reply = server_owed(c->server, c->number);
+	reply_fini(reply);
+	reply_init(reply);
+	reply_refuse(reply, code, "%s", why);
+}
+
+static void ask_to_stop(struct captures *c)
+{
 	const struct proto_capture stop = {.number = (uint32_t)c->number};
-	uint64_t number = c->number;
-	char text[80];
 
 	dp_link_capture(c->link, &stop);
+}
+
+// failed: not by what was asked for. With frames that have come it is told, without any it is a refusal.
+static void end(struct captures *c, const char *why, bool failed)
+{
+	struct reply *reply = server_owed(c->server, c->number);
+	uint64_t number = c->number;
+	char text[120];
+
 	if (reply != NULL && !capture_allowed(engine_state(c->engine), &c->q)) {
-		reply_fini(reply);
-		reply_init(reply);
-		reply_refuse(reply, REPLY_NO_PRIVILEGE, "who asked may no longer see the traffic of this share");
+		refuse_instead(reply, REPLY_NO_PRIVILEGE, "who asked may no longer see the traffic of this share");
+	} else if (reply != NULL && failed && json_array_size(c->frames) == 0) {
+		refuse_instead(reply, REPLY_NETWORK, why);
 	} else if (reply != NULL) {
 		snprintf(text, sizeof(text), "frames=%zu missed=%u ended=%s", json_array_size(c->frames), c->n_missed,
 			 why);
@@ -47,6 +69,7 @@ static void end(struct captures *c, const char *why)
 		answer_put(reply, "frames", json_incref(c->frames));
 		answer_put(reply, "missed", json_integer(c->n_missed));
 		answer_put(reply, "ended", json_string(why));
+		answer_put(reply, "whole", json_boolean(!failed));
 	}
 	json_decref(c->frames);
 	c->frames = NULL;
@@ -68,19 +91,40 @@ static json_t *frame_json(const struct captures *c, const struct proto_captured 
 	return item;
 }
 
+static void enter(struct captures *c, enum stage stage, int64_t for_ns)
+{
+	c->stage = stage;
+	c->end_ns = loop_uptime_ns() + for_ns;
+}
+
+// The dataplane does now what it was asked for last.
+static void on_answered(struct captures *c)
+{
+	if (c->stage == STAGE_ASKED)
+		enter(c, STAGE_ON, c->q.for_ns);
+	else if (c->stage == STAGE_ENDING)
+		end(c, "time", false);
+}
+
 static void on_captured(void *ctx, const struct proto_captured *frame)
 {
 	struct captures *c = ctx;
 
 	if (c->number == 0 || frame->number != (uint32_t)c->number)
 		return; // of one that has ended
-	json_array_append_new(c->frames, frame_json(c, frame));
 	c->n_missed = frame->n_missed;
+	if (frame->n == 0) {
+		on_answered(c);
+		return;
+	}
+	json_array_append_new(c->frames, frame_json(c, frame));
 	c->n_bytes += frame->n;
-	if (--c->left == 0)
-		end(c, "count");
-	else if (c->n_bytes + PROTO_CAPTURE_BYTES > CAPTURES_BYTES)
-		end(c, "size");
+	if (--c->left == 0) {
+		end(c, "count", false);
+	} else if (c->n_bytes + PROTO_CAPTURE_BYTES > CAPTURES_BYTES) {
+		ask_to_stop(c);
+		end(c, "size", false);
+	}
 }
 
 static void look_again(struct captures *c, int64_t wait_ns)
@@ -104,14 +148,21 @@ static void on_timer(evutil_socket_t fd, short what, void *ctx)
 	if (c->number == 0)
 		return;
 	dp_link_stats(c->link, &link);
-	if (!link.connected || link.sessions != c->session)
-		end(c, "dataplane lost");
-	else if (left_ns <= 0 || server_owed(c->server, c->number) == NULL)
-		end(c, "time");
-	else if (!capture_allowed(engine_state(c->engine), &c->q))
-		end(c, "authority");
-	else
+	if (!link.connected || link.sessions != c->session) {
+		end(c, "the session with the dataplane is lost", true);
+	} else if (server_owed(c->server, c->number) == NULL || !capture_allowed(engine_state(c->engine), &c->q)) {
+		ask_to_stop(c);
+		end(c, "authority", true);
+	} else if (left_ns <= 0 && c->stage == STAGE_ON) {
+		ask_to_stop(c);
+		enter(c, STAGE_ENDING, LATE_NS);
+		look_again(c, LATE_NS);
+	} else if (left_ns <= 0) {
+		ask_to_stop(c);
+		end(c, LATE_WORDS, true);
+	} else {
 		look_again(c, left_ns);
+	}
 }
 
 int captures_begin(struct captures *c, const struct capture_question *q, struct reply *reply)
@@ -133,10 +184,10 @@ int captures_begin(struct captures *c, const struct capture_question *q, struct 
 	c->n_missed = 0;
 	c->n_bytes = 0;
 	c->frames = frames;
-	c->end_ns = loop_uptime_ns() + q->for_ns;
+	enter(c, STAGE_ASKED, LATE_NS);
 	dp_link_capture(c->link, &c->q.ask);
 	reply->later = c->number;
-	look_again(c, q->for_ns);
+	look_again(c, LATE_NS);
 	return 0;
 }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The capture that is under way: one at a time. It ends, and is answered, with the number of frames asked for, the time
-// asked for, or CAPTURES_BYTES of frames. Owner: traces. Thread: control only (libevent).
+// asked for (since the dataplane has said that it captures), or CAPTURES_BYTES of frames; one that the dataplane does
+// not answer, or leaves, is refused, or told as what came until then ("whole": false). Owner: traces. Thread: control
+// only (libevent).
 #pragma once
 #include "capture.h"
 #include "dp_link.h"

@@ -12,18 +12,33 @@ static_assert(WORKERS_CAPTURE_BOXES == PROTO_CAPTURE_BOXES && WORKERS_CAPTURE_BY
 
 #define FRAMES_A_TURN 256
 
+static void acknowledge(struct dp *dp, uint32_t number)
+{
+	const struct proto_msg msg = {
+		.type = PROTO_CAPTURED,
+		.captured = {.number = number, .n_missed = workers_capture_missed(dp->workers)},
+	};
+
+	if (number != 0)
+		link_tell(dp->link, &msg);
+}
+
 static void follow(struct dp *dp)
 {
 	struct proto_capture asked;
 
-	if (!link_next_capture(dp->link, &asked) || (asked.n_frames == 0 && dp->capture.left == 0))
+	if (!link_next_capture(dp->link, &asked))
 		return;
-	dp->capture.number = asked.number;
-	dp->capture.left = asked.n_frames;
-	if (workers_capture(dp->workers, asked.box, asked.n_frames == 0 ? 0 : asked.n_boxes) == 0)
-		return;
-	dp_error("no memory for a capture");
-	dp->capture.left = 0;
+	if (asked.n_frames > 0 || dp->capture.left > 0) {
+		dp->capture.number = asked.number;
+		dp->capture.left = asked.n_frames;
+		if (workers_capture(dp->workers, asked.box, asked.n_frames == 0 ? 0 : asked.n_boxes) < 0) {
+			dp_error("no memory for a capture");
+			dp->capture.left = 0;
+			return;
+		}
+	}
+	acknowledge(dp, asked.number);
 }
 
 void dp_capture_turn(struct dp *dp)

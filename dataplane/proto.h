@@ -220,9 +220,9 @@ struct proto_queues {
 #define PROTO_CAPTURE_BOXES 8
 #define PROTO_CAPTURE_BYTES 1600
 // Frames that come in and are of these boxes are to be told from now on, n_frames of them; those asked for before are
-// not.
+// not. Answered by a CAPTURED without a frame when it is so.
 struct proto_capture {
-	uint32_t number;   // comes back
+	uint32_t number;   // comes back; 0: is not answered
 	uint32_t n_frames; // 0: no more
 	uint16_t n_boxes;
 	struct box box[PROTO_CAPTURE_BOXES]; // without users and time
@@ -233,7 +233,7 @@ struct proto_captured {
 	uint32_t n_missed;  // so far: there was no room for them
 	int64_t time_ns;    // since the epoch
 	uint32_t len_bytes; // of the frame
-	uint16_t port, n;   // n: bytes of it that are here
+	uint16_t port, n;   // n: bytes of it that are here; 0: what was asked for is so now
 	uint8_t data[PROTO_CAPTURE_BYTES];
 };
 

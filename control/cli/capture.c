@@ -102,66 +102,156 @@ static int write_frame(FILE *f, struct ports *ports, const json_t *frame)
 			    (uint32_t)bytes);
 }
 
-static int write_file(const char *path, const json_t *frames, struct err *err)
+static int write_frames(FILE *f, const json_t *frames)
 {
-	FILE *f = fopen(path, "wb");
 	struct ports ports = {0};
 	const json_t *frame;
 	size_t i;
 	int ret;
 
-	if (f == NULL)
-		return err_set(err, errno, "%s: %s", path, strerror(errno));
+	errno = 0;
 	ret = pcapng_begin(f);
 	json_array_foreach(frames, i, frame)
 	{
 		if (ret == 0)
 			ret = write_frame(f, &ports, frame);
 	}
-	if (fclose(f) != 0 && ret == 0)
+	if (ret == 0 && fflush(f) != 0)
 		ret = -errno;
-	return ret < 0 ? err_set(err, -ret, "%s: cannot be written: %s", path, strerror(-ret)) : 0;
+	return ret;
+}
+
+static int cannot(const char *path, int ret, struct err *err)
+{
+	return err_set(err, -ret, "%s: cannot be written: %s", path, strerror(-ret));
+}
+
+// Standard output, a device, a pipe, or a file in a folder that takes no new ones.
+static int write_into(FILE *f, const char *path, const json_t *frames, struct err *err)
+{
+	int ret = f == NULL ? -errno : write_frames(f, frames);
+
+	if (f != NULL && f != stdout && fclose(f) != 0 && ret == 0)
+		ret = -errno;
+	return ret < 0 ? cannot(path, ret, err) : 0;
+}
+
+// As a new file would have them, or as the one has them whose place it takes, as far as that may be.
+static void take_rights(int fd, const struct stat *old)
+{
+	mode_t mask = umask(0);
+
+	umask(mask);
+	if (old == NULL || fchown(fd, old->st_uid, old->st_gid) < 0)
+		errno = 0;
+	fchmod(fd, old != NULL ? old->st_mode & 0777 : 0666 & ~mask);
+}
+
+// In one go: whatever goes wrong, the file that was there before stays as it was.
+static int write_anew(const char *path, const struct stat *old, const json_t *frames, struct err *err)
+{
+	char *beside = NULL;
+	int ret = asprintf(&beside, "%s.XXXXXX", path) < 0 ? -ENOMEM : 0, fd;
+	FILE *f;
+
+	if (ret < 0)
+		return cannot(path, ret, err);
+	fd = mkstemp(beside);
+	f = fd >= 0 ? fdopen(fd, "wb") : NULL;
+	if (f == NULL) {
+		ret = cannot(path, -errno, err);
+		if (fd >= 0)
+			close(fd);
+	} else {
+		take_rights(fd, old);
+		ret = write_into(f, path, frames, err);
+	}
+	if (ret == 0 && rename(beside, path) < 0)
+		ret = cannot(path, -errno, err);
+	if (ret < 0 && fd >= 0)
+		unlink(beside);
+	free(beside);
+	return ret;
+}
+
+// The folder of a path (caller: free), NULL: out of memory.
+static char *folder_of(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	if (slash == NULL)
+		return strdup(".");
+	return slash == path ? strdup("/") : strndup(path, (size_t)(slash - path));
+}
+
+static int write_file(const char *path, const json_t *frames, struct err *err)
+{
+	char *real = realpath(path, NULL), *folder; // a link stays one
+	const char *at = real != NULL ? real : path;
+	struct stat st;
+	bool is_old = stat(at, &st) == 0;
+	int ret;
+
+	folder = folder_of(at);
+	if (strcmp(path, "-") == 0)
+		ret = write_into(stdout, "standard output", frames, err);
+	else if (is_old && (!S_ISREG(st.st_mode) || folder == NULL || access(folder, W_OK | X_OK) < 0))
+		ret = write_into(fopen(at, "wb"), path, frames, err);
+	else
+		ret = write_anew(at, is_old ? &st : NULL, frames, err);
+	free(folder);
+	free(real);
+	return ret;
 }
 
 // Before frames are waited for. No file is made yet: whoever is refused leaves none.
 static int check_file(const char *path, struct err *err)
 {
-	char *folder = strdup(path), *slash = folder == NULL ? NULL : strrchr(folder, '/');
+	char *folder = folder_of(path);
 	struct stat st;
 	int rc = 0;
 
-	if (slash != NULL)
-		slash[slash == folder] = '\0';
 	if (folder == NULL)
 		rc = -ENOMEM;
+	else if (strcmp(path, "-") == 0)
+		rc = isatty(STDOUT_FILENO) ? -ENOTTY : 0;
+	else if (path[0] == '\0')
+		rc = -ENOENT;
 	else if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
 		rc = -EISDIR;
 	else if (access(path, F_OK) == 0)
 		rc = access(path, W_OK) < 0 ? -errno : 0;
-	else if (access(slash == NULL ? "." : folder, W_OK | X_OK) < 0)
+	else if (access(folder, W_OK | X_OK) < 0)
 		rc = -errno;
 	free(folder);
+	if (rc == -ENOTTY)
+		return err_set(err, ENOTTY, "frames are not for a terminal: name a file, or a pipe behind -");
 	return rc < 0 ? err_set(err, -rc, "%s: %s", path, strerror(-rc)) : 0;
 }
 
 static int finish(const struct options *o, const char *path, const json_t *answer, const char *line)
 {
 	const json_t *frames = json_object_get(answer, "frames");
+	const char *ended = json_string_value(json_object_get(answer, "ended"));
+	bool whole = json_is_true(json_object_get(answer, "whole"));
 	struct err err;
 
 	if (!json_is_true(json_object_get(answer, "ok"))) {
 		if (o->json)
 			puts(line);
 		else
-			show_answer(answer, stdout);
+			show_answer(answer, strcmp(path, "-") == 0 ? stderr : stdout);
 		return STATUS_REFUSED;
 	}
-	if (write_file(path, frames, &err) < 0)
-		return panectl_failed(&err);
-	printf("%zu frames, %lld missed (%s)\n", json_array_size(frames),
-	       (long long)json_integer_value(json_object_get(answer, "missed")),
-	       json_string_value(json_object_get(answer, "ended")));
-	return STATUS_ACCEPTED;
+	if (write_file(path, frames, &err) < 0) {
+		fprintf(stderr, "panectl: %s\n", err.msg);
+		return STATUS_USAGE;
+	}
+	fprintf(strcmp(path, "-") == 0 ? stderr : stdout, "%zu frames, %lld missed (%s)\n", json_array_size(frames),
+		(long long)json_integer_value(json_object_get(answer, "missed")), whole ? ended : "not all");
+	if (!whole)
+		fprintf(stderr, "panectl: the capture has ended early: %s\n", ended);
+	return whole ? STATUS_ACCEPTED : STATUS_REFUSED;
 }
 
 // Whoever sits before it is told what it waits for.

@@ -66,8 +66,8 @@ static const struct command {
 	 "what becomes of such a packet: the requests that match, how they combine, what the dataplane does with it",
 	 run_trace},
 	{"capture", "capture '(dstPort=80)' FILE [--share S] [--count N] [--seconds S]",
-	 "write frames of a flow group, as they come in at the switch, to a pcapng file (share rootShare, 1000 frames, "
-	 "10 s)",
+	 "write frames of a flow group, as they come in at the switch, to a pcapng file, or - for standard output "
+	 "(share rootShare, 1000 frames, 10 s)",
 	 capture_run},
 	{"script", "script FILE [--offline] [--json]",
 	 "play the lines `speaker : statement.` of a file at the switch, or --offline: clock at 0, no network",

@@ -49,7 +49,7 @@ static void block_begin(FILE *f, uint32_t type, uint32_t body_bytes)
 static int block_end(FILE *f, uint32_t body_bytes)
 {
 	put32(f, body_bytes + 12);
-	return ferror(f) ? -EIO : 0;
+	return ferror(f) ? -(errno != 0 ? errno : EIO) : 0;
 }
 
 int pcapng_begin(FILE *f)

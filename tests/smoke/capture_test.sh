@@ -86,5 +86,56 @@ wait "$capture"
 check "a capture ends with the authority for it" grep -q 'may no longer see' "$RUN_DIR/capture.out"
 panectl 'Grant web to nobody.' >/dev/null
 check "a group that is not the share's is refused" refused '(dstPort=81)' web 'not_contained'
+
+# a file that was there is replaced by a whole one, or stays
+keep=$RUN_DIR/keep.pcapng
+kept() { [ "$(cat "$keep")" = "as it was" ]; }
+fails() { # STATUS PATTERN COMMAND...: what it says is in $RUN_DIR/said
+	local want=$1 pattern=$2 rc=0
+
+	"${@:3}" >"$RUN_DIR/said" 2>&1 || rc=$?
+	[ "$rc" = "$want" ] && grep -E "$pattern" "$RUN_DIR/said"
+}
+printf 'as it was' >"$keep"
+check "who is refused leaves the file as it was" fails 1 'not_contained' panectl --user nobody capture '(dstPort=81)' "$keep" --share web
+check "(really)" kept
+capture_start '*' "$keep" --seconds 60
+kill "$(ps -o pid= --ppid "$capture")"
+wait "$capture"
+check "so does who stops it" kept
+check "and makes room" wait_for 3 free_again
+rm -f "$RUN_DIR/d.pcapng"
+check "/dev/full is said to be full" fails 2 'No space left on device' panectl capture '(dstPort=83)' /dev/full --seconds 0.1
+mkdir "$RUN_DIR/small" && mount -t tmpfs -o size=4k none "$RUN_DIR/small"
+printf 'as it was' >"$RUN_DIR/small/keep"
+check "so is a full disk" fails 2 'No space left on device' panectl capture '(dstPort=83)' "$RUN_DIR/small/keep" --seconds 0.1
+check "with the file as it was, and no other" [ "$(cd "$RUN_DIR/small" && grep -l 'as it was' -- *)" = keep ]
+umount "$RUN_DIR/small"
+into_closed() { # a pipe that nobody reads any more
+	local rc=0
+
+	mkfifo "$RUN_DIR/pipe"
+	exec 4<>"$RUN_DIR/pipe" 5>"$RUN_DIR/pipe" 4>&-
+	panectl capture '(dstPort=83)' - --seconds 0.1 >&5 || rc=$?
+	exec 5>&-
+	return "$rc"
+}
+check "a reader that has gone is no end without a word" fails 2 'standard output: .*Broken pipe' into_closed
+chmod 640 "$keep"
+ln -s keep.pcapng "$RUN_DIR/link.pcapng"
+check "no frame at all is a capture, too" panectl capture '(dstPort=83)' "$RUN_DIR/link.pcapng" --seconds 0.1
+check "that can be read" tshark -r "$keep"
+check "behind the link, with the rights of before" [ "$(stat -c %a "$keep") $(readlink "$RUN_DIR/link.pcapng")" = "640 keep.pcapng" ]
+panectl capture '(dstPort=83)' - --seconds 0.1 2>/dev/null >"$RUN_DIR/out.pcapng"
+check "standard output gets the same" cmp "$keep" "$RUN_DIR/out.pcapng"
+
+# a dataplane that is there, and silent
+printf 'as it was' >"$keep"
+dataplane=$(switch_child dataplane)
+kill -STOP "$dataplane"
+check "a dataplane that does not answer is no capture of 0 frames" fails 1 'the dataplane has not answered' panectl capture '*' "$keep" --seconds 0.1
+check "and the file is as it was" kept
+kill -CONT "$dataplane"
+check "afterwards it is captured again" wait_for 5 free_again
 check "traffic passes as before" wait_for 5 replies h1 h2
 finish
