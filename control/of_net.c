@@ -147,10 +147,11 @@ static void on_error(struct of_switch *sw, uint32_t xid, const struct of_error *
 	if (follows != NULL || is_noted(sw))
 		of_net_note(sw->net, "switch %016" PRIx64 " answers with error %u, code %u%s", of_net_dpid(sw), e->type,
 			    e->code, follows == NULL ? "" : follows);
+	of_sync_meter_error(sw, xid, e);
 	if (follows != NULL) // what would have used them does not wait
 		sw->read_back_ns = sw->net->now_ns;
 	else if (sw->read_back_ns == INT64_MAX)
-		sw->read_back_ns = sw->net->now_ns + OF_SYNC_RETRY_NS;
+		of_sync_retry(sw);
 }
 
 // --- messages

@@ -23,7 +23,7 @@ enum sync_part { // what is read back, each by a request of its own
 	SYNC_PARTS,
 };
 
-#define N_GROUP_XIDS 16
+#define N_XIDS 16
 
 struct of_switch {
 	struct of_net *net;
@@ -33,32 +33,37 @@ struct of_switch {
 	enum sync_state sync;
 	struct of_rules have;
 	struct of_meters have_meters;
-	struct of_groups have_groups;      // of_plan_is_group
-	uint32_t asked[SYNC_PARTS];        // the request's xid while an answer is owed; 0: none is
-	int64_t read_ns;                   // when it was asked
-	int64_t read_by_ns;                // the next part of an answer is due; INT64_MAX: not so
-	bool shown_out;                    // of_shut.c: its session is about to end
-	bool refuses_meters;               // it has none, whatever it says
-	int64_t errors_ns;                 // since then its errors are counted
-	uint32_t n_errors;                 // of them those that were noted, and one more if some were not
-	uint32_t groups_max;               // of_plan.h
-	bool refuses_groups;               // it has none for us, whatever it says
-	uint32_t others_groups;            // select groups that are not ours
-	int64_t groups_wait_ns;            // it was full: no more of them until then; INT64_MIN: not
-	int64_t groups_pause_ns;           // the last such wait
-	int64_t groups_by_ns;              // all but those was read: what it owes of them is due; INT64_MAX: not so
-	uint32_t group_xids[N_GROUP_XIDS]; // of the last entries sent to it that name one
-	uint32_t n_group_xids;             // of all
-	uint8_t n_lost_groups;             // times that it did not know one that an entry named
-	uint32_t barrier_xid;              // of the last step (of_update.c); 0: none is awaited
-	bool deaf;                         // it did not answer one in time
-	struct of_rules seen;              // read by of_net_read
-	struct of_groups seen_groups;      // likewise
-	uint32_t seen_xid;                 // its request, while an answer is owed; 0: none is
-	uint32_t seen_groups_xid;          // likewise
-	bool seen_whole;                   // it was answered
-	bool planned;                      // its queues are known
-	struct of_plan_queue *queues;      // that its limits need
+	struct of_groups have_groups; // of_plan_is_group
+	uint32_t asked[SYNC_PARTS];   // the request's xid while an answer is owed; 0: none is
+	int64_t read_ns;              // when it was asked
+	int64_t read_by_ns;           // the next part of an answer is due; INT64_MAX: not so
+	bool shown_out;               // of_shut.c: its session is about to end
+	bool refuses_meters;          // it has none, whatever it says
+	int64_t errors_ns;            // since then its errors are counted
+	uint32_t n_errors;            // of them those that were noted, and one more if some were not
+	uint32_t groups_max;          // of_plan.h
+	bool refuses_groups;          // it has none for us, whatever it says
+	uint32_t others_groups;       // select groups that are not ours
+	int64_t groups_wait_ns;       // it was full: no more of them until then; INT64_MIN: not
+	int64_t groups_pause_ns;      // the last such wait
+	int64_t groups_by_ns;         // all but those was read: what it owes of them is due; INT64_MAX: not so
+	struct of_xids {
+		uint32_t last[N_XIDS];
+		uint32_t n;           // of all
+	} group_xids;                 // of the last entries sent to it that name a group
+	struct of_xids meter_xids;    // of the last meters, and entries with one
+	bool meters_bad;              // it answered one with an error since all was read
+	int64_t retried_ns, retry_ns; // when it was last to be read again after an error, and after how long
+	uint8_t n_lost_groups;        // times that it did not know one that an entry named
+	uint32_t barrier_xid;         // of the last step (of_update.c); 0: none is awaited
+	bool deaf;                    // it did not answer one in time
+	struct of_rules seen;         // read by of_net_read
+	struct of_groups seen_groups; // likewise
+	uint32_t seen_xid;            // its request, while an answer is owed; 0: none is
+	uint32_t seen_groups_xid;     // likewise
+	bool seen_whole;              // it was answered
+	bool planned;                 // its queues are known
+	struct of_plan_queue *queues; // that its limits need
 	uint32_t n_queues;
 	struct of_pace flap_pace;
 	bool flaps;           // more of its ports change than that
@@ -108,7 +113,8 @@ struct of_net {
 
 void of_net_note(struct of_net *net, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-#define OF_SYNC_RETRY_NS 3000000000LL // after an error, or out of memory: reads back again
+#define OF_SYNC_RETRY_NS 3000000000LL       // after an error, or out of memory: reads back again
+#define OF_SYNC_RETRY_MAX_NS 300000000000LL // twice as late each time that errors go on
 
 #define OF_METERS_MAX (1U << 16)      // of one switch
 #define OF_READ_PART_NS 10000000000LL // a part of an answer comes in that time, and all of it in this:
@@ -130,6 +136,8 @@ bool of_sync_refused(struct of_switch *sw, uint32_t xid); // an error answers ou
 // An error about a group that was sent, or an entry with one, answers xid. What follows from it, in words, when all is
 // read back; NULL: nothing.
 const char *of_sync_group_error(struct of_switch *sw, uint32_t xid, const struct of_error *e);
+void of_sync_meter_error(struct of_switch *sw, uint32_t xid, const struct of_error *e); // if it is about a meter
+void of_sync_retry(struct of_switch *sw);                // an error: what it has is to be read again, after a while
 uint32_t of_sync_groups_max(const struct of_switch *sw); // of_plan.h
 void of_sync_groups_turn(struct of_switch *sw);          // it may be time for more of them, or to wait no longer
 bool of_sync_has_groups(const struct of_switch *sw);     // it says that it can
@@ -170,6 +178,11 @@ void of_member_ask(struct of_switch *sw, uint32_t port);
 bool of_member_is_new(const struct of_net *net);
 // Tells the dataplane where hosts are, as far as it was not told so lately. tree NULL: only what it was told before.
 void of_member_teach(struct of_net *net, const uint32_t *tree);
+
+static inline void of_xids_note(struct of_xids *x, uint32_t xid)
+{
+	x->last[x->n++ % N_XIDS] = xid;
+}
 
 static inline uint64_t of_net_dpid(const struct of_switch *sw)
 {

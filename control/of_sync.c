@@ -122,6 +122,14 @@ static int take(struct of_switch *sw, enum sync_part part, const union of_mp_ent
 	}
 }
 
+// Limits cannot be kept there, which the next plan tells; until its session ends.
+static void refuse_meters(struct of_switch *sw, const char *why)
+{
+	of_net_note(sw->net, "switch %016" PRIx64 " %s: it is given none", of_net_dpid(sw), why);
+	sw->refuses_meters = true;
+	of_meters_fini(&sw->have_meters);
+}
+
 static void part_read(struct of_switch *sw, enum sync_part part)
 {
 	sw->asked[part] = 0;
@@ -134,6 +142,9 @@ static void part_read(struct of_switch *sw, enum sync_part part)
 		return;
 	}
 	sw->groups_by_ns = INT64_MAX;
+	if (sw->meters_bad && sw->have_meters.n == 0)
+		refuse_meters(sw, "answers meters with errors, and has none");
+	sw->meters_bad = false;
 	if (of_rules_sort(&sw->have) < 0 || of_meters_sort(&sw->have_meters) < 0 ||
 	    of_groups_sort(&sw->have_groups) < 0) {
 		sw->read_back_ns = sw->net->now_ns + OF_SYNC_RETRY_NS;
@@ -192,12 +203,9 @@ void of_sync_stats(struct of_switch *sw, const struct of_msg *m)
 		part_read(sw, part);
 }
 
-// Limits cannot be kept there, which the next plan tells.
 void of_sync_no_meters(struct of_switch *sw, const char *why)
 {
-	of_net_note(sw->net, "switch %016" PRIx64 " %s: it is given none", of_net_dpid(sw), why);
-	sw->refuses_meters = true;
-	of_meters_fini(&sw->have_meters);
+	refuse_meters(sw, why);
 	part_read(sw, SYNC_METERS);
 }
 
@@ -218,13 +226,29 @@ bool of_sync_refused(struct of_switch *sw, uint32_t xid)
 	return true;
 }
 
-static bool is_about_group(const struct of_switch *sw, uint32_t xid)
+static bool is_among(const struct of_xids *x, uint32_t xid)
 {
-	for (uint32_t i = 0; i < N_GROUP_XIDS && i < sw->n_group_xids; i++) {
-		if (sw->group_xids[i] == xid)
+	for (uint32_t i = 0; i < N_XIDS && i < x->n; i++) {
+		if (x->last[i] == xid)
 			return true;
 	}
 	return false;
+}
+
+void of_sync_meter_error(struct of_switch *sw, uint32_t xid, const struct of_error *e)
+{
+	sw->meters_bad |= of_conn_version(sw->conn) == OF_VERSION_13 && !sw->refuses_meters &&
+			  (e->type == OF_ERROR_METER_MOD || is_among(&sw->meter_xids, xid));
+}
+
+void of_sync_retry(struct of_switch *sw)
+{
+	int64_t now_ns = sw->net->now_ns, longer_ns = 2 * sw->retry_ns;
+
+	if (sw->retry_ns == 0 || now_ns - sw->retried_ns > longer_ns)
+		longer_ns = OF_SYNC_RETRY_NS; // all was well for a while
+	sw->retry_ns = longer_ns < OF_SYNC_RETRY_MAX_NS ? longer_ns : OF_SYNC_RETRY_MAX_NS;
+	sw->retried_ns = sw->read_back_ns = now_ns + sw->retry_ns;
 }
 
 static const char *wait_for_room(struct of_switch *sw)
@@ -240,7 +264,7 @@ static const char *wait_for_room(struct of_switch *sw)
 
 const char *of_sync_group_error(struct of_switch *sw, uint32_t xid, const struct of_error *e)
 {
-	bool about_entry = e->type == OF_ERROR_BAD_ACTION && is_about_group(sw, xid);
+	bool about_entry = e->type == OF_ERROR_BAD_ACTION && is_among(&sw->group_xids, xid);
 
 	if (sw->refuses_groups || of_conn_version(sw->conn) != OF_VERSION_13)
 		return NULL;

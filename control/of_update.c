@@ -213,8 +213,10 @@ static void send_rule(struct update *u, enum of_rules_change change, const struc
 		of_net_note(net, "switch %016" PRIx64 ": an entry cannot be sent: %s", of_net_dpid(u->sw), err.msg);
 	for (uint8_t i = 0; i < m.flow_mod.instructions.n_actions; i++) {
 		if (m.flow_mod.instructions.actions[i].type == OF_ACT_GROUP)
-			u->sw->group_xids[u->sw->n_group_xids++ % N_GROUP_XIDS] = xid;
+			of_xids_note(&u->sw->group_xids, xid);
 	}
+	if (m.flow_mod.instructions.meter != 0)
+		of_xids_note(&u->sw->meter_xids, xid);
 }
 
 static void keep(struct update *u, const struct of_rule *rule)
@@ -292,7 +294,7 @@ static void send_meter(void *ctx, enum of_rules_change change, const struct of_m
 
 	of_meter_message(change, meter, &m);
 	sw->net->stats.meter_mods++;
-	of_conn_send(sw->conn, &m, NULL);
+	of_xids_note(&sw->meter_xids, of_conn_send(sw->conn, &m, NULL));
 }
 
 // Entries name meters: those come before and go after.

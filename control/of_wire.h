@@ -215,7 +215,8 @@ struct of_port_status {
 
 enum of_error_type {
 	OF_ERROR_BAD_ACTION = 2,
-	OF_ERROR_GROUP_MOD = 6, // 1.3
+	OF_ERROR_GROUP_MOD = 6,  // 1.3
+	OF_ERROR_METER_MOD = 12, // 1.3; also of an entry that names a meter which is not there
 };
 
 #define OF_BAD_OUT_GROUP 9 // code of OF_ERROR_BAD_ACTION

@@ -151,6 +151,7 @@ static void on_message(struct played *p, const struct of_msg *m)
 			p->flow_mod(p->ctx, &m->flow_mod);
 		break;
 	case OF_METER_MOD:
+		p->meter_xid = m->xid;
 		if (p->meter_mod != NULL)
 			p->meter_mod(p->ctx, &m->meter_mod);
 		break;

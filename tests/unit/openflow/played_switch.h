@@ -29,8 +29,9 @@ struct played {
 		size_t len;
 	} probes[PLAYED_PROBES]; // the latest ones
 	uint64_t n_probes, n_packet_outs, n_flow_mods, n_group_mods, n_barriers;
-	uint32_t last_xid; // of the last barrier
-	uint32_t mod_xid;  // of the last flow mod
+	uint32_t last_xid;  // of the last barrier
+	uint32_t mod_xid;   // of the last flow mod
+	uint32_t meter_xid; // of the last meter mod
 	uint8_t *in;
 	size_t n_in, cap_in;
 };

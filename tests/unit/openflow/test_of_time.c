@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What time does to switches: entries that end, leases, queues of switches that are away, updates that never find rest.
+// What time does to switches: entries that end, leases, queues of switches that are away, updates that never find rest,
+// errors that go on.
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -461,6 +462,85 @@ static void an_update_has_an_end_in_a_network_that_has_no_rest(void **state)
 	(void)state;
 }
 
+// --- errors that go on
+
+// It lists meters as it has them, and answers each one, or only the entries that name one, with an error.
+static enum { REFUSES_METERS, REFUSES_ENTRIES, REFUSES_SOME } refusal;
+static int n_refused;
+
+static void answer_error(struct played_peer *p, uint32_t xid, uint16_t type, uint16_t code)
+{
+	struct of_msg m = {.type = OF_ERROR, .xid = xid, .error = {.type = type, .code = code}};
+
+	n_refused++;
+	played_send(&p->played, &m);
+}
+
+static void refuse_meter(void *ctx, const struct of_meter_mod *mod)
+{
+	struct played_peer *p = ctx;
+	const struct of_meter m = {mod->meter, mod->bands[0].rate, mod->bands[0].burst};
+
+	if (refusal == REFUSES_SOME && p->meters.n == 0 && mod->command == 0)
+		of_meters_add(&p->meters, &m);
+	else if (refusal != REFUSES_ENTRIES)
+		answer_error(p, p->played.meter_xid, OF_ERROR_METER_MOD, refusal == REFUSES_SOME ? 10 : 1);
+}
+
+static void (*keep_entry)(void *ctx, const struct of_flow_mod *mod);
+
+static void refuse_entry(void *ctx, const struct of_flow_mod *mod)
+{
+	struct played_peer *p = ctx;
+
+	if (refusal == REFUSES_ENTRIES && mod->instructions.meter != 0 && mod->command == OF_FLOW_ADD)
+		answer_error(p, p->played.mod_xid, 3, 1); // an instruction it does not have
+	else
+		keep_entry(ctx, mod);
+}
+
+static void who_answers_meters_with_errors_is_not_told_for_ever(void **state)
+{
+	const struct of_net_conf conf = {.hosts_max = 64};
+	const struct played_want limits[] = {{7, 0, 1, PLAYED_LIMIT, 1000000, INT64_MAX},
+					     {8, 0, -1, PLAYED_LIMIT, 2000000, INT64_MAX}};
+
+	for (refusal = REFUSES_METERS; refusal <= REFUSES_SOME; refusal++) {
+		const struct topo_switch *sw;
+
+		played_net_init(&net, 2, OF_VERSION_13, &conf);
+		keep_entry = net.peers[0].played.flow_mod;
+		net.peers[0].played.flow_mod = refuse_entry;
+		net.peers[0].played.meter_mod = refuse_meter;
+		played_net_start(&net);
+		played_net_run(&net, 5 * SECOND);
+		for (int i = 0; i < 2; i++)
+			played_net_say(&net, i);
+		n_refused = 0;
+		played_net_policy(&net, limits, 2);
+		played_net_run(&net, 600 * SECOND);
+		sw = &of_net_topo(net.of)->switches[topo_find_switch(of_net_topo(net.of), 1)];
+		assert_true(n_refused > 0);
+		if (refusal == REFUSES_SOME) { // the others are tried ever less often
+			assert_true(n_refused < 12);
+			assert_int_equal(net.peers[0].meters.n, 1);
+		} else {
+			assert_true(n_refused <= 4); // until all was read again
+			assert_true(sw->n_lacks == 2 && strstr(sw->lacks, "a switch without meters") != NULL);
+			assert_int_equal(played_net_stats(&net).n_synced, 2);
+			played_net_leave(&net, 0);
+			net.peers[0].played.flow_mod = keep_entry;
+			net.peers[0].played.meter_mod = net.peers[1].played.meter_mod;
+			played_net_join(&net, 0); // another session: once more
+			played_net_run(&net, 10 * SECOND);
+			assert_int_equal(net.peers[0].meters.n, 2);
+			assert_int_equal(sw->n_lacks, 0);
+		}
+		played_net_fini(&net);
+	}
+	(void)state;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -471,6 +551,7 @@ int main(void)
 		cmocka_unit_test(what_a_switch_cannot_keep_is_told_of_it_and_counted),
 		cmocka_unit_test(a_host_that_claims_more_and_more_addresses_fills_no_switch),
 		cmocka_unit_test(an_update_has_an_end_in_a_network_that_has_no_rest),
+		cmocka_unit_test(who_answers_meters_with_errors_is_not_told_for_ever),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
