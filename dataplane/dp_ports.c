@@ -327,6 +327,25 @@ static void try_device(struct dp *dp, uint16_t i, int64_t mono_ns)
 	port->told = false;
 }
 
+// A port that has lost its other end, and can find it again.
+static void reconnect(struct dp *dp, uint16_t i, int64_t mono_ns)
+{
+	struct dp_port *port = &dp->port[i];
+	char why[PORT_ERR_MAX];
+	int rc;
+
+	if (port->up || mono_ns < port->reconnect_ns)
+		return;
+	port->reconnect_ns = mono_ns + RETRY_NS;
+	if (!port_can_reconnect(port->device))
+		return;
+	workers_hold(dp->workers);
+	rc = port_reconnect(port->port_id, why);
+	workers_release(dp->workers);
+	if (rc < 0)
+		lose_device(dp, i);
+}
+
 // Whether it receives. Others may have cut it off from its interface.
 static bool receives(struct dp_port *port)
 {
@@ -365,7 +384,9 @@ void dp_ports_turn(struct dp *dp, int64_t mono_ns)
 		if (port->name == NULL)
 			continue;
 		follow_device(dp, i);
-		if (!port->opened)
+		if (port->opened)
+			reconnect(dp, i, mono_ns);
+		else
 			try_device(dp, i, mono_ns);
 		up = port->opened && receives(port) && port_is_up(port->port_id);
 		if (up != port->up || !port->told) {

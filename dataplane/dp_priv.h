@@ -22,14 +22,15 @@ struct dp_port {             // by the workers' number
 	uint64_t rate_bps;
 	struct port_caps caps;
 	struct sched *sched;
-	uint16_t port_id;    // rte_ethdev's
-	bool opened;         // else the device is gone, or has not come yet
-	bool up, told;       // told: up was logged
-	bool tried;          // to open it, in vain
-	bool failed;         // so it did again, and that was logged
-	bool cut;            // nothing can be received from its device, and that was logged
-	bool shaper_refused; // by the device, and that was logged
-	int64_t retry_ns;    // when to try again
+	uint16_t port_id;     // rte_ethdev's
+	bool opened;          // else the device is gone, or has not come yet
+	bool up, told;        // told: up was logged
+	bool tried;           // to open it, in vain
+	bool failed;          // so it did again, and that was logged
+	bool cut;             // nothing can be received from its device, and that was logged
+	bool shaper_refused;  // by the device, and that was logged
+	int64_t retry_ns;     // when to try again
+	int64_t reconnect_ns; // not before
 };
 
 struct dp {

@@ -35,6 +35,7 @@
 #include "port_leftover.h"
 #include "port_program.h"
 #include "port_queues.h"
+#include "port_socket.h"
 #include "socket_set.h"
 #include "xdp_filter.h"
 #include "xsk_fill.h"
@@ -232,6 +233,9 @@ static int create_vdev(const struct kind *kind, const struct port_conf *conf, co
 	kind->format_args(conf, arg, args);
 	len = strlen(args);
 	snprintf(args + len, sizeof(args) - len, "%s", more);
+	rc = port_socket_prepare(conf->device, why);
+	if (rc < 0)
+		return rc;
 	memif_listener_before();
 	channels_tell_combined(is_af_xdp(kind));
 	rc = rte_eal_hotplug_add("vdev", name, args);
@@ -239,6 +243,8 @@ static int create_vdev(const struct kind *kind, const struct port_conf *conf, co
 	memif_listener_made();
 	if (rc < 0)
 		port_leftover_free(name);
+	if (rc < 0 && port_socket_is_taken(conf->device, why))
+		return -EADDRINUSE;
 	if (rc < 0)
 		return why_fail(why, -rc, "%s: the driver %s refused (%s): %s%s%s", conf->device, kind->driver, args,
 				port_driver_words(rc), bpf_words_first()[0] != '\0' ? "; first complaint: " : "",
@@ -522,6 +528,8 @@ bool port_device_is_there(const char *device)
 	const char *arg;
 	const struct kind *kind = kind_find(device, &arg);
 
+	if (!port_socket_is_there(device))
+		return false;
 	if (kind == NULL || !kind->is_interface)
 		return true;
 	snprintf(interface, sizeof(interface), "%.*s", first_len(arg), arg);

@@ -78,8 +78,14 @@ bool port_is_gone(uint16_t port_id);
 // A descriptor, the port's, that poll() finds readable while frames wait in the receive queue; -1: there is none (only
 // af_xdp and af_packet ports have them).
 int port_wait_fd(uint16_t port_id, uint16_t queue);
-// Whether it makes sense to open it: the kernel interface exists, if it is one that must.
+// Whether it makes sense to open it: the kernel interface exists, if it is one that must; somebody listens for a memif
+// client.
 bool port_device_is_there(const char *device);
+// An open port of this device that is not up is to be connected anew: a memif client, whose driver tries only when the
+// port starts, and somebody listens.
+bool port_can_reconnect(const char *device);
+// Stops and starts it; nobody uses it meanwhile. 0, or -errno with the reason in why: it stands still, to be closed.
+int port_reconnect(uint16_t port_id, char why[PORT_ERR_MAX]);
 // What takes the frames off a kernel interface must stay on it, and others can take it away. 0: all is well; 1: it was
 // taken away, and is put back; -errno: it was, and cannot be: nothing is received. The latter two are said in why.
 int port_keep(uint16_t port_id, char why[PORT_ERR_MAX]);

@@ -12,6 +12,7 @@ ports:
   - {name: host, device: "tap:sw0"}
   - {name: memif, device: "memif:role=server,id=0,socket=$RUN_DIR/memif.sock,socket-abstract=no"}
   - {name: vm, device: "vhost:$RUN_DIR/vm.sock"}
+  - {name: client, device: "memif:role=client,id=0,socket=$RUN_DIR/far.sock,socket-abstract=no"}
 END
 mkdir -p "$RUN_DIR/state"
 start_or_fail "$RUN_DIR/config.yaml"
@@ -37,6 +38,7 @@ peer_kill() {
 	[ -n "$peer" ] || return 0
 	kill -9 "$peer" 2>/dev/null
 	wait "$peer" 2>/dev/null
+	rm -f "$RUN_DIR/far.sock" # its driver does not
 	peer= # its number may be another's
 }
 trap 'peer_kill' EXIT
@@ -61,7 +63,39 @@ kind() {
 		ip neigh flush dev sw0
 	done
 }
+kind client "$SUBNET.7" "net_memif0,role=server,id=0,socket=$RUN_DIR/far.sock,socket-abstract=no"
 kind memif "$SUBNET.8" "net_memif0,role=client,id=0,socket=$RUN_DIR/memif.sock,socket-abstract=no"
 kind vm "$SUBNET.9" "net_virtio_user0,path=$RUN_DIR/vm.sock,queue_size=256"
 check "the dataplane never restarted" [ "$(grep -c 'dataplane is up' "$RUN_DIR/log")" = 1 ]
+
+# what listens is made anew where a killed process left its socket
+is_served() { # PORT ADDRESS DEVICE
+	peer_start "$3"
+	check "$1: it is up again" wait_for 20 port_is "$1" up
+	check "$1: and answers" wait_for 10 replies "$2"
+	peer_kill
+}
+of_dataplane() { # its interface is new
+	ip addr add "$SUBNET.1/24" dev sw0 && ip link set sw0 up
+}
+is_up_times() { # N
+	[ "$(grep -c 'dataplane is up' "$RUN_DIR/log")" = "$1" ]
+}
+kill -9 "$(switch_child dataplane)"
+check "a killed dataplane is back" wait_for 20 is_up_times 2
+wait_for 20 of_dataplane
+is_served memif "$SUBNET.8" "net_memif0,role=client,id=0,socket=$RUN_DIR/memif.sock,socket-abstract=no"
+processes="$switch_pid $(switch_child dataplane) $(switch_child controller)"
+# shellcheck disable=SC2086 # three words
+kill -STOP $processes
+# shellcheck disable=SC2086
+kill -9 $processes
+wait "$switch_pid" 2>/dev/null
+wait_for 20 bash -c "for p in $processes; do ! kill -0 \$p 2>/dev/null || exit 1; done"
+check "a killed memif server leaves its socket" [ -S "$RUN_DIR/memif.sock" ]
+check "a killed vhost port, too" [ -S "$RUN_DIR/vm.sock" ]
+start_or_fail "$RUN_DIR/config.yaml"
+wait_for 20 of_dataplane
+is_served memif "$SUBNET.8" "net_memif0,role=client,id=0,socket=$RUN_DIR/memif.sock,socket-abstract=no"
+is_served vm "$SUBNET.9" "net_virtio_user0,path=$RUN_DIR/vm.sock,queue_size=256"
 finish
