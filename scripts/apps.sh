@@ -25,14 +25,14 @@ TOP=$(dirname "$HERE")
 
 usage() {
 	sed -n '3,/^set/s/^# \{0,1\}//p' "$0"
-	exit "${1:-0}"
+	exit 0
 }
 
 apps=() seconds=24 kinds="af_xdp af_packet" build='' out=''
 while [ $# -gt 0 ]; do
 	case $1 in
 	--seconds | --port | --build | --out)
-		[ $# -ge 2 ] || usage 2 >&2
+		has_value "$@"
 		case $1 in
 		--seconds) seconds=$2 ;;
 		--port) kinds=$2 ;;
@@ -44,15 +44,15 @@ while [ $# -gt 0 ]; do
 	sshguard | voip | zookeeper | hadoop) apps+=("$1") ;;
 	all) apps+=(sshguard voip zookeeper hadoop) ;;
 	-h | --help) usage ;;
-	*) usage 2 >&2 ;;
+	*) misused "unknown option or application $1" ;;
 	esac
 	shift
 done
 [ ${#apps[@]} -gt 0 ] || apps=(sshguard voip zookeeper hadoop)
-[[ $seconds =~ ^[0-9]{1,3}$ ]] && [ "$seconds" -ge 6 ] || die "--seconds $seconds: expected 6..999"
+[[ $seconds =~ ^[0-9]{1,3}$ ]] && [ "$seconds" -ge 6 ] || misused "--seconds $seconds: expected 6..999"
 case $kinds in
 af_xdp | af_packet | "af_xdp af_packet") ;;
-*) die "--port $kinds: af_xdp or af_packet" ;;
+*) misused "--port $kinds: expected af_xdp or af_packet" ;;
 esac
 
 outside() {

@@ -32,14 +32,14 @@ all=("$@")
 bench= rules= flows=1000 rounds=5 seconds=2 core= over= json= huge= without=
 while [ $# -gt 0 ]; do
 	case $1 in
-	--bench) bench=$2 ;;
-	--rules) rules=$2 ;;
-	--flows) flows=$2 ;;
-	--rounds) rounds=$2 ;;
-	--seconds) seconds=$2 ;;
-	--core) core=$2 ;;
-	--over) over=$2 ;;
-	--without) without+=" $2" ;;
+	--bench) bench=${2-} ;;
+	--rules) rules=${2-} ;;
+	--flows) flows=${2-} ;;
+	--rounds) rounds=${2-} ;;
+	--seconds) seconds=${2-} ;;
+	--core) core=${2-} ;;
+	--over) over=${2-} ;;
+	--without) without+=" ${2-}" ;;
 	--json)
 		json=1
 		shift
@@ -55,11 +55,10 @@ while [ $# -gt 0 ]; do
 		exit 0
 		;;
 	*)
-		usage >&2
-		die "unknown option '$1'"
+		misused "unknown option $1"
 		;;
 	esac
-	[ $# -ge 2 ] || die "$1: a value is missing"
+	has_value "$@"
 	shift 2
 done
 if [ -z "$bench" ]; then

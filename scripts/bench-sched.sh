@@ -16,9 +16,9 @@ all=("$@")
 BIN=${BIN:-$TOP/build} rounds=3 seconds=8 speed=1 accuracy=1 json= realtime=
 while [ $# -gt 0 ]; do
 	case $1 in
-	--build) BIN=$(readlink -f "$2") && shift ;;
-	--rounds) rounds=$2 && shift ;;
-	--seconds) seconds=$2 && shift ;;
+	--build) has_value "$@" && BIN=$(readlink -f "$2") && shift ;;
+	--rounds) has_value "$@" && rounds=$2 && shift ;;
+	--seconds) has_value "$@" && seconds=$2 && shift ;;
 	--speed) accuracy= ;;
 	--accuracy) speed= ;;
 	--realtime) realtime=1 ;;
@@ -27,7 +27,7 @@ while [ $# -gt 0 ]; do
 		sed -n '3,/^set/s/^# \{0,1\}//p' "$0"
 		exit 0
 		;;
-	*) die "unknown option $1 (try --help)" ;;
+	*) misused "unknown option $1" ;;
 	esac
 	shift
 done

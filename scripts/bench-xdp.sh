@@ -14,15 +14,15 @@ all=("$@")
 BIN=${BIN:-$TOP/build} rounds=5 packets=300000 json=
 while [ $# -gt 0 ]; do
 	case $1 in
-	--build) BIN=$(readlink -f "$2") && shift ;;
-	--rounds) rounds=$2 && shift ;;
-	--packets) packets=$2 && shift ;;
+	--build) has_value "$@" && BIN=$(readlink -f "$2") && shift ;;
+	--rounds) has_value "$@" && rounds=$2 && shift ;;
+	--packets) has_value "$@" && packets=$2 && shift ;;
 	--json) json=1 ;;
 	-h | --help)
 		sed -n '3,/^set/s/^# \{0,1\}//p' "$0"
 		exit 0
 		;;
-	*) die "unknown option $1 (try --help)" ;;
+	*) misused "unknown option $1" ;;
 	esac
 	shift
 done

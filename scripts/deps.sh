@@ -32,7 +32,7 @@ for set in "${@:-all}"; do
 	apps) wanted+=" $apps" ;;
 	vm) wanted+=" $vm" ;;
 	all) wanted+=" $build $run $test" ;;
-	*) die "unknown set '$set': build, run, test, apps or vm" ;;
+	*) misused "unknown set '$set': build, run, test, apps or vm" ;;
 	esac
 done
 

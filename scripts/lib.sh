@@ -15,6 +15,17 @@ die() {
 	exit 1
 }
 
+# For a command line that is wrong.
+misused() {
+	say "${0##*/}: $* (try --help)"
+	exit 2
+}
+
+# has_value "$@": of the option in front.
+has_value() {
+	[ $# -ge 2 ] || misused "$1 needs a value"
+}
+
 # Ends the step that is under way, and what runs behind it. For traps; harmless when none is.
 step_abort() {
 	behind_end

@@ -19,21 +19,21 @@ set -euo pipefail
 days=365 seconds= expired= revoke= hosts=()
 while [ $# -gt 0 ]; do
 	case $1 in
-	--host) hosts+=("$2") && shift ;;
-	--days) days=$2 && shift ;;
-	--seconds) seconds=$2 && shift ;;
+	--host) has_value "$@" && hosts+=("$2") && shift ;;
+	--days) has_value "$@" && days=$2 && shift ;;
+	--seconds) has_value "$@" && seconds=$2 && shift ;;
 	--expired) expired=1 ;;
 	--revoke) revoke=1 ;;
 	-h | --help)
 		sed -n '3,/^set/s/^# \{0,1\}//p' "$0"
 		exit 0
 		;;
-	-*) die "unknown option $1 (try --help)" ;;
+	-*) misused "unknown option $1" ;;
 	*) break ;;
 	esac
 	shift
 done
-[ $# -ge 1 ] || die "which folder? (try --help)"
+[ $# -ge 1 ] || misused "which folder?"
 command -v openssl >/dev/null || die "needs the program openssl"
 mkdir -p -m 700 "$1"
 cd "$1"

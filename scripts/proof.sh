@@ -5,11 +5,13 @@
 
 . "$HERE/measure.sh"
 
+# What fails may have waited for others: so it is told how busy the machine is.
 verdict() { # OK(0: yes) WHAT FIGURE
-	local word=PASS
+	local word=PASS load=
 
 	[ "$1" = 0 ] || word=FAIL
-	printf '%s  %s: %s\n' "$word" "$2" "$3"
+	[ "$1" = 0 ] || load=" (the machine's load is $(cut -d' ' -f1 /proc/loadavg) on $(nproc) processors)"
+	printf '%s  %s: %s%s\n' "$word" "$2" "$3" "$load"
 	[ -z "${PROOF_REPORT:-}" ] || printf '%s\n' "$word" >>"$PROOF_REPORT"
 	[ "$word" = PASS ]
 }

@@ -18,7 +18,11 @@ TOP=$(dirname "$HERE")
 
 usage() {
 	sed -n '3,/^set/s/^# \{0,1\}//p' "$0"
-	exit "${1:-0}"
+}
+wrong() { # a command line: what, and how it should be
+	say "${0##*/}: $*"
+	usage >&2
+	exit 2
 }
 
 args=("$@")
@@ -28,7 +32,7 @@ while [ $# -gt 0 ]; do
 	--check) check=1 ;;
 	--quick) quick=1 ;;
 	--port | --build | --asan)
-		[ $# -ge 2 ] || usage 2 >&2
+		[ $# -ge 2 ] || wrong "$1 needs a value"
 		case $1 in
 		--port) kinds=$2 ;;
 		--build) build=$2 ;;
@@ -41,14 +45,17 @@ while [ $# -gt 0 ]; do
 		command=("$@")
 		break
 		;;
-	-h | --help) usage ;;
-	*) usage 2 >&2 ;;
+	-h | --help)
+		usage
+		exit 0
+		;;
+	*) wrong "unknown option $1" ;;
 	esac
 	shift
 done
 case $kinds in
 af_xdp | af_packet | "af_xdp af_packet") ;;
-*) die "--port $kinds: af_xdp or af_packet" ;;
+*) wrong "--port $kinds: expected af_xdp or af_packet" ;;
 esac
 
 outside() {

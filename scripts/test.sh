@@ -27,7 +27,7 @@ for a; do
 		sed -n '3,/^set/s/^# \{0,1\}//p' "$0"
 		exit 0
 		;;
-	*) die "unknown option $a (try --help)" ;;
+	*) misused "unknown option $a" ;;
 	esac
 done
 

@@ -21,13 +21,13 @@ step_traps
 build='' keep=''
 while [ $# -gt 0 ]; do
 	case $1 in
-	--build) build=$2 && shift ;;
-	--keep-log) keep=$2 && shift ;;
+	--build) has_value "$@" && build=$2 && shift ;;
+	--keep-log) has_value "$@" && keep=$2 && shift ;;
 	-h | --help)
 		sed -n '3,/^set/s/^# \{0,1\}//p' "$0"
 		exit 0
 		;;
-	*) die "unknown option $1 (try --help)" ;;
+	*) misused "unknown option $1" ;;
 	esac
 	shift
 done
