@@ -29,6 +29,7 @@ struct terminal {
 	const struct interactive *with;
 	bool interrupted; // ^C: what was typed is dropped
 	bool lost;        // the session
+	bool told;        // how a statement ends
 };
 
 // Signals are taken only while a key is waited for, where the terminal can be put right.
@@ -314,24 +315,35 @@ static int ask_complete(struct terminal *t)
 	// What is left is the beginning of a statement, or nothing.
 	if (skip == t->len || strspn(t->text, " \t\r\n") >= t->len)
 		t->len = 0;
+	if (t->len > 0 && !t->told)
+		puts("a statement ends with a dot; ^C drops it");
+	t->told = t->told || t->len > 0;
 	return 0;
 }
 
-// Words that people type without a dot, and that nothing can follow: help, help VERB, quit.
+// What people type without a dot, and nothing can follow: help, help VERB, quit, a question of one word, and what
+// begins with no verb at all, of which more lines would make nothing.
 static bool needs_no_dot(const char *line, size_t len)
 {
-	static const char *const words[] = {"help", "quit"};
+	static const char *const questions[] = {"help",  "quit",   "time",       "ports",        "links",
+						"hosts", "queues", "ListShares", "ListRequests", "verify"};
+	size_t word = 0;
 
 	while (len > 0 && isspace((unsigned char)line[len - 1]))
 		len--;
-	if (len == 0 || line[len - 1] == '.')
-		return false;
-	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
-		size_t n = strlen(words[i]);
-
-		if (len >= n && memcmp(line, words[i], n) == 0 && (len == n || isblank((unsigned char)line[n])))
-			return true;
+	while (len > 0 && isblank((unsigned char)*line)) {
+		line++;
+		len--;
 	}
+	if (len == 0 || line[len - 1] == '.' || *line == '/')
+		return false;
+	while (word < len && isalnum((unsigned char)line[word]))
+		word++;
+	if (cmd_table_find(line, word) == NULL || (word == 4 && memcmp(line, "help", 4) == 0))
+		return true;
+	for (size_t i = 0; i < sizeof(questions) / sizeof(questions[0]); i++)
+		if (word == len && strlen(questions[i]) == len && memcmp(line, questions[i], len) == 0)
+			return true;
 	return false;
 }
 
@@ -382,6 +394,9 @@ int interactive_run(const struct interactive *with)
 		fprintf(stderr, "panectl: no line editing on this terminal\n");
 		ret = -1;
 	}
+	if (ret == 0)
+		puts("a statement ends with a dot; TAB completes, help lists all, ^P is what was typed before, ^D "
+		     "leaves");
 	while (ret == 0 && (line = read_line(&t, &len)) != NULL) {
 		if (t.interrupted) {
 			t.len = 0;

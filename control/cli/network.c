@@ -3,12 +3,14 @@
 
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "show.h"
 #include "show_verify.h"
 #include "topology.h"
 
 #define VERIFY_POLL_NS 20000000
+#define POLLS_A_SECOND 50
 
 // The items of one list into net. 0; 1: may not be seen (the reason in *refusal, if none is there yet); -1 with err.
 static int ask_items(struct client *client, const char *what, json_t *net, json_t **refusal, struct err *err)
@@ -68,7 +70,9 @@ int network_topology(const struct options *o, const struct draw *d, bool dot)
 static json_t *await(struct client *client, const char **line, struct err *err)
 {
 	const struct timespec pause = {0, VERIFY_POLL_NS};
+	bool watched = isatty(STDERR_FILENO);
 	json_t *answer = panectl_ask(client, "verify.", line, err);
+	unsigned int polls = 0;
 	char statement[48];
 
 	snprintf(statement, sizeof(statement), "verify %" JSON_INTEGER_FORMAT ".",
@@ -77,7 +81,11 @@ static json_t *await(struct client *client, const char **line, struct err *err)
 		json_decref(answer);
 		nanosleep(&pause, NULL);
 		answer = panectl_ask(client, statement, line, err);
+		if (watched && ++polls % POLLS_A_SECOND == 0 && polls >= 2 * POLLS_A_SECOND)
+			fprintf(stderr, "\rreading and checking the switches' tables: %u s", polls / POLLS_A_SECOND);
 	}
+	if (watched && polls >= 2 * POLLS_A_SECOND)
+		fprintf(stderr, "\r\033[K");
 	return answer;
 }
 

@@ -283,7 +283,7 @@ static int take_pace(char **args, int *n_args, double *seconds, unsigned int *ro
 			*seconds = strtod(args[++i], &end);
 		else
 			*rounds = (unsigned int)strtoul(args[++i], &end, 10);
-		if (*end != '\0' || *seconds < 0.01 || *seconds > 86400)
+		if (*end != '\0' || !(*seconds >= 0.01 && *seconds <= 86400))
 			return wrong_here("--seconds and --rounds: expected a number, got %s", args[i]);
 	}
 	*n_args = left;

@@ -113,6 +113,7 @@ check "a command tells its own help" prints '^panectl capture .*FILE' panectl ca
 check "stats in JSON" prints '"port":"p1","up":true,"rx_pps":0.0' panectl stats --seconds 0.1 --json
 check "top ends after its rounds" rounds_are 2 panectl top --seconds 0.1 --rounds 2 --json
 check "stats for no time" status_is 2 panectl stats --seconds 0
+check "stats for what is no number" status_is 2 panectl stats --seconds nan
 
 panectl --user alice events --json >"$RUN_DIR/events" 2>/dev/null &
 watcher=$!

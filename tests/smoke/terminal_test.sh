@@ -50,14 +50,20 @@ terminal_end() {
 }
 
 check "a prompt with the user's name" terminal_start alice
+check "above it, how to go on" shows 'TAB completes, help lists all'
 type_keys 'time.\n'
 check "a statement and its answer" shows '^20[0-9-]+T.*Z \('
 type_keys 'GetSchedule net0\n'
 check "a statement that is not over goes on in the next line" shows '^\.\.\. $'
+check "and the first time how it ends is told" shows 'ends with a dot; \^C drops it'
 type_keys '.\n'
 check "and ends with its dot" shows '100 Mbit/s'
 type_keys 'help GetSchedule\n'
 check "help needs no dot" shows 'for example: GetSchedule net0'
+type_keys 'time\n'
+check "nor does a question of one word" shows '^20[0-9-]+T.*Z \('
+type_keys 'tree\n'
+check "what begins with no verb is refused at once" shows 'refused \(syntax\).*got "tree"'
 type_keys 'res\t'
 check "TAB completes a verb" shows 'reserve'
 type_keys '\003'
