@@ -41,7 +41,8 @@ static const char usage[] =
 	"      --queues N     pairs of queues on kernel interfaces; with more than one also a symmetric RSS key\n"
 	"      --state FILE   where the undo list is kept (default " UNDO_FILE ")\n"
 	"      --sys DIR      another root of sysfs (for tests)\n"
-	"Exit status: 0, or 1 when something could not be done: what was done before it is in the undo list.\n";
+	"Exit status: 0; 1 when something could not be done: what was done before it is in the undo list; 2 when the\n"
+	"command line is wrong.\n";
 
 // The folder of the undo list is made where it is missing.
 static FILE *open_undo(const char *file, const char *mode)
@@ -197,7 +198,7 @@ static int read_undo(const struct options *o, struct undo_list *list)
 {
 	char line[ACTION_VALUE_BYTES + 2 * NAME_MAX_BYTES], why[ACTION_WHY_BYTES] = "";
 	FILE *f = fopen(o->undo_file, "re");
-	int rc = 0;
+	int rc = f == NULL && errno != ENOENT ? why_fail(why, errno, "%s", strerror(errno)) : 0;
 
 	while (f != NULL && rc == 0 && fgets(line, sizeof(line), f) != NULL) {
 		struct action *more = realloc(list->action, ((size_t)list->n + 1) * sizeof(*more));
@@ -210,6 +211,8 @@ static int read_undo(const struct options *o, struct undo_list *list)
 		list->action = more;
 		rc = action_parse(line, &more[list->n++], why);
 	}
+	if (rc == 0 && f != NULL && ferror(f))
+		rc = why_fail(why, errno, "%s", strerror(errno));
 	if (f != NULL)
 		fclose(f);
 	if (rc < 0)

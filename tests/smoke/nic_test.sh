@@ -71,6 +71,8 @@ check "an argument too many is named" refused 2 'show: unexpected "nq0"' "$nic" 
 check "what is missing is said" refused 2 'prepare: expected a DEVICE' "$nic" prepare
 check "no command is a usage error" refused 2 'usage:' "$nic"
 echo 'mtu nq0 many' >"$state"
+check "an undo list that cannot be read is not taken for an empty one" refused 1 'Is a directory; nothing was changed' \
+	"$nic" undo --state "$RUN_DIR"
 check "a damaged undo list is refused whole" refused 1 'nic.undo: "mtu nq0 many": expected mtu.*nothing was changed' "$nic" undo --state "$state"
 rm -f "$state"
 
