@@ -4,7 +4,6 @@
 // be closed.
 #include "port.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <net/if.h>
 #include <stddef.h>
@@ -22,7 +21,6 @@
 #include <rte_mbuf.h>
 #include <rte_ring.h>
 
-#include "af_packet_sockets.h"
 #include "bpf_objects.h"
 #include "bpf_words.h"
 #include "channels.h"
@@ -32,6 +30,7 @@
 #include "memif_listener.h"
 #include "port_can.h"
 #include "port_channels.h"
+#include "port_kind.h"
 #include "port_leftover.h"
 #include "port_program.h"
 #include "port_queues.h"
@@ -40,187 +39,19 @@
 #include "xdp_filter.h"
 #include "xsk_fill.h"
 
-#define ARGS_MAX 512
-#define RING_SLOTS 1024            // of a ring: port's rings
-#define AF_PACKET_HEADER_BYTES 128 // what the kernel puts before a frame in its ring, rounded up
-
-struct kind {
-	const char *prefix;
-	const char *driver; // NULL: not a virtual device made by name
-	const char *expected;
-	bool (*is_valid)(const char *arg);
-	void (*format_args)(const struct port_conf *conf, const char *arg, char *args);
-	bool is_interface; // arg starts with the name of a kernel interface that must exist
-	bool has_queues;   // may have more than one
-};
-
-// Characters up to the first comma.
-static int first_len(const char *arg)
-{
-	return (int)strcspn(arg, ",");
-}
-
-static bool is_interface_name(const char *arg)
-{
-	int len = first_len(arg);
-
-	if (len == 0 || len >= IFNAMSIZ || arg[0] == '.')
-		return false;
-	for (int i = 0; i < len; i++) {
-		if (!isgraph((unsigned char)arg[i]) || strchr("/:=", arg[i]) != NULL)
-			return false;
-	}
-	return true;
-}
-
-static bool is_any(const char *arg)
-{
-	return true;
-}
-
-static bool is_not_empty(const char *arg)
-{
-	return first_len(arg) > 0;
-}
-
-static bool is_ring_name(const char *arg)
-{
-	return arg[0] != '\0' && strlen(arg) < RTE_RING_NAMESIZE - 4 && strchr(arg, ',') == NULL;
-}
-
-// One side may be empty, not both.
-static bool is_file_pair(const char *arg)
-{
-	int in = first_len(arg), out;
-
-	if (arg[in] != ',')
-		return false;
-	out = first_len(arg + in + 1);
-	arg += in + 1 + out;
-	return in + out > 0 && (*arg == '\0' || strchr(arg, '=') != NULL);
-}
-
-static bool is_pci_address(const char *arg)
-{
-	unsigned int domain, bus, dev, fn;
-	int used = 0;
-
-	if (sscanf(arg, "%4x:%2x:%2x.%1x%n", &domain, &bus, &dev, &fn, &used) != 4) {
-		used = 0;
-		if (sscanf(arg, "%2x:%2x.%1x%n", &bus, &dev, &fn, &used) != 3)
-			return false;
-	}
-	return used == first_len(arg) && dev < 32 && fn < 8;
-}
-
-// The rest after "IF": "" or ",key=value...".
-static void args_af_xdp(const struct port_conf *conf, const char *arg, char *args)
-{
-	snprintf(args, ARGS_MAX, "iface=%.*s,start_queue=0,queue_count=%u%s", first_len(arg), arg, conf->n_queues,
-		 arg + first_len(arg));
-}
-
-static void args_af_packet(const struct port_conf *conf, const char *arg, char *args)
-{
-	unsigned int frame = 2048;
-
-	af_packet_sockets_mend();
-	while (frame < (unsigned int)conf->mtu + PORT_L2_OVERHEAD_BYTES + AF_PACKET_HEADER_BYTES)
-		frame *= 2;
-	snprintf(args, ARGS_MAX, "iface=%.*s,qpairs=%u,framesz=%u,blocksz=%u,framecnt=%u,qdisc_bypass=1%s",
-		 first_len(arg), arg, conf->n_queues, frame, RTE_MAX(frame, 4096u), PORT_AF_PACKET_FRAMES,
-		 arg + first_len(arg));
-}
-
-static void args_interface(const struct port_conf *conf, const char *arg, char *args)
-{
-	snprintf(args, ARGS_MAX, "iface=%s", arg);
-}
-
-static void args_vhost(const struct port_conf *conf, const char *arg, char *args)
-{
-	snprintf(args, ARGS_MAX, "iface=%.*s,queues=%u%s", first_len(arg), arg, conf->n_queues, arg + first_len(arg));
-}
-
-static void args_pcap(const struct port_conf *conf, const char *arg, char *args)
-{
-	int in = first_len(arg);
-	const char *out = arg + in + 1;
-
-	snprintf(args, ARGS_MAX, "%s%.*s%s%s%s", in > 0 ? "rx_pcap=" : "", in, arg,
-		 in > 0 && first_len(out) > 0 ? "," : "", first_len(out) > 0 ? "tx_pcap=" : "", out);
-}
-
-// By itself the driver invents frames; here it is silent unless told otherwise.
-static void args_null(const struct port_conf *conf, const char *arg, char *args)
-{
-	snprintf(args, ARGS_MAX, "%s", arg[0] == '\0' ? "no-rx=1" : arg);
-}
-
-static void args_plain(const struct port_conf *conf, const char *arg, char *args)
-{
-	snprintf(args, ARGS_MAX, "%s", arg);
-}
-
-static const struct kind kinds[] = {
-	{"af_xdp", "net_af_xdp", "af_xdp:INTERFACE", is_interface_name, args_af_xdp, true, true},
-	{"af_packet", "net_af_packet", "af_packet:INTERFACE", is_interface_name, args_af_packet, true, true},
-	{"tap", "net_tap", "tap:NAME of the new interface", is_interface_name, args_interface, false, true},
-	{"pcap", "net_pcap", "pcap:IN,OUT[,ARGS] (two files; one may be left out)", is_file_pair, args_pcap, false,
-	 true},
-	{"ring", NULL, "ring:NAME of 1 to 24 characters without comma", is_ring_name, args_plain, false, false},
-	{"null", "net_null", "null: or null:size=64", is_any, args_null, false, true},
-	{"memif", "net_memif", "memif:role=server,id=0,socket=PATH", is_any, args_plain, false, false},
-	{"vhost", "net_vhost", "vhost:SOCKET", is_not_empty, args_vhost, false, false},
-	{"pci", NULL, "pci:0000:03:00.0", is_pci_address, args_plain, false, true},
-};
-
-// *arg: what follows the colon.
-static const struct kind *kind_find(const char *device, const char **arg)
-{
-	for (size_t i = 0; i < RTE_DIM(kinds); i++) {
-		size_t len = strlen(kinds[i].prefix);
-
-		if (strncmp(device, kinds[i].prefix, len) == 0 && device[len] == ':') {
-			*arg = device + len + 1;
-			return &kinds[i];
-		}
-	}
-	return NULL;
-}
-
-static bool is_af_xdp(const struct kind *kind)
-{
-	return strcmp(kind->prefix, "af_xdp") == 0;
-}
-
-int port_device_check(const char *device, char why[PORT_ERR_MAX])
-{
-	const char *arg;
-	const struct kind *kind = kind_find(device, &arg);
-
-	if (kind == NULL)
-		return why_fail(
-			why, EINVAL,
-			"device \"%.64s\": expected af_xdp:, af_packet:, tap:, pcap:, ring:, null:, memif:, vhost: "
-			"or pci:",
-			device);
-	if (strlen(arg) > ARGS_MAX / 2 || !kind->is_valid(arg))
-		return why_fail(why, EINVAL, "device \"%.64s\": expected %s", device, kind->expected);
-	return 0;
-}
+#define RING_SLOTS 1024 // of a ring: port's rings
 
 // more: further arguments of the driver.
-static int create_vdev(const struct kind *kind, const struct port_conf *conf, const char *arg, const char *more,
+static int create_vdev(const struct port_kind *kind, const struct port_conf *conf, const char *arg, const char *more,
 		       uint16_t *port_id, char why[PORT_ERR_MAX])
 {
 	const struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
-	char name[RTE_ETH_NAME_MAX_LEN], args[ARGS_MAX], interface[IFNAMSIZ];
+	char name[RTE_ETH_NAME_MAX_LEN], args[PORT_ARGS_MAX], interface[IFNAMSIZ];
 	size_t len;
 	int rc;
 
 	if (kind->is_interface) {
-		snprintf(interface, sizeof(interface), "%.*s", first_len(arg), arg);
+		snprintf(interface, sizeof(interface), "%.*s", port_kind_name_len(arg), arg);
 		rc = interface_prepare(interface, conf->mtu, why);
 		if (rc < 0)
 			return rc;
@@ -237,7 +68,7 @@ static int create_vdev(const struct kind *kind, const struct port_conf *conf, co
 	if (rc < 0)
 		return rc;
 	memif_listener_before();
-	channels_tell_combined(is_af_xdp(kind));
+	channels_tell_combined(port_kind_is_af_xdp(kind));
 	rc = rte_eal_hotplug_add("vdev", name, args);
 	channels_tell_combined(false);
 	memif_listener_made();
@@ -264,7 +95,7 @@ static int create_pci(const struct port_conf *conf, const char *arg, uint16_t *p
 
 	if (rte_eal_hotplug_add("pci", arg, "") < 0)
 		return why_fail(why, ENODEV, "%s: no driver took the device; is it bound to vfio-pci?", conf->device);
-	snprintf(name, sizeof(name), "%.*s", first_len(arg), arg);
+	snprintf(name, sizeof(name), "%.*s", port_kind_name_len(arg), arg);
 	rc = rte_pci_addr_parse(name, &addr);
 	if (rc == 0) {
 		rte_pci_device_name(&addr, name, sizeof(name));
@@ -322,7 +153,7 @@ static int explain(const struct port_conf *conf, int rc, char why[PORT_ERR_MAX])
 	return rc;
 }
 
-static int open_with(const struct kind *kind, const struct port_conf *conf, const char *arg, const char *more,
+static int open_with(const struct port_kind *kind, const struct port_conf *conf, const char *arg, const char *more,
 		     uint16_t *port_id, char why[PORT_ERR_MAX])
 {
 	struct socket_set made;
@@ -353,13 +184,13 @@ static int open_with(const struct kind *kind, const struct port_conf *conf, cons
 }
 
 // With the switch's XDP program: the driver loads it from its file when the queues are set up.
-static int open_with_program(const struct kind *kind, const struct port_conf *conf, const char *arg, uint16_t *port_id,
-			     char why[PORT_ERR_MAX])
+static int open_with_program(const struct port_kind *kind, const struct port_conf *conf, const char *arg,
+			     uint16_t *port_id, char why[PORT_ERR_MAX])
 {
 	char interface[IFNAMSIZ], path[64], more[80];
 	int fd, rc;
 
-	snprintf(interface, sizeof(interface), "%.*s", first_len(arg), arg);
+	snprintf(interface, sizeof(interface), "%.*s", port_kind_name_len(arg), arg);
 	if (if_nametoindex(interface) == 0)
 		return -ENODEV;
 	rc = xdp_program_clear(interface, why);
@@ -375,16 +206,16 @@ static int open_with_program(const struct kind *kind, const struct port_conf *co
 }
 
 // How many there may be before the device is asked.
-static int queues_of(const struct kind *kind, const struct port_conf *conf, const char *arg, uint16_t *n,
+static int queues_of(const struct port_kind *kind, const struct port_conf *conf, const char *arg, uint16_t *n,
 		     char why[PORT_ERR_MAX])
 {
 	uint16_t wanted = kind->has_queues ? RTE_MAX(conf->n_queues, 1) : 1;
 	char interface[IFNAMSIZ];
 
 	*n = wanted;
-	if (is_af_xdp(kind)) {
-		snprintf(interface, sizeof(interface), "%.*s", first_len(arg), arg);
-		return port_channels_wanted(conf, interface, arg + first_len(arg), n, why);
+	if (port_kind_is_af_xdp(kind)) {
+		snprintf(interface, sizeof(interface), "%.*s", port_kind_name_len(arg), arg);
+		return port_channels_wanted(conf, interface, arg + port_kind_name_len(arg), n, why);
 	}
 	if (strcmp(kind->prefix, "pcap") == 0) { // a file each
 		for (*n = 1; (arg = strstr(arg, ",rx_pcap=")) != NULL; arg++)
@@ -398,7 +229,7 @@ uint16_t port_queues(const char *device, uint16_t wanted)
 {
 	const struct port_conf conf = {.device = device, .n_queues = wanted};
 	const char *arg = NULL;
-	const struct kind *kind = kind_find(device, &arg);
+	const struct port_kind *kind = port_kind_find(device, &arg);
 	char why[PORT_ERR_MAX];
 	uint16_t n = wanted;
 
@@ -407,12 +238,12 @@ uint16_t port_queues(const char *device, uint16_t wanted)
 	return n;
 }
 
-static int open_kind(const struct kind *kind, const struct port_conf *conf, const char *arg, uint16_t *port_id,
+static int open_kind(const struct port_kind *kind, const struct port_conf *conf, const char *arg, uint16_t *port_id,
 		     char why[PORT_ERR_MAX])
 {
 	int rc;
 
-	if (is_af_xdp(kind) && strstr(arg, ",xdp_prog=") == NULL && !conf->without_program) {
+	if (port_kind_is_af_xdp(kind) && strstr(arg, ",xdp_prog=") == NULL && !conf->without_program) {
 		rc = open_with_program(kind, conf, arg, port_id, why);
 		if (rc == 0 || rc == -EBUSY)
 			return rc;
@@ -421,28 +252,28 @@ static int open_kind(const struct kind *kind, const struct port_conf *conf, cons
 	return open_with(kind, conf, arg, "", port_id, why);
 }
 
-static int open_interface(const struct kind *kind, const struct port_conf *conf, const char *arg, uint16_t *port_id,
-			  char why[PORT_ERR_MAX])
+static int open_interface(const struct port_kind *kind, const struct port_conf *conf, const char *arg,
+			  uint16_t *port_id, char why[PORT_ERR_MAX])
 {
 	char interface[IFNAMSIZ];
 	unsigned int if_index;
 	int lock, rc;
 
-	snprintf(interface, sizeof(interface), "%.*s", first_len(arg), arg);
+	snprintf(interface, sizeof(interface), "%.*s", port_kind_name_len(arg), arg);
 	if_index = if_nametoindex(interface);
 	rc = interface_lock(interface, &lock, why);
 	if (rc < 0)
 		return rc;
-	rc = port_can_open(conf->device, interface, arg + first_len(arg), why);
+	rc = port_can_open(conf->device, interface, arg + port_kind_name_len(arg), why);
 	if (rc == 0)
 		rc = open_kind(kind, conf, arg, port_id, why);
 	if (rc == 0) {
 		locks[*port_id] = lock + 1;
 		interfaces[*port_id] = if_index;
-		if (is_af_xdp(kind)) {
+		if (port_kind_is_af_xdp(kind)) {
 			port_program_note(*port_id, (int)if_index);
 			if (!conf->without_program)
-				port_channels_note(*port_id, interface, arg + first_len(arg));
+				port_channels_note(*port_id, interface, arg + port_kind_name_len(arg));
 		}
 	} else {
 		interface_restore(if_index);
@@ -456,7 +287,7 @@ int port_open(const struct port_conf *wanted, uint16_t *port_id, char why[PORT_E
 {
 	struct port_conf conf = *wanted;
 	const char *arg = NULL;
-	const struct kind *kind = kind_find(conf.device, &arg);
+	const struct port_kind *kind = port_kind_find(conf.device, &arg);
 	int rc = port_device_check(conf.device, why);
 
 	if (rc == 0)
@@ -526,13 +357,13 @@ bool port_device_is_there(const char *device)
 {
 	char interface[IFNAMSIZ];
 	const char *arg;
-	const struct kind *kind = kind_find(device, &arg);
+	const struct port_kind *kind = port_kind_find(device, &arg);
 
 	if (!port_socket_is_there(device))
 		return false;
 	if (kind == NULL || !kind->is_interface)
 		return true;
-	snprintf(interface, sizeof(interface), "%.*s", first_len(arg), arg);
+	snprintf(interface, sizeof(interface), "%.*s", port_kind_name_len(arg), arg);
 	return if_nametoindex(interface) != 0;
 }
 
