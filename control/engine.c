@@ -284,14 +284,18 @@ static int load_again(struct engine *e, const struct checkpoint *saved, int64_t 
 int engine_set_back(struct engine *e, int64_t now_ns, struct err *err)
 {
 	uint64_t policy_gen = e->state.policy_gen + 1;
+	struct network_saved *unkept = network_save(&e->state); // who says it does so once
 	struct checkpoint saved;
 	int rc;
 
-	if (checkpoint_save(&e->state, &saved) < 0)
+	if (unkept == NULL || checkpoint_save(&e->state, &saved) < 0) {
+		free(unkept);
 		return err_set(err, ENOMEM, "out of memory");
+	}
 	rc = load_again(e, &saved, now_ns, err);
 	if (rc == -EINVAL) // what was accepted in two lives need not fit into one
 		rc = load_again(e, &saved, INT64_MAX, err) < 0 ? -ENOMEM : -EAGAIN;
+	network_load(&e->state, unkept);
 	e->state.policy_gen = policy_gen;
 	free(saved.bytes);
 	return rc;

@@ -62,6 +62,48 @@ void network_kept(struct state *s, uint64_t id, const char *why)
 		event_resumed(s, r);
 }
 
+struct network_saved {
+	uint32_t n;
+	struct {
+		uint64_t id;
+		char *why;
+	} at[];
+};
+
+struct network_saved *network_save(const struct state *s)
+{
+	const struct share *root = s->shares.root;
+	struct network_saved *saved = calloc(1, sizeof(*saved) + s->n_unkept * sizeof(saved->at[0]));
+
+	for (const struct share *share = root; share != NULL && saved != NULL; share = share_next(root, share, true)) {
+		const struct request *r;
+
+		TAILQ_FOREACH (r, &share->requests, link) {
+			if (!r->unkept || saved->n == s->n_unkept)
+				continue;
+			saved->at[saved->n].id = r->id;
+			saved->at[saved->n++].why = r->unkept_why != NULL ? strdup(r->unkept_why) : NULL;
+		}
+	}
+	return saved;
+}
+
+void network_load(struct state *s, struct network_saved *saved)
+{
+	for (uint32_t i = 0; i < saved->n; i++) {
+		struct request *r = request_find(&s->requests, saved->at[i].id);
+
+		if (r == NULL || r->unkept) {
+			free(saved->at[i].why);
+			continue;
+		}
+		r->unkept = true;
+		r->unkept_why = saved->at[i].why;
+		s->n_unkept++;
+	}
+	free(saved);
+}
+
 static bool is_about(const struct request *r, const struct addr_contest *c)
 {
 	uint32_t kinds = c->ip6 ? MATCH_KINDS_V6 : MATCH_KINDS_V4;

@@ -14,6 +14,11 @@ int network_check(const struct state *s, enum verb verb, const struct demand *as
 void network_set(struct state *s, const char *why);
 // The network cannot keep a request, for this reason; NULL: it can again. Its holder is told, once.
 void network_kept(struct state *s, uint64_t id, const char *why);
+// What was said so of all requests, for the state that takes the place of this one, which then has it, too (nobody is
+// told, what is not there any more is left out, and saved is freed). NULL: out of memory.
+struct network_saved;
+struct network_saved *network_save(const struct state *s);
+void network_load(struct state *s, struct network_saved *saved);
 // Holders of requests that are about this very address are told.
 struct addr_contest;
 void network_contested(const struct state *s, const struct addr_contest *c);

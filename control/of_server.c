@@ -13,6 +13,7 @@
 #include <sys/queue.h>
 #include <sys/random.h>
 
+#include "alone.h"
 #include "auth.h"
 #include "engine.h"
 #include "hft/verify.h"
@@ -404,8 +405,12 @@ int of_server_fit(void *server, const struct demand *demand, struct err *err)
 {
 	struct of_server *s = server;
 
-	if (s->engine == NULL || s->n_sessions == 0)
-		return 0;
+	if (s->engine == NULL)
+		return 0; // nobody can have connected yet
+	if (s->n_sessions == 0 && demand->kind == DEMAND_WAYPOINT)
+		return err_set(err, ENOTCONN, "no OpenFlow switch is connected that could lead through a middlebox");
+	if (s->n_sessions == 0)
+		return alone_fit(s->nib, demand, err);
 	follow_policy(s);
 	return of_net_fit(s->net, demand, s->now_ns, err);
 }

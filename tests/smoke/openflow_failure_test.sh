@@ -93,8 +93,13 @@ is_cut() { # under TCP, which stands still for under a second
 check_figure "cut, it goes the other way, and TCP stands still for under a second" is_cut
 cut_link 1 "$other" down
 check "without any way it is suspended, and its owner hears why" wait_for 10 heard suspended "$first"
+is_suspended() { # as ListRequests. says, with the reason
+	panectl --json "ListRequests." | jq -es --argjson id "$1" 'any(.. | objects; .id? == $id and .state? == "suspended" and (.why | length > 0))'
+}
+check "ListRequests. says so, too" is_suspended "$first"
 cut_link 1 "$other" up
 check "with one it is resumed" wait_for 10 heard resumed "$first"
+check "as it says" not is_suspended "$first"
 check "and in place" wait_for 10 goes $((first + 1)) "${ways[other]}"
 check "its flow passes" wait_for 10 reaches 1 3
 cut_link 1 "$over" up

@@ -217,6 +217,7 @@ static void check_shown(struct fixture *f, const char *state, const char *why, j
 static void what_the_network_does_not_keep_is_shown_as_suspended_and_not_promised(void **state)
 {
 	struct fixture *f = *state;
+	struct err err;
 
 	check_shown(f, "active", NULL, 10000000);
 	engine_kept(f->talk.engine, 1, "there is no path");
@@ -224,6 +225,9 @@ static void what_the_network_does_not_keep_is_shown_as_suspended_and_not_promise
 	engine_kept(f->talk.engine, 1, NULL);
 	check_shown(f, "active", NULL, 10000000);
 	engine_kept(f->talk.engine, 1, "no room");
+	assert_int_equal(engine_set_back(f->talk.engine, f->talk.now_ns, &err), 0);
+	check_shown(f, "suspended", "no room", 0); // the network does not say it again
+	assert_int_equal(engine_state(f->talk.engine)->n_unkept, 1);
 	assert_int_equal(say(&f->talk, "root", "cancel 1."), REPLY_OK);
 	say(&f->talk, "root", "ListShares.");
 	assert_null(

@@ -303,6 +303,28 @@ static void a_policy_that_switches_cannot_have_is_told(void **state)
 	assert_null(of_server_trouble(f->server));
 }
 
+static void a_waypoint_is_refused_while_no_switch_is_there(void **state)
+{
+	static const char waypoint[] = "waypoint(srcHost=10.0.0.1) = 10.7.0.99 on rootShare.";
+	struct fixture *f = *state;
+	struct principal root;
+	struct reply reply;
+
+	engine_ask_network(f->engine, of_server_fit, f->server);
+	turn(f);
+	assert_int_equal(principal_parse("root", &root, NULL), 0);
+	reply_init(&reply);
+	engine_exec(f->engine, &root, waypoint, sizeof(waypoint) - 1, loop_clock_ns(), &reply);
+	assert_int_equal(reply.code, REPLY_NETWORK);
+	assert_non_null(strstr(json_string_value(json_object_get(reply.body, "why")), "no OpenFlow switch"));
+	reply_fini(&reply);
+	say(f, "reserve(srcHost=10.0.0.1) = 1Mb on rootShare.");
+	join_as(f, &f->peers[0], 1);
+	wait_for_switches(f, 1);
+	say(f, waypoint); // links and hosts are still being found
+	engine_ask_network(f->engine, NULL, NULL);
+}
+
 // A table that is not what the policy says is not sent, and those who ask for more hear why.
 static void a_table_that_fails_its_proof_is_not_sent(void **state)
 {
@@ -497,6 +519,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_switch_that_does_not_read_is_shown_out, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_switch_that_goes_away_is_gone, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_policy_that_switches_cannot_have_is_told, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_waypoint_is_refused_while_no_switch_is_there, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_table_that_fails_its_proof_is_not_sent, setup, teardown),
 		cmocka_unit_test_setup_teardown(hundreds_are_served_and_those_that_fall_silent_shown_out, setup,
 						teardown),
