@@ -35,7 +35,7 @@ static int eal_up(struct dp *dp, struct err *err)
 static void eal_down(struct dp *dp)
 {
 	if (dp->eal && !dp->left)
-		rte_eal_cleanup();
+		dp_eal_down();
 }
 
 static int policy_up(struct dp *dp, struct err *err)

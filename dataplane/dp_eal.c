@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // conf -> the EAL's arguments. Two lcores: 0 is the main thread, 1 the worker; on one CPU they share it.
 #include <errno.h>
+#include <limits.h>
 #include <mntent.h>
 #include <sched.h>
 #include <stdio.h>
@@ -11,11 +12,13 @@
 #include <rte_eal.h>
 #include <rte_errno.h>
 
+#include "dp_driver_log.h"
 #include "dp_log.h"
 #include "dp_priv.h"
 
 #define ARGS_MAX 24
 #define LCORES_MAX 512
+#define TELEMETRY_SOCKET "dpdk_telemetry.v2"
 #define NO_DEVICE "0000:00:00.0" // the host bridge: no driver takes it
 
 struct args {
@@ -186,11 +189,25 @@ int dp_eal_up(const struct dp_conf *conf, uint16_t *n_workers, struct err *err)
 		return err_set(err, ENOENT,
 			       "huge_pages: no file system of huge pages is mounted (mount -t hugetlbfs none "
 			       "/dev/hugepages)");
+	dp_driver_log_on();
 	if (rte_eal_init(a.argc, a.argv) < 0)
 		return err_set(err, rte_errno != 0 ? rte_errno : EINVAL,
 			       "DPDK does not start on lcores %s with %u MB: %s (its own words are above)", lcores,
 			       conf->memory_mb, rte_strerror(rte_errno));
 	dp_info("lcores at CPUs: %s (0: main, others: workers), %u MB %s huge pages", lcores, conf->memory_mb,
 		conf->huge_pages ? "of" : "without");
+	if (has_runtime_dir())
+		dp_info("DPDK's telemetry is at %s/" TELEMETRY_SOCKET, rte_eal_get_runtime_dir());
 	return 0;
+}
+
+// EAL leaves its directory behind, with the socket of a thread that is never ended.
+void dp_eal_down(void)
+{
+	char path[PATH_MAX];
+
+	rte_eal_cleanup();
+	snprintf(path, sizeof(path), "%s/" TELEMETRY_SOCKET, rte_eal_get_runtime_dir());
+	if (unlink(path) == 0)
+		rmdir(rte_eal_get_runtime_dir());
 }

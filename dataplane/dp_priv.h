@@ -77,6 +77,7 @@ int dp_lcores_check(const char *lcores, struct err *err);
 // Brings the EAL up as conf says: cores, memory, devices; *n_workers: how many lcores there are for workers. 0, or
 // -errno with err. Once in a process.
 int dp_eal_up(const struct dp_conf *conf, uint16_t *n_workers, struct err *err);
+void dp_eal_down(void); // also removes what EAL leaves in the file system
 
 // The packet buffers and each port's part of them. 0, or -errno with err: too little memory, and how much is enough.
 int dp_pool_up(struct dp *dp, struct err *err);

@@ -98,4 +98,6 @@ start_or_fail "$RUN_DIR/config.yaml"
 wait_for 20 of_dataplane
 is_served memif "$SUBNET.8" "net_memif0,role=client,id=0,socket=$RUN_DIR/memif.sock,socket-abstract=no"
 is_served vm "$SUBNET.9" "net_virtio_user0,path=$RUN_DIR/vm.sock,queue_size=256"
+check "each line of the log has its time and process, drivers' too" \
+	not grep -vE '^[0-9T:.-]+Z (supervisor|controller|dataplane) [a-z]+: ' "$RUN_DIR/log"
 finish
