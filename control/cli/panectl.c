@@ -398,6 +398,12 @@ static int run_check(const struct options *o, char **files, int n_files)
 			status = STATUS_USAGE;
 			continue;
 		}
+		if (result.statements == 0) { // nothing was checked: perhaps it is another file that was meant
+			fprintf(stderr, "panectl: %s: no line of the form ANSWER <- SPEAKER : STATEMENT. in it\n",
+				files[i]);
+			status = STATUS_USAGE;
+			continue;
+		}
 		if (result.differing == 0) {
 			printf("%s: %zu statements, all as expected\n", files[i], result.statements);
 			continue;

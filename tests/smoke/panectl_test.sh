@@ -72,6 +72,8 @@ says() { # PATTERN COMMAND...: on standard error
 }
 check "a folder is no script: status 2" status_is 2 away script "$RUN_DIR"
 check "a folder is no trace file: status 2" status_is 2 away check "$RUN_DIR"
+echo '// nothing' >"$RUN_DIR/empty.pane"
+check "a trace file without a statement is told: status 2" status_is 2 away check "$RUN_DIR/empty.pane"
 check "a command used wrongly tells its form" says '^usage: panectl schedule SHARE' away schedule
 check "and that is status 2" status_is 2 away schedule
 check "a flag of a command without its value" says 'width needs a value' away tree --width
