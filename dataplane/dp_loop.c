@@ -164,6 +164,17 @@ static void follow_waiting(struct loop *l, int64_t now_ns, int64_t mono_ns)
 		dp_error("empty policy: %s", err.msg); // the first commit will do
 }
 
+// Devices take their time to open and close: what is due comes between any two.
+static void follow_ports(struct loop *l, int64_t mono_ns)
+{
+	if (l->dp->conf->reload != NULL && *l->dp->conf->reload_asked) {
+		dp_ports_reload(l->dp);
+		l->ports_ns = mono_ns;
+	}
+	if (mono_ns >= l->ports_ns)
+		l->ports_ns = dp_ports_turn(l->dp, mono_ns) ? mono_ns : mono_ns + PORTS_NS;
+}
+
 // --- the loop
 
 static int64_t min_ns(int64_t a, int64_t b)
@@ -215,12 +226,7 @@ static void turn(struct loop *l)
 	follow_worker(l, mono_ns);
 	follow_waiting(l, now_ns, mono_ns);
 	snapshot_reap(&l->dp->slot);
-	if (l->dp->conf->reload != NULL && *l->dp->conf->reload_asked)
-		dp_ports_reload(l->dp, mono_ns);
-	if (mono_ns >= l->ports_ns) {
-		dp_ports_turn(l->dp, mono_ns);
-		l->ports_ns = mono_ns + PORTS_NS;
-	}
+	follow_ports(l, mono_ns);
 	dp_tell_turn(l->dp->tell, mono_ns);
 	workers_wake(l->dp->workers);
 }

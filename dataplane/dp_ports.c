@@ -213,6 +213,7 @@ void dp_ports_down(struct dp *dp)
 			port_close(dp->port[i].port_id);
 		forget_port(&dp->port[i]);
 	}
+	port_plan_clear(&dp->plan);
 }
 
 int dp_scheds_up(struct dp *dp, struct err *err)
@@ -294,7 +295,7 @@ static void lose_device(struct dp *dp, uint16_t i)
 	port->up = false;
 	dp_telemetry_hold(false);
 	port->retry_ns = 0;
-	port->cut = false;
+	port->cut = port->broken = false;
 }
 
 // Waits for its device, and says so once: not the first time, when the kernel may be about to let go of the queues of a
@@ -305,8 +306,6 @@ static void try_device(struct dp *dp, uint16_t i, int64_t mono_ns)
 	struct workers_port conf;
 	struct err err;
 
-	if (mono_ns < port->retry_ns || !port_device_is_there(port->device))
-		return;
 	if (open_device(dp, port, &err) < 0) {
 		if (port->tried && !port->failed)
 			dp_warning("%s: tried again each second", err.msg);
@@ -342,8 +341,7 @@ static void reconnect(struct dp *dp, uint16_t i, int64_t mono_ns)
 	workers_hold(dp->workers);
 	rc = port_reconnect(port->port_id, why);
 	workers_release(dp->workers);
-	if (rc < 0)
-		lose_device(dp, i);
+	port->broken = rc < 0;
 }
 
 // Whether it receives. Others may have cut it off from its interface.
@@ -356,49 +354,6 @@ static bool receives(struct dp_port *port)
 		dp_warning("port %s (%s): %s", port->name, port->device, why);
 	port->cut = rc < 0;
 	return rc >= 0;
-}
-
-// Is it what was opened?
-static void follow_device(struct dp *dp, uint16_t i)
-{
-	struct dp_port *port = &dp->port[i];
-	char why[PORT_ERR_MAX];
-
-	if (!port->opened)
-		return;
-	if (port_is_gone(port->port_id)) {
-		dp_warning("port %s: %s is gone; it is opened again when it is back", port->name, port->device);
-		lose_device(dp, i);
-	} else if (port_queues_changed(port->port_id, why)) {
-		dp_warning("port %s (%s): %s; it is opened again with these", port->name, port->device, why);
-		lose_device(dp, i);
-	}
-}
-
-void dp_ports_turn(struct dp *dp, int64_t mono_ns)
-{
-	for (uint16_t i = 0; i < WORKER_PORTS_MAX; i++) {
-		struct dp_port *port = &dp->port[i];
-		bool up;
-
-		if (port->name == NULL)
-			continue;
-		follow_device(dp, i);
-		if (port->opened)
-			reconnect(dp, i, mono_ns);
-		else
-			try_device(dp, i, mono_ns);
-		up = port->opened && receives(port) && port_is_up(port->port_id);
-		if (up != port->up || !port->told) {
-			dp_telemetry_hold(true);
-			port->up = up;
-			dp_telemetry_hold(false);
-			port->told = true;
-			workers_port_set_up(dp->workers, i, up);
-			log_state(port);
-		}
-		tell(dp, i);
-	}
 }
 
 // --- ports that the configuration adds and takes away
@@ -508,16 +463,6 @@ static void add_port(struct dp *dp, const struct dp_port_conf *conf)
 	dp_error("port %s is not added: %s", conf->name, err.msg);
 }
 
-static const struct dp_port_conf *find(const struct dp_port_conf *ports, uint32_t n, const struct dp_port *port)
-{
-	for (uint32_t i = 0; i < n; i++) {
-		if (strcmp(ports[i].name, port->name) == 0 && strcmp(ports[i].device, port->device) == 0 &&
-		    ports[i].rate_bps == port->rate_bps)
-			return &ports[i];
-	}
-	return NULL;
-}
-
 static bool is_there(const struct dp *dp, const struct dp_port_conf *conf)
 {
 	for (uint16_t i = 0; i < WORKER_PORTS_MAX; i++) {
@@ -527,37 +472,125 @@ static bool is_there(const struct dp *dp, const struct dp_port_conf *conf)
 	return false;
 }
 
-static int check(const struct dp_port_conf *ports, uint32_t n, struct err *err)
-{
-	char why[PORT_ERR_MAX];
-
-	if (n == 0)
-		return err_set(err, EINVAL, "no ports");
-	for (uint32_t i = 0; i < n; i++) {
-		if (port_device_check(ports[i].device, why) < 0)
-			return err_set(err, EINVAL, "port %s: %s", ports[i].name, why);
-	}
-	return 0;
-}
-
-void dp_ports_reload(struct dp *dp, int64_t mono_ns)
+void dp_ports_reload(struct dp *dp)
 {
 	const struct dp_port_conf *ports;
 	struct err err;
 	uint32_t n;
 
 	*dp->conf->reload_asked = false;
-	if (dp->conf->reload(dp->conf->reload_ctx, &ports, &n, &err) < 0 || check(ports, n, &err) < 0) {
+	if (dp->conf->reload(dp->conf->reload_ctx, &ports, &n, &err) < 0 ||
+	    port_plan_set(&dp->plan, ports, n, &err) < 0)
 		dp_error("ports stay as they are: %s", err.msg);
+}
+
+// Takes one port away, or else adds one.
+static void follow_plan(struct dp *dp)
+{
+	const struct dp_port_conf *conf;
+
+	for (uint16_t i = 0; i < WORKER_PORTS_MAX; i++) {
+		const struct dp_port *port = &dp->port[i];
+
+		if (dp_has_port(dp, i) && !port_plan_has(&dp->plan, port->name, port->device, port->rate_bps)) {
+			remove_port(dp, i);
+			return;
+		}
+	}
+	while ((conf = port_plan_next(&dp->plan)) != NULL) {
+		if (!is_there(dp, conf)) {
+			add_port(dp, conf);
+			return;
+		}
+	}
+	port_plan_clear(&dp->plan);
+}
+
+// --- the turn
+
+static bool is_gone(const struct dp_port *port)
+{
+	return port->opened && port_is_gone(port->port_id);
+}
+
+// Its device is not what was opened.
+static bool must_go(const struct dp_port *port)
+{
+	char why[PORT_ERR_MAX];
+
+	return port->opened && (port->broken || port_is_gone(port->port_id) || port_queues_changed(port->port_id, why));
+}
+
+static bool may_come(const struct dp_port *port, int64_t mono_ns)
+{
+	return port->name != NULL && !port->opened && mono_ns >= port->retry_ns && port_device_is_there(port->device);
+}
+
+// The next port whose device is to be closed or opened: they take turns, as one that does not open takes its time.
+// WORKER_PORTS_MAX: none.
+static uint16_t next_due(const struct dp *dp, int64_t mono_ns)
+{
+	for (uint16_t k = 1; k <= WORKER_PORTS_MAX; k++) {
+		uint16_t i = (uint16_t)((dp->last_changed + k) % WORKER_PORTS_MAX);
+
+		if (must_go(&dp->port[i]) || may_come(&dp->port[i], mono_ns))
+			return i;
+	}
+	return WORKER_PORTS_MAX;
+}
+
+static void change_device(struct dp *dp, uint16_t i, int64_t mono_ns)
+{
+	struct dp_port *port = &dp->port[i];
+	char why[PORT_ERR_MAX];
+
+	dp->last_changed = i;
+	if (!port->opened) {
+		try_device(dp, i, mono_ns);
 		return;
 	}
+	if (is_gone(port))
+		dp_warning("port %s: %s is gone; it is opened again when it is back", port->name, port->device);
+	else if (port_queues_changed(port->port_id, why))
+		dp_warning("port %s (%s): %s; it is opened again with these", port->name, port->device, why);
+	lose_device(dp, i);
+}
+
+// A port that is new is told when its device was tried.
+static void follow_state(struct dp *dp, uint16_t i, int64_t mono_ns)
+{
+	struct dp_port *port = &dp->port[i];
+	bool up;
+
+	if (!port->told && may_come(port, mono_ns))
+		return;
+	if (port->opened)
+		reconnect(dp, i, mono_ns);
+	up = port->opened && !is_gone(port) && receives(port) && port_is_up(port->port_id);
+	if (up != port->up || !port->told) {
+		dp_telemetry_hold(true);
+		port->up = up;
+		dp_telemetry_hold(false);
+		port->told = true;
+		workers_port_set_up(dp->workers, i, up);
+		log_state(port);
+	}
+	tell(dp, i);
+}
+
+bool dp_ports_turn(struct dp *dp, int64_t mono_ns)
+{
+	uint16_t due = WORKER_PORTS_MAX;
+
+	if (dp->plan.ports != NULL)
+		follow_plan(dp);
+	else
+		due = next_due(dp, mono_ns);
+	if (due != WORKER_PORTS_MAX)
+		change_device(dp, due, mono_ns);
 	for (uint16_t i = 0; i < WORKER_PORTS_MAX; i++) {
-		if (dp_has_port(dp, i) && find(ports, n, &dp->port[i]) == NULL)
-			remove_port(dp, i);
+		if (dp->port[i].name != NULL)
+			follow_state(dp, i, mono_ns);
 	}
-	for (uint32_t i = 0; i < n; i++) {
-		if (!is_there(dp, &ports[i]))
-			add_port(dp, &ports[i]);
-	}
-	dp_ports_turn(dp, mono_ns);
+	return dp->plan.ports != NULL || next_due(dp, mono_ns) != WORKER_PORTS_MAX;
 }

@@ -13,6 +13,7 @@
 #include "dp_trace.h"
 #include "link.h"
 #include "nic-config/port.h"
+#include "port_plan.h"
 #include "snapshot.h"
 #include "table.h"
 #include "workers.h"
@@ -28,6 +29,7 @@ struct dp_port {             // by the workers' number
 	bool tried;           // to open it, in vain
 	bool failed;          // so it did again, and that was logged
 	bool cut;             // nothing can be received from its device, and that was logged
+	bool broken;          // it cannot find its other end again: to be closed, and opened anew
 	bool shaper_refused;  // by the device, and that was logged
 	int64_t retry_ns;     // when to try again
 	int64_t reconnect_ns; // not before
@@ -44,6 +46,8 @@ struct dp {
 	uint32_t n_more;      // receive queues beyond those that the pool has buffers for
 	uint16_t last_number; // given to a port
 	struct dp_port port[WORKER_PORTS_MAX];
+	uint16_t last_changed; // port whose device was opened or closed
+	struct port_plan plan; // ports of a configuration that is being followed
 	struct sched_limits *limits;
 	struct sched_log *log; // of changes for the schedulers
 	struct snapshot_slot slot;

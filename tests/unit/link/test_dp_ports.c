@@ -37,10 +37,14 @@ static struct { // of port 0, "a"
 	uint32_t n_opened;
 } dev;
 
+static uint32_t n_devices_changed; // opened, or closed
+
 // --- these take the places of nic-config's, of the link's and of the log's
 
 int __real_port_open(const struct port_conf *conf, uint16_t *port_id, char why[PORT_ERR_MAX]);
 int __wrap_port_open(const struct port_conf *conf, uint16_t *port_id, char why[PORT_ERR_MAX]);
+void __real_port_close(uint16_t port_id);
+void __wrap_port_close(uint16_t port_id);
 bool __real_port_is_up(uint16_t port_id);
 bool __wrap_port_is_up(uint16_t port_id);
 bool __wrap_port_is_gone(uint16_t port_id);
@@ -55,6 +59,7 @@ void __wrap_dp_log(enum dp_log_level level, const char *fmt, ...);
 
 int __wrap_port_open(const struct port_conf *conf, uint16_t *port_id, char why[PORT_ERR_MAX])
 {
+	n_devices_changed++;
 	if (strcmp(conf->name, "a") != 0)
 		return __real_port_open(conf, port_id, why);
 	dev.n_opened++;
@@ -62,7 +67,14 @@ int __wrap_port_open(const struct port_conf *conf, uint16_t *port_id, char why[P
 		snprintf(why, PORT_ERR_MAX, "it is stuck");
 		return dev.open_rc;
 	}
+	dev.queues_changed = false; // it is opened with these
 	return __real_port_open(conf, port_id, why);
+}
+
+void __wrap_port_close(uint16_t port_id)
+{
+	n_devices_changed++;
+	__real_port_close(port_id);
 }
 
 static bool is_a(uint16_t port_id)
@@ -133,10 +145,36 @@ void __wrap_dp_log(enum dp_log_level level, const char *fmt, ...)
 
 // --- what happened
 
+static uint32_t n_ports(void)
+{
+	uint32_t n = 0;
+
+	for (uint16_t i = 0; i < WORKER_PORTS_MAX; i++)
+		n += dp_has_port(&dp, i);
+	return n;
+}
+
+// Turns until nothing is due, each with one device opened or closed at most, or one port less or more: how many.
+static uint32_t turns_until_quiet(void)
+{
+	uint32_t n = 0;
+	bool more = true;
+
+	for (; more; n++) {
+		uint32_t before = n_devices_changed, n_before = n_ports();
+
+		assert_in_range(n, 0, 4 * MANY);
+		more = dp_ports_turn(&dp, now_ns);
+		assert_in_range(n_devices_changed - before, 0, 1);
+		assert_in_range(n_ports() + 1 - n_before, 0, 2);
+	}
+	return n;
+}
+
 static void turn_after(int64_t ns)
 {
 	now_ns += ns;
-	dp_ports_turn(&dp, now_ns);
+	turns_until_quiet();
 }
 
 // That and nothing else was logged since.
@@ -160,12 +198,18 @@ static int give_ports(void *ctx, const struct dp_port_conf **ports, uint32_t *n,
 	return 0;
 }
 
-static void reload(uint32_t n)
+static void ask_reload(uint32_t n)
 {
 	n_later = n;
 	reload_asked = true;
-	dp_ports_reload(&dp, now_ns);
+	dp_ports_reload(&dp);
 	assert_false(reload_asked);
+}
+
+static void reload(uint32_t n)
+{
+	ask_reload(n);
+	turns_until_quiet();
 }
 
 static int start(void **state)
@@ -307,7 +351,6 @@ static void a_device_whose_queues_change_is_opened_again(void **state)
 	turn_after(S / 10);
 	expect_log("port a (null:): it has others; it is opened again with these\nport a: null:, up, 5.000 Mb/s\n");
 	assert_int_equal(dev.n_opened, n + 1);
-	dev.queues_changed = false;
 	turn_after(S / 10);
 	expect_log("");
 	assert_int_equal(dev.n_opened, n + 1);
@@ -393,7 +436,6 @@ static void a_configuration_that_is_wrong_changes_nothing(void **state)
 static void more_ports_than_there_are_buffers_for_are_refused_by_name(void **state)
 {
 	static char name[MANY][8];
-	uint32_t n = 0;
 
 	for (uint32_t i = 2; i < MANY; i++) {
 		snprintf(name[i], sizeof(name[i]), "x%u", i);
@@ -401,15 +443,60 @@ static void more_ports_than_there_are_buffers_for_are_refused_by_name(void **sta
 	}
 	reload(MANY);
 	expect_in_log("is not added: memory_mb: 192 has no buffers for one more port; a restart divides them anew");
-	for (uint16_t i = 0; i < WORKER_PORTS_MAX; i++)
-		n += dp_has_port(&dp, i);
-	assert_int_equal(n, dp.n_parts);
+	assert_int_equal(n_ports(), dp.n_parts);
 	reload(2);
 	expect_in_log("removed");
-	n = 0;
-	for (uint16_t i = 0; i < WORKER_PORTS_MAX; i++)
-		n += dp_has_port(&dp, i);
-	assert_int_equal(n, 2);
+	assert_int_equal(n_ports(), 2);
+}
+
+// Between any two of its turns the link thread puts commits and instants in force.
+static void a_configuration_is_followed_one_port_a_turn(void **state)
+{
+	static const char *const name[] = {"c", "d", "e"};
+
+	for (uint32_t i = 0; i < 3; i++)
+		later[2 + i] = (struct dp_port_conf){name[i], "null:", 0};
+	ask_reload(5);
+	expect_log(""); // as it was until the next turn
+	assert_int_equal(n_ports(), 2);
+	assert_in_range(turns_until_quiet(), 6, 8); // three to add, three to open
+	assert_int_equal(n_ports(), 5);
+	logged[0] = '\0';
+	ask_reload(2);
+	dp_ports_turn(&dp, now_ns);
+	expect_log("port c: null:, removed\n");
+	ask_reload(5); // what it was about to take away stays
+	turns_until_quiet();
+	expect_log("port c: null:, added\nport c: null:, up, no configured rate\n");
+	later[2] = (struct dp_port_conf){"c", "floppy:a", 0};
+	ask_reload(2);
+	ask_reload(3); // what is wrong does not stop it
+	expect_in_log("ports stay as they are: port c: ");
+	assert_in_range(turns_until_quiet(), 3, 5);
+	expect_in_log("removed");
+	assert_int_equal(n_ports(), 2);
+}
+
+// The others' time comes as well.
+static void a_device_that_does_not_open_does_not_keep_others_waiting(void **state)
+{
+	vanish();
+	dev.not_there = false;
+	dev.open_rc = -EIO;
+	later[2] = (struct dp_port_conf){"c", "null:", 0};
+	reload(3);
+	expect_in_log("port c: null:, up");
+	for (int i = 0; i < 20; i++) {
+		now_ns += S;
+		assert_in_range(turns_until_quiet(), 1, 2);
+	}
+	logged[0] = '\0';
+	dev.open_rc = 0;
+	now_ns += S;
+	turns_until_quiet();
+	expect_log("port a: null:, up, 5.000 Mb/s\n");
+	reload(2);
+	expect_log("port c: null:, removed\n");
 }
 
 int main(void)
@@ -425,6 +512,8 @@ int main(void)
 		cmocka_unit_test(what_a_device_refuses_is_done_without_and_said),
 		cmocka_unit_test(ports_that_are_taken_out_are_told_and_their_numbers_rest),
 		cmocka_unit_test(a_configuration_that_is_wrong_changes_nothing),
+		cmocka_unit_test(a_configuration_is_followed_one_port_a_turn),
+		cmocka_unit_test(a_device_that_does_not_open_does_not_keep_others_waiting),
 		cmocka_unit_test(more_ports_than_there_are_buffers_for_are_refused_by_name),
 	};
 
