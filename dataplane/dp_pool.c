@@ -96,35 +96,46 @@ static uint32_t n_more_queues(const struct dp *dp)
 	return n;
 }
 
-// Of ports that may still come.
-static uint32_t n_parts_free(const struct dp *dp)
+static uint32_t n_beyond_used(const struct dp *dp)
 {
 	uint32_t n = 0;
 
+	for (uint16_t i = 0; i < WORKER_PORTS_MAX; i++) {
+		if (dp->port[i].opened)
+			n += n_beyond(dp, dp->port[i].caps.n_rx_queues);
+	}
+	return n;
+}
+
+uint32_t dp_pool_n_parts_left(const struct dp *dp)
+{
+	uint32_t used = n_beyond_used(dp), n = 0;
+
 	for (uint16_t i = 0; i < WORKER_PORTS_MAX; i++)
 		n += dp->port[i].name != NULL;
+	if (used > dp->n_more)
+		n += (used - dp->n_more + dp->n_workers - 1) / dp->n_workers;
 	return dp->n_parts > n ? dp->n_parts - n : 0;
 }
 
 int dp_pool_has(const struct dp *dp, const struct dp_port *port, uint16_t n_queues, struct err *err)
 {
-	uint32_t room = dp->n_more + n_parts_free(dp) * dp->n_workers, used = 0;
+	uint32_t more = n_beyond(dp, n_queues), used = n_beyond_used(dp);
+	uint32_t room = dp_pool_n_parts_left(dp) * dp->n_workers + (dp->n_more > used ? dp->n_more - used : 0);
+	char line[PORT_ERR_MAX];
 
-	for (uint16_t i = 0; i < WORKER_PORTS_MAX; i++) {
-		if (dp->port[i].opened)
-			used += n_beyond(dp, dp->port[i].caps.n_rx_queues);
-	}
-	if (n_beyond(dp, n_queues) + used <= room)
+	if (more <= room) // always where there are none: a port has its part
 		return 0;
-	err_set(err, ENOMEM,
-		"port %s (%s): it has %u receive queues, and of the packet buffers %u can be filled: take some away "
-		"(ethtool -L), or restart, which divides the buffers anew",
-		port->name, port->device, n_queues, dp->n_workers + (room > used ? room - used : 0));
-	return -ENOMEM;
+	port_queues_line(port->device, (uint16_t)(dp->n_workers + room), line);
+	return err_set(err, ENOMEM,
+		       "port %s (%s): it has %u receive queues, and there are packet buffers for %u: run \"%s\", or "
+		       "raise memory_mb (%u) and restart",
+		       port->name, port->device, n_queues, dp->n_workers + room, line, dp->conf->memory_mb);
 }
 
 // At most half of the memory: classifiers and schedulers live in the other half. If that is too little for all, rings
-// between workers lack theirs first: they are emptied soon, whatever waits elsewhere.
+// between workers lack theirs first: they are emptied soon, whatever waits elsewhere. Receive queues beyond one a
+// worker are no reason not to start: the port that has none left is told (dp_pool_has), the others carry on.
 int dp_pool_up(struct dp *dp, struct err *err)
 {
 	const struct dp_conf *conf = dp->conf;
@@ -133,7 +144,7 @@ int dp_pool_up(struct dp *dp, struct err *err)
 	uint32_t cached = n_in_caches(dp->n_workers), handed = n_handed_over(dp->n_workers);
 	uint32_t n_more = n_more_queues(dp), in_more = n_more * MBUFS_IN_QUEUE;
 	uint64_t elt = room + sizeof(struct rte_mbuf) + RTE_MEMPOOL_ALIGN * 2;
-	uint64_t least = (uint64_t)per_port * n_ports + in_more + cached;
+	uint64_t least = (uint64_t)per_port * n_ports + cached;
 	uint64_t least_mb = least * elt / 524288 + 1;
 	unsigned int total;
 	uint64_t n =
@@ -144,11 +155,8 @@ int dp_pool_up(struct dp *dp, struct err *err)
 		return err_set(err, EINVAL, "mtu: %u is too large", conf->mtu);
 	if (n < least)
 		return err_set(err, ENOMEM,
-			       "memory_mb: %u is too little for %u ports of MTU %u and %u workers%s: at least %lu",
-			       conf->memory_mb, conf->n_ports, conf->mtu, dp->n_workers,
-			       n_more > 0 ? ", whose interfaces have more receive queues (ethtool -L makes them fewer)"
-					  : "",
-			       least_mb);
+			       "memory_mb: %u is too little for %u ports of MTU %u and %u workers: at least %lu",
+			       conf->memory_mb, conf->n_ports, conf->mtu, dp->n_workers, least_mb);
 	total = (unsigned int)n + conf->held_buffers;
 	dp->pool_is_for_dma = uses_dma(conf) || rte_eal_iova_mode() == RTE_IOVA_VA;
 	dp->pool = uses_dma(conf)
@@ -157,8 +165,8 @@ int dp_pool_up(struct dp *dp, struct err *err)
 	if (dp->pool == NULL)
 		return err_set(err, rte_errno, "no memory for %u packet buffers in %u MB: %s", total, conf->memory_mb,
 			       rte_strerror(rte_errno));
-	n -= cached + in_more;
-	dp->n_more = n_more;
+	dp->n_more = (uint32_t)RTE_MIN((uint64_t)n_more, (n - least) / MBUFS_IN_QUEUE);
+	n -= cached + dp->n_more * MBUFS_IN_QUEUE;
 	n -= RTE_MIN(handed, n - RTE_MIN(n, (uint64_t)per_port * (conf->n_ports + SPARE_PARTS)));
 	while (spare > 0 && n / (conf->n_ports + spare) < per_port)
 		spare--;

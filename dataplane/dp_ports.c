@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <rte_cycles.h>
 #include <rte_memory.h>
@@ -23,6 +24,7 @@
 #define LOW_LIMIT_FRAMES 4  // more would be seconds of delay at 100 kb/s, and buffers that others need
 #define RETRY_NS INT64_C(1000000000)
 #define RETRY_SOON_NS (RETRY_NS / 10) // the first time
+#define BUSY_TRIES 20                 // of a device at the start
 #define CHANGES 64
 #define WAITS 256 // limits that forget a port at once
 
@@ -177,8 +179,15 @@ static void filter_up(struct dp *dp, uint16_t i)
 // nobody is there to see it, and the other ports carry on.
 static int open_first(struct dp *dp, struct dp_port *port, struct err *err)
 {
+	const struct timespec a_little = {.tv_nsec = RETRY_SOON_NS};
 	int ret = open_device(dp, port, err);
 
+	// perhaps by the switch that was here just now; one that is started again tries later, beside the other ports
+	for (int i = 0; ret == -EBUSY && !dp->conf->again && i < BUSY_TRIES; i++) {
+		close_device(port);
+		nanosleep(&a_little, NULL);
+		ret = open_device(dp, port, err);
+	}
 	port->up = ret == 0; // as the workers take it; dp_ports_turn looks
 	if (ret == 0)
 		return 0;
@@ -193,17 +202,16 @@ static int open_first(struct dp *dp, struct dp_port *port, struct err *err)
 
 int dp_ports_up(struct dp *dp, struct err *err)
 {
-	interface_keep_in(dp->conf->interfaces_path);
-	for (uint32_t i = 0; i < dp->conf->n_ports; i++) {
-		int ret = name_port(&dp->port[i], &dp->conf->ports[i], err);
+	int ret = 0;
 
-		if (ret == 0)
-			ret = open_first(dp, &dp->port[i], err);
-		if (ret < 0)
-			return ret;
-	}
-	interface_restore_left(); // whose process was killed
-	return 0;
+	interface_keep_in(dp->conf->interfaces_path);
+	for (uint32_t i = 0; i < dp->conf->n_ports && ret == 0; i++)
+		ret = name_port(&dp->port[i], &dp->conf->ports[i], err);
+	for (uint32_t i = 0; i < dp->conf->n_ports && ret == 0; i++) // of the buffers each has its part by now
+		ret = open_first(dp, &dp->port[i], err);
+	if (ret == 0)
+		interface_restore_left(); // whose process was killed
+	return ret;
 }
 
 void dp_ports_down(struct dp *dp)
@@ -424,11 +432,7 @@ static void remove_port(struct dp *dp, uint16_t i)
 // A number that was not given out for long: what is known of a port that went is forgotten by and by.
 static int free_number(struct dp *dp, uint16_t *out)
 {
-	uint32_t n_used = 0;
-
-	for (uint16_t i = 0; i < WORKER_PORTS_MAX; i++)
-		n_used += dp_has_port(dp, i);
-	if (n_used >= dp->n_parts)
+	if (dp_pool_n_parts_left(dp) == 0)
 		return -ENOMEM;
 	for (uint16_t k = 1; k <= WORKER_PORTS_MAX; k++) {
 		*out = (uint16_t)((dp->last_number + k) % WORKER_PORTS_MAX);

@@ -85,6 +85,8 @@ void dp_eal_down(void); // also removes what EAL leaves in the file system
 
 // The packet buffers and each port's part of them. 0, or -errno with err: too little memory, and how much is enough.
 int dp_pool_up(struct dp *dp, struct err *err);
+// Parts for ports that may still come: those that the receive queues of others have not taken.
+uint32_t dp_pool_n_parts_left(const struct dp *dp);
 // Whether the rings of so many receive queues can be filled for a port that is not open. 0, or -ENOMEM with err.
 int dp_pool_has(const struct dp *dp, const struct dp_port *port, uint16_t n_queues, struct err *err);
 void dp_pool_down(struct dp *dp);

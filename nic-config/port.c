@@ -367,6 +367,21 @@ bool port_device_is_there(const char *device)
 	return if_nametoindex(interface) != 0;
 }
 
+void port_queues_line(const char *device, uint16_t n, char line[PORT_ERR_MAX])
+{
+	const char *arg = NULL;
+	const struct port_kind *kind = port_kind_find(device, &arg);
+	char interface[IFNAMSIZ];
+	struct channels now;
+
+	line[0] = '\0';
+	if (kind == NULL || !port_kind_is_af_xdp(kind))
+		return;
+	snprintf(interface, sizeof(interface), "%.*s", port_kind_name_len(arg), arg);
+	if (channels_get(interface, &now) == 0)
+		channels_line(interface, &now, n, line);
+}
+
 bool port_queues_changed(uint16_t port_id, char why[PORT_ERR_MAX])
 {
 	return port_channels_changed(port_id, why) != 0;

@@ -69,6 +69,8 @@ void port_close(uint16_t port_id); // stop, close, remove the virtual device
 int port_caps_get(uint16_t port_id, struct port_caps *out);
 // Receive queues that port_open would take now, of a device that is there or not, asked for wanted of them.
 uint16_t port_queues(const char *device, uint16_t wanted);
+// How its interface gets n receive queues, as a command ("ethtool -L eth0 combined 4"); of another device: "".
+void port_queues_line(const char *device, uint16_t n, char line[PORT_ERR_MAX]);
 // The interface of an open af_xdp port has other queues than when it was opened (ethtool -L), said in why: frames may
 // come by queues that nobody serves. It is to be opened again.
 bool port_queues_changed(uint16_t port_id, char why[PORT_ERR_MAX]);

@@ -104,6 +104,17 @@ all_counted() {
 	[ "$(counter p-h1 rx_packets)" -ge "$FLOWS" ]
 }
 
+# --- buffers for one of two such ports
+refuses_to_start() { # CONFIG PATTERN
+	! timeout $((10 * PATIENCE)) "$(program pane-switchd)" --config "$1" >"$RUN_DIR/few.log" 2>&1 </dev/null || return
+	grep -E "$2" "$RUN_DIR/few.log"
+}
+WORKERS=1 config_write "$RUN_DIR/few.yaml" af_xdp "" h1 h2
+printf '  memory_mb: 64\n' >>"$RUN_DIR/few.yaml"
+check "queues without buffers are refused, with what to do" refuses_to_start "$RUN_DIR/few.yaml" \
+	'p-h2 .*it has 4 receive queues, and there are packet buffers for 1: run "ethtool -L to-h2 rx 1", or raise memory_mb'
+check "and leave no program on the other interface" not grep -q prog/xdp <(ip link show to-h1)
+
 # --- four queues, fewer workers
 for workers in 1 2; do
 	WORKERS=$workers config_write "$RUN_DIR/config.yaml" af_xdp "" h1 h2
