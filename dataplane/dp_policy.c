@@ -9,23 +9,34 @@
 #include "dp_log.h"
 #include "dp_rows.h"
 
+#define BEHIND_MAX_NS INT64_C(1000000000) // as the controller's engine (recovery.h)
+
 struct dp_policy {
 	struct table *table;
 	struct snapshot_slot *slot;
 	struct dp_follow *follow;
 	struct dp_filter *filter;
 	struct dp_rows *rows;
-	uint32_t gen;   // last one given out
-	int64_t now_ns; // last instant seen
-	bool under_way; // a commit is, in rows and follow
-	bool unsettled; // the table is, until a commit is through
+	uint32_t gen;    // last one given out
+	int64_t now_ns;  // last instant seen
+	int64_t back_ns; // by how much the clock was set back in all
+	bool under_way;  // a commit is, in rows and follow
+	bool unsettled;  // the table is, until a commit is through
 	uint64_t n_failures;
 };
 
 static void see(struct dp_policy *p, int64_t now_ns)
 {
-	if (now_ns > p->now_ns)
-		p->now_ns = now_ns;
+	if (now_ns <= p->now_ns && p->now_ns - now_ns <= BEHIND_MAX_NS)
+		return;
+	if (now_ns < p->now_ns)
+		p->back_ns += p->now_ns - now_ns;
+	p->now_ns = now_ns;
+}
+
+static int64_t steady_ns(const struct dp_policy *p)
+{
+	return p->now_ns + p->back_ns;
 }
 
 static void row_ended(void *ctx, uint64_t key)
@@ -133,7 +144,7 @@ static void publish(struct dp_policy *p)
 static void give_up(struct dp_policy *p)
 {
 	dp_rows_cancel(p->rows);
-	dp_follow_undo(p->follow, p->gen, p->now_ns);
+	dp_follow_undo(p->follow, p->gen, steady_ns(p));
 	p->under_way = false;
 }
 
@@ -160,7 +171,7 @@ uint32_t dp_policy_commit(struct dp_policy *p, int64_t now_ns, struct err *err)
 	if (snapshot_reserve(p->slot) < 0)
 		rc = err_set(err, ENOMEM, "no memory for a snapshot");
 	if (!p->under_way && rc == 0)
-		rc = dp_follow_commit(p->follow, p->gen, p->now_ns, err);
+		rc = dp_follow_commit(p->follow, p->gen, steady_ns(p), err);
 	if (!p->under_way && rc < 0) {
 		p->unsettled = rc == -EAGAIN;
 		return 0;
@@ -189,7 +200,7 @@ static void row_over(void *ctx, const struct part_row *row)
 {
 	struct dp_policy *p = ctx;
 
-	dp_follow_expired(p->follow, row, p->gen - 1, p->now_ns); // the last one published is without it
+	dp_follow_expired(p->follow, row, p->gen - 1, steady_ns(p)); // the last one published is without it
 }
 
 static void log_failures(struct dp_policy *p)
@@ -217,7 +228,7 @@ void dp_policy_turn(struct dp_policy *p, int64_t now_ns)
 	log_failures(p);
 	if (!p->unsettled)
 		dp_rows_drop_over(p->rows, row_over, p);
-	dp_follow_turn(p->follow, snapshot_oldest_gen(p->slot), p->now_ns, !p->unsettled);
+	dp_follow_turn(p->follow, snapshot_oldest_gen(p->slot), steady_ns(p), !p->unsettled);
 }
 
 int64_t dp_policy_next_ns(const struct dp_policy *p)

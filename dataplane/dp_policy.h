@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The table becomes the live snapshot: at every commit, and at every instant at which rows start or end. Owner and only
-// thread: the link thread. Time: ns since the epoch, an argument; an earlier instant than the last one seen is taken as
-// that one.
+// thread: the link thread. Time: ns since the epoch, an argument; an instant up to a second before the last one seen is
+// taken as that one, and before that the clock was set back: rows that have started stay, those that are over stay
+// over.
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>

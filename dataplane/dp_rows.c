@@ -30,6 +30,17 @@ struct dp_rows *dp_rows_create(const struct dp_rows_conf *conf, struct err *err)
 	return r;
 }
 
+void dp_rows_see(struct dp_rows *r, int64_t now_ns)
+{
+	if (now_ns < r->now_ns) {
+		r->back_ns += r->now_ns - now_ns;
+		r->prepare_ns = now_ns;
+		if (r->late_ns != INT64_MAX)
+			r->late_ns = now_ns;
+	}
+	r->now_ns = now_ns;
+}
+
 bool dp_rows_destroy(struct dp_rows *r, bool wait)
 {
 	struct held *h;

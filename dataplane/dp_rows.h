@@ -46,6 +46,7 @@ struct dp_rows *dp_rows_create(const struct dp_rows_conf *conf, struct err *err)
 bool dp_rows_destroy(struct dp_rows *r, bool wait);
 struct layers *dp_rows_layers(const struct dp_rows *r);
 
+// Time is what a clock shows that may be set back: rows that have started then stay, those that are over stay over.
 // The table's commits that are not settled. 0: layers_view has them: publish it before anything else. -EAGAIN: under
 // way, call again after dp_rows_turn; other errors, with err: nothing of it happens.
 int dp_rows_commit(struct dp_rows *r, int64_t now_ns, struct err *err);

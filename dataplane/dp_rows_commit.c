@@ -196,7 +196,7 @@ int dp_rows_commit(struct dp_rows *r, int64_t now_ns, struct err *err)
 	bool begins = r->batch == NULL;
 	int rc = 0;
 
-	r->now_ns = now_ns > r->now_ns ? now_ns : r->now_ns;
+	dp_rows_see(r, now_ns);
 	if (begins)
 		rc = begin(r, err);
 	if (rc == -EAGAIN) // begins anew then

@@ -328,7 +328,7 @@ bool dp_rows_cross(struct dp_rows *r, int64_t now_ns)
 	const struct calendar_instant *at;
 	bool changed = false;
 
-	r->now_ns = now_ns > r->now_ns ? now_ns : r->now_ns;
+	dp_rows_see(r, now_ns);
 	while ((at = calendar_first(&r->calendar)) != NULL && at->ns <= r->now_ns) {
 		if (!cross(r, at)) {
 			r->late_ns = r->now_ns + LATE_NS;
@@ -345,8 +345,8 @@ bool dp_rows_turn(struct dp_rows *r, int64_t now_ns)
 {
 	bool changed;
 
-	r->now_ns = now_ns > r->now_ns ? now_ns : r->now_ns;
-	changed = layers_poll(r->layers, r->now_ns);
+	dp_rows_see(r, now_ns);
+	changed = layers_poll(r->layers, r->now_ns + r->back_ns);
 	look_ahead(r);
 	return changed;
 }
@@ -356,6 +356,8 @@ int64_t dp_rows_next_ns(const struct dp_rows *r)
 	const struct calendar_instant *at = calendar_first(&r->calendar);
 	int64_t next_ns = layers_next_ns(r->layers), look_ns = INT64_MAX;
 
+	if (next_ns != INT64_MAX)
+		next_ns -= r->back_ns;
 	if (at != NULL && r->prepared.batch == NULL && at->n_starts > TOGETHER)
 		look_ns = at->ns - NEAR_NS > r->prepare_ns ? at->ns - NEAR_NS : r->prepare_ns;
 	if (at != NULL && at->ns < next_ns && (at->ns > r->now_ns || r->late_ns == INT64_MAX))

@@ -54,6 +54,7 @@ struct dp_rows {
 	int64_t prepare_ns; // not before: the last one failed
 	int64_t late_ns;    // when to try what is late, INT64_MAX: nothing is
 	int64_t now_ns;
+	int64_t back_ns;   // by how much the clock was set back in all: now_ns + back_ns is steady
 	struct held **due; // of the instant that is crossed
 	uint32_t cap_due;
 	struct dp_rows_stats stats;
@@ -62,6 +63,8 @@ struct dp_rows {
 // The row as the classifier takes it; what it names is taken, too. 0 or -errno with err: nothing is taken.
 int dp_rows_fill(struct dp_rows *r, const struct part_row *row, struct cls_row *out, struct err *err);
 void dp_rows_give(struct dp_rows *r, const struct part_row *row); // what the row names, once for each fill
+// The clock is there: also when it was set back, which the times of this file's own, not those of rows, are not.
+void dp_rows_see(struct dp_rows *r, int64_t now_ns);
 // Takes it out of wherever it is, the classifier excepted, and frees it.
 void dp_rows_forget(struct dp_rows *r, struct held *h);
 void dp_rows_unprepare(struct dp_rows *r, struct held *h); // takes it out of the prepared batch

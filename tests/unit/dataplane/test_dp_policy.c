@@ -20,6 +20,7 @@
 
 #include "dataplane/dp_rows.h"
 #include "dataplane/layers.h"
+#include "dataplane/names.h"
 #include "dataplane/sched_log.h"
 #include "dataplane/sched_slots.h"
 #include "tests/unit/dataplane/eal.h"
@@ -454,6 +455,62 @@ static void limits_have_slots_only_while_their_rows_are_looked_up(void **state)
 	assert_int_equal(fx.n_meters, 0);
 }
 
+// By far: what comes then has the controller's times, which go back with the clock.
+static void a_clock_that_was_set_back_is_followed(void **state)
+{
+	int64_t t0 = fx.now_ns;
+	uint64_t id;
+
+	fx.r = rnd_seed(1);
+	limit_row(1, t0 + 1000 * MS, t0 + 2000 * MS);
+	limit_row(2, t0 + 1200 * MS, INT64_MAX);
+	settle();
+	id = limit_row(3, 0, INT64_MAX).id;
+	settle();
+	pass(7200000 * MS); // 2 h
+	assert_int_equal(fx.n_meters, 2);
+	parts_del(fx.parts, part_row_key(&fx.wanted.row[fx.wanted.n - 1]));
+	stage(PROTO_ROW_DEL, &fx.wanted.row[fx.wanted.n - 1]);
+	wanted_del(part_row_key(&fx.wanted.row[fx.wanted.n - 1]));
+	settle();
+	assert_int_not_equal(names_counter(dp_policy_names(fx.policy), id), NAMES_NO_SLOT); // it rests
+
+	fx.now_ns = t0 + 1500 * MS;
+	dp_policy_turn(fx.policy, fx.now_ns);
+	pass(0);
+	assert_int_equal(fx.n_meters, 1); // what has started stays, what is over stays over
+	limit_row(4, fx.now_ns, fx.now_ns + 10000 * MS);
+	limit_row(5, fx.now_ns + 5000 * MS, fx.now_ns + 20000 * MS);
+	settle();
+	assert_int_equal(fx.n_meters, 2);
+	pass(4999 * MS);
+	assert_int_equal(fx.n_meters, 2);
+	assert_int_equal(names_counter(dp_policy_names(fx.policy), id), NAMES_NO_SLOT); // it has rested long enough
+	pass(MS);
+	assert_int_equal(fx.n_meters, 3);
+	pass(5000 * MS);
+	assert_int_equal(fx.n_meters, 2);
+	pass(10000 * MS);
+	assert_int_equal(fx.n_meters, 1);
+}
+
+static void a_clock_a_little_behind_is_waited_for(void **state)
+{
+	fx.r = rnd_seed(1);
+	limit_row(1, fx.now_ns + 1000 * MS, fx.now_ns + 2000 * MS);
+	settle();
+	pass(1000 * MS);
+	assert_int_equal(fx.n_meters, 1);
+	dp_policy_turn(fx.policy, fx.now_ns - 900 * MS);
+	dp_policy_turn(fx.policy, fx.now_ns + 999 * MS);
+	dp_policy_turn(fx.policy, fx.now_ns);
+	pass(999 * MS);
+	assert_int_equal(fx.n_meters, 1);
+	pass(MS);
+	pass(0);
+	assert_int_equal(fx.n_meters, 0);
+}
+
 static void a_commit_that_fails_leaves_all_as_it_was(void **state)
 {
 	struct proto_msg node = {.type = PROTO_NODE_SET, .node = {.weight = 2}};
@@ -494,6 +551,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(snapshots_are_what_the_table_says, open_fixture, close_fixture),
 		cmocka_unit_test_setup_teardown(limits_have_slots_only_while_their_rows_are_looked_up, open_fixture,
 						close_fixture),
+		cmocka_unit_test_setup_teardown(a_clock_that_was_set_back_is_followed, open_fixture, close_fixture),
+		cmocka_unit_test_setup_teardown(a_clock_a_little_behind_is_waited_for, open_fixture, close_fixture),
 		cmocka_unit_test_setup_teardown(a_commit_that_fails_leaves_all_as_it_was, open_fixture, close_fixture),
 	};
 
