@@ -93,6 +93,7 @@ static void lose(struct dp_link *link, unsigned int ms, const char *why)
 	link->bev = NULL;
 	if (link->synced)
 		nib_ports_down(link->nib);
+	nib_told(link->nib, INT64_MIN);
 	if (strcmp(link->last_trouble, why) != 0 && !is_on_its_way(link, why)) {
 		log_warning("dataplane %s: %s", link->addr.sun_path, why);
 		snprintf(link->last_trouble, sizeof(link->last_trouble), "%s", why);
@@ -299,6 +300,7 @@ static bool on_msg(struct dp_link *link, const struct proto_msg *msg)
 		lose_retry(link, why);
 		return false;
 	}
+	nib_told(link->nib, now_ns(link));
 	switch (msg->type) {
 	case PROTO_HELLO:
 		return on_hello(link, &msg->hello);

@@ -32,6 +32,8 @@ struct nib {
 	size_t n_hosts, n_ports;
 	uint64_t figure[NIB_FIGURES_MAX];
 	uint16_t n_figures;
+	uint64_t n_rounds;
+	int64_t told_ns;
 	struct queue_book *queues;
 	struct nib_net net; // topo NULL: none
 	struct nib_verifier verifier;
@@ -46,6 +48,7 @@ struct nib *nib_create(void)
 	if (getrandom(&nib->salt, sizeof(nib->salt), GRND_NONBLOCK) != sizeof(nib->salt))
 		nib->salt = UINT64_C(0x9e3779b97f4a7c15);
 	nib->salt |= 1;
+	nib->told_ns = INT64_MIN;
 	nib->queues = queue_book_create();
 	if (nib->queues == NULL) {
 		nib_destroy(nib);
@@ -358,6 +361,22 @@ void nib_figures_set(struct nib *nib, const uint64_t *value, uint16_t n)
 {
 	nib->n_figures = n < NIB_FIGURES_MAX ? n : NIB_FIGURES_MAX;
 	memcpy(nib->figure, value, nib->n_figures * sizeof(*value));
+	nib->n_rounds++;
+}
+
+void nib_told(struct nib *nib, int64_t now_ns)
+{
+	nib->told_ns = now_ns;
+}
+
+int64_t nib_told_ns(const struct nib *nib)
+{
+	return nib->told_ns;
+}
+
+uint64_t nib_n_rounds(const struct nib *nib)
+{
+	return nib->n_rounds;
 }
 
 const uint64_t *nib_figures(const struct nib *nib, uint16_t *n)

@@ -81,6 +81,10 @@ void nib_port_counters(struct nib *nib, uint16_t port, const uint64_t *value, ui
 // The dataplane's figures, in the order of dataplane/figures.def; *n of them.
 void nib_figures_set(struct nib *nib, const uint64_t *value, uint16_t n);
 const uint64_t *nib_figures(const struct nib *nib, uint16_t *n);
+// The dataplane has said something, at now_ns; INT64_MIN: it is gone.
+void nib_told(struct nib *nib, int64_t now_ns);
+int64_t nib_told_ns(const struct nib *nib);   // when it did so last
+uint64_t nib_n_rounds(const struct nib *nib); // of figures, and so of counters, that it has told
 size_t nib_n_ports(const struct nib *nib);
 const struct nib_port *nib_port_at(const struct nib *nib, size_t i);
 void nib_ports_down(struct nib *nib); // the dataplane is gone: nothing is known to be up, nor of queues

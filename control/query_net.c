@@ -90,6 +90,18 @@ static void switch_ports(const struct state *s, struct reply *reply)
 	}
 }
 
+// {rounds, silent_s}; null: there is no session with it.
+static json_t *dataplane_json(const struct state *s)
+{
+	int64_t told_ns = nib_told_ns(s->nib);
+	double silent_s;
+
+	if (told_ns == INT64_MIN)
+		return json_null();
+	silent_s = s->now_ns > told_ns ? (double)(s->now_ns - told_ns) / 1e9 : 0;
+	return json_pack("{s:I, s:f}", "rounds", (json_int_t)nib_n_rounds(s->nib), "silent_s", silent_s);
+}
+
 int query_ports(struct state *s, const struct principal *speaker, const struct statement *st, struct reply *reply)
 {
 	if (view_anywhere(s, speaker, VIEW_PORTS, reply) < 0)
@@ -119,6 +131,8 @@ int query_ports(struct state *s, const struct principal *speaker, const struct s
 		reply_item(reply, item, text);
 	}
 	switch_ports(s, reply);
+	if (nib_n_ports(s->nib) > 0)
+		answer_put(reply, "dataplane", dataplane_json(s));
 	return 0;
 }
 

@@ -2,6 +2,8 @@
 # Messages, progress and interruptible steps for the other scripts. Sourced, never run.
 # A step runs in a session of its own, so that an interrupted script takes the whole of it (ninja, compilers, tests) down.
 
+export PANE_TIMEOUT="${PANE_TIMEOUT:-60}" # panectl's: a loaded machine is slow, not stuck
+
 step_pid=
 step_log=
 behind_pid=

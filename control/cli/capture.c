@@ -14,6 +14,9 @@
 
 #define PORTS_MAX 64
 #define FRAME_MAX 65536
+#define SECONDS_DEFAULT 10
+#define SECONDS_MAX 60
+#define ANSWERS_S 10 // the dataplane's, to begin and to end
 
 struct asked {
 	const char *group, *file, *share, *count, *seconds;
@@ -264,6 +267,14 @@ static json_t *ask(const struct asked *a, struct client *client, const char *sta
 	return panectl_ask(client, statement, line, err);
 }
 
+// For how long it goes on at most.
+static int seconds_of(const struct asked *a)
+{
+	double s = a->seconds != NULL ? strtod(a->seconds, NULL) : SECONDS_DEFAULT;
+
+	return s > 0 && s < SECONDS_MAX ? (int)s + 1 : SECONDS_MAX;
+}
+
 int capture_run(const struct options *o, char **args, int n_args)
 {
 	struct asked asked = {.share = "rootShare"};
@@ -285,6 +296,8 @@ int capture_run(const struct options *o, char **args, int n_args)
 		err_set(&err, ENOMEM, "out of memory");
 	else
 		client = client_open(&o->at, o->user, &err);
+	if (client != NULL)
+		client_patience(client, ANSWERS_S + seconds_of(&asked));
 	if (client != NULL)
 		answer = ask(&asked, client, statement, &line, &err);
 	status = answer == NULL ? panectl_failed(&err) : finish(o, asked.file, answer, line);

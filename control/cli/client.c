@@ -14,6 +14,7 @@
 
 struct client {
 	struct conn conn;
+	unsigned int timeout_s;
 	char user[3 * PRINCIPAL_NAME_MAX];
 	char *text; // received: [at, len) is not handed out yet
 	size_t at, len, cap;
@@ -128,11 +129,19 @@ struct client *client_open(const struct client_conf *conf, const char *user, str
 		principal_format(&own, c->user, sizeof(c->user));
 	else if (ret == 0 && (size_t)snprintf(c->user, sizeof(c->user), "%s", user) >= sizeof(c->user))
 		ret = err_set(err, EINVAL, "%.64s...: no user has such a long name", user);
+	c->timeout_s = conf->timeout_s;
+	if (ret == 0)
+		client_patience(c, 0);
 	if (ret < 0 || log_in(c, err) < 0) {
 		client_close(c);
 		return NULL;
 	}
 	return c;
+}
+
+void client_patience(struct client *c, int more_s)
+{
+	conn_patience(&c->conn, c->timeout_s == 0 || more_s < 0 ? 0 : c->timeout_s + (unsigned int)more_s);
 }
 
 const char *client_user(const struct client *c)

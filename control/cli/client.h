@@ -17,6 +17,7 @@ struct client_conf {
 	const char *socket; // path of the Unix socket, or ADDRESS:PORT on this host
 	const char *tls;    // HOST:PORT instead; NULL: no TLS
 	struct tls_files files;
+	unsigned int timeout_s; // without a byte of an answer that is owed; 0: no end
 };
 
 // user: NULL is whom the certificate stands for. NULL: cannot connect, refused, or not a PANE server.
@@ -25,6 +26,8 @@ const char *client_user(const struct client *c); // whom it speaks for
 void client_close(struct client *c);             // accepts NULL
 // What to do with an event that comes between answers; by default it is dropped. line as client_receive's.
 void client_on_event(struct client *c, void (*fn)(void *ctx, const json_t *event, const char *line), void *ctx);
+// From now on an answer may take so many seconds more than timeout_s; negative: it may take for ever.
+void client_patience(struct client *c, int more_s);
 int client_fd(const struct client *c); // readable: client_take_events
 // Hands out what has come though no answer is owed. -1: the session is over, and why.
 int client_take_events(struct client *c, struct err *err);

@@ -24,7 +24,7 @@ static int connect_to(struct conn *conn, const struct sockaddr *addr, socklen_t 
 		conn->fd = fd;
 		return 0;
 	}
-	code = errno == EINPROGRESS ? ETIMEDOUT : errno;
+	code = errno == EINPROGRESS || errno == EAGAIN ? ETIMEDOUT : errno;
 	if (fd >= 0)
 		close(fd);
 	return -code;
@@ -149,6 +149,14 @@ int conn_open_tls(struct conn *conn, const char *host_port, const struct tls_fil
 	return 0;
 }
 
+void conn_patience(struct conn *conn, unsigned int seconds)
+{
+	const struct timeval tv = {(time_t)seconds, 0};
+
+	conn->patience_s = seconds;
+	setsockopt(conn->fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
+}
+
 void conn_close(struct conn *conn)
 {
 	if (conn->ssl != NULL)
@@ -184,6 +192,9 @@ int conn_send(struct conn *conn, const char *data, size_t len, struct err *err)
 			return 0;
 		if (n < 0 && errno == EINTR)
 			continue;
+		if (n < 0 && errno == EAGAIN)
+			return err_set(err, EIO, "%s: it takes no more statements: it is there, and busy or stuck",
+				       conn->name);
 		if (n < 0)
 			return err_set(err, EIO, "%s: %s", conn->name, strerror(errno));
 		data += n;
@@ -204,6 +215,10 @@ ssize_t conn_receive(struct conn *conn, char *buf, size_t size, struct err *err)
 			return n;
 		if (errno == EINTR)
 			continue;
+		if (errno == EAGAIN)
+			return err_set(err, ETIMEDOUT,
+				       "%s: no answer within %u s: it is there, and busy or stuck (--timeout)",
+				       conn->name, conn->patience_s);
 		if (conn->ssl != NULL && SSL_get_error(conn->ssl, (int)n) == SSL_ERROR_ZERO_RETURN)
 			return 0;
 		if (conn->ssl != NULL && ERR_peek_last_error() != 0)

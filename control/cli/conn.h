@@ -16,6 +16,7 @@ struct conn {
 	SSL_CTX *ctx;
 	SSL *ssl;         // NULL: no TLS
 	const char *name; // of the other end, for messages; borrowed
+	unsigned int patience_s;
 };
 
 // PATH, or ADDRESS:PORT of a loopback TCP socket. 0, or -errno with conn closed.
@@ -24,8 +25,10 @@ int conn_open(struct conn *conn, const char *socket, struct err *err);
 // stands for.
 int conn_open_tls(struct conn *conn, const char *host_port, const struct tls_files *files, struct principal *own,
 		  struct err *err);
+// conn_receive waits no longer for the next bytes; 0, as it is after conn_open: without end.
+void conn_patience(struct conn *conn, unsigned int seconds);
 void conn_close(struct conn *conn); // also twice
 // All of it: 0 (also when the other end has hung up, whose last words can still be read) or -EIO.
 int conn_send(struct conn *conn, const char *data, size_t len, struct err *err);
-// Some bytes, 0 at the end, -EIO.
+// Some bytes, 0 at the end, -EIO, -ETIMEDOUT.
 ssize_t conn_receive(struct conn *conn, char *buf, size_t size, struct err *err);

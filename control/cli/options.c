@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define TIMEOUT_MAX_S 86400
+
 static const char usage[] =
 	"usage: panectl [WHERE] [--user NAME] [--json] ['STATEMENT.' ...]\n"
 	"       panectl [WHERE] schedule SHARE | tree | queues | topology | verify | stats | top | events |\n"
@@ -28,6 +30,7 @@ static const char usage[] =
 	"\n"
 	"  --user NAME      speak as NAME, NAME@HOST or NAME@HOST/APPLICATION  [PANE_USER]\n"
 	"                   (default: your OS user's name; with --tls, whom the certificate stands for)\n"
+	"  --timeout S      wait so many seconds for an answer, 0: without end (default 10)  [PANE_TIMEOUT]\n"
 	"  --json           print the answers as they come, one JSON object a line\n"
 	"  --version, --help\n"
 	"\n"
@@ -38,7 +41,7 @@ static const char usage[] =
 	"Exit status: 0 all is accepted (check: as expected, verify: nothing was found)\n"
 	"             1 something is refused (check: differs, verify: was found)\n"
 	"             2 the command line is wrong, or a file that it names cannot be read or written\n"
-	"             3 no connection to the switch, or no session there, or it ended\n";
+	"             3 no connection to the switch, or no session there, or it ended, or no answer in time\n";
 
 int options_wrong(const char *fmt, const char *what)
 {
@@ -64,6 +67,7 @@ static struct options default_options(void)
 				 .key = env_or("PANE_KEY", NULL),
 				 .ca = env_or("PANE_CA", NULL)}},
 		.user = env_or("PANE_USER", NULL),
+		.timeout = env_or("PANE_TIMEOUT", "10"),
 	};
 }
 
@@ -72,7 +76,13 @@ static int check_options(struct options *o)
 {
 	const struct tls_files *f = &o->at.files;
 	const struct passwd *pw;
+	const char *timeout = o->timeout != NULL ? o->timeout : "";
+	char *end;
+	unsigned long s = strtoul(timeout, &end, 10);
 
+	if (timeout[0] < '0' || timeout[0] > '9' || *end != '\0' || s > TIMEOUT_MAX_S)
+		return options_wrong("--timeout: expected seconds from 0 to 86400, got %s", timeout);
+	o->at.timeout_s = (unsigned int)s;
 	if (o->at.tls != NULL && (f->cert == NULL || f->key == NULL || f->ca == NULL))
 		return options_wrong("--tls needs %s, too", f->cert == NULL  ? "--cert"
 							    : f->key == NULL ? "--key"
@@ -89,9 +99,10 @@ static const struct flag {
 	char letter, key;
 	bool has_value, first; // first: before any word; behind one it is a command's
 } flags[] = {
-	{"--socket", 's', 's', true, false}, {"--user", 'u', 'u', true, false}, {"--tls", 0, 't', true, false},
-	{"--cert", 0, 'c', true, false},     {"--key", 0, 'k', true, false},    {"--ca", 0, 'a', true, false},
-	{"--json", 'j', 'j', false, false},  {"--help", 'h', 'h', false, true}, {"--version", 0, 'V', false, true},
+	{"--socket", 's', 's', true, false}, {"--user", 'u', 'u', true, false},  {"--tls", 0, 't', true, false},
+	{"--cert", 0, 'c', true, false},     {"--key", 0, 'k', true, false},     {"--ca", 0, 'a', true, false},
+	{"--timeout", 0, 'T', true, false},  {"--json", 'j', 'j', false, false}, {"--help", 'h', 'h', false, true},
+	{"--version", 0, 'V', false, true},
 };
 
 // The flag that arg is, and in *value what stands behind its "=", NULL: nothing does. NULL: none of ours.
@@ -132,6 +143,9 @@ static int take(struct options *o, const struct flag *flag, const char *value)
 		break;
 	case 'u':
 		o->user = value;
+		break;
+	case 'T':
+		o->timeout = value;
 		break;
 	case 'j':
 		o->json = true;

@@ -259,6 +259,7 @@ static int run_events(const struct options *given, char **args, int n_args)
 	if (s.client == NULL)
 		return panectl_failed(&err);
 	client_on_event(s.client, panectl_print_event, &s);
+	client_patience(s.client, -1);
 	json_decref(client_receive(s.client, &line, &err)); // no answer is owed: it ends when the session does
 	client_close(s.client);
 	return panectl_failed(&err);

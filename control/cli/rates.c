@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "rates.h"
 
-#include <stdbool.h>
 #include <string.h>
+
+#define SILENT_S 10 // it tells its figures each second
 
 // Why frames are lost, as dataplane/counters.def names it.
 static const char *const reasons[] = {
@@ -74,6 +75,21 @@ json_t *rates_of(const json_t *before, const json_t *after, double seconds)
 			json_array_append_new(rates, port_rates(old, port, seconds));
 	}
 	return rates;
+}
+
+bool rates_stale(const json_t *answer, char *words, size_t size)
+{
+	const json_t *dataplane = json_object_get(answer, "dataplane");
+	double silent_s = json_real_value(json_object_get(dataplane, "silent_s"));
+
+	if (json_is_null(dataplane))
+		snprintf(words, size, "no session with the dataplane: its ports are as it told them last");
+	else if (silent_s > SILENT_S)
+		snprintf(words, size, "the dataplane has told nothing for %.0f s: its ports are as they were then",
+			 silent_s);
+	else
+		return false;
+	return true;
 }
 
 // 1234567 -> 1.23M. width: of the number; prefix_width: of what follows it.

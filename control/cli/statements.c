@@ -12,7 +12,10 @@
 #include "control/cmd_parse.h"
 #include "control/cmd_table.h"
 #include "interactive.h"
+#include "rates.h"
 #include "show.h"
+
+#define CAPTURE_LASTS_S 70 // at most, with the answers of the dataplane
 
 int panectl_failed(const struct err *err)
 {
@@ -62,6 +65,7 @@ static void keep_verb(struct talk *s, const char *statement, size_t len)
 static int receive(struct talk *s)
 {
 	const char *line;
+	char stale[128];
 	struct err err;
 	json_t *answer = client_receive(s->client, &line, &err);
 
@@ -76,6 +80,11 @@ static int receive(struct talk *s)
 		puts(line);
 	else
 		show_answer(answer, stdout);
+	if (rates_stale(answer, stale, sizeof(stale))) {
+		fflush(stdout);
+		fprintf(stderr, "panectl: %s\n", stale);
+		s->refused = true;
+	}
 	show_form(s, answer);
 	json_decref(answer);
 	if (s->progress && s->n_answered % 1000 == 0)
@@ -107,6 +116,8 @@ static int submit(struct talk *s, const char *statement, size_t len)
 		ret = receive_all(s);
 	if (ret != 0)
 		return ret;
+	if (len >= 7 && memcmp(statement, "capture", 7) == 0)
+		client_patience(s->client, CAPTURE_LASTS_S);
 	if (client_send(s->client, statement, len, &err) < 0)
 		return panectl_failed(&err);
 	s->n_sent++;

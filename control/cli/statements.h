@@ -21,6 +21,7 @@ struct options {
 	struct client_conf at;
 	const char *user; // NULL: whom the certificate stands for
 	bool json;
+	const char *timeout; // as given: at.timeout_s
 };
 
 struct talk {

@@ -10,42 +10,52 @@
 #include "show.h"
 
 #define POLL_NS 50000000
-#define POLLS 24
 #define CLEAR "\033[H\033[J" // cursor to the top, erase below
 
-// The items of `ports` (new reference), and when they came. NULL: STATUS in *status.
+// The answer to `ports` (new reference), and when it came. NULL: STATUS in *status.
 static json_t *ask_ports(struct client *client, struct timespec *when, int *status)
 {
 	struct err err = {0};
 	const char *line;
-	json_t *answer = panectl_ask(client, "ports.", &line, &err), *items = NULL;
+	json_t *answer = panectl_ask(client, "ports.", &line, &err);
+	char stale[128];
 
 	clock_gettime(CLOCK_MONOTONIC, when);
+	*status = STATUS_REFUSED;
 	if (answer == NULL) {
 		*status = panectl_failed(&err);
 	} else if (!json_is_true(json_object_get(answer, "ok"))) {
 		show_answer(answer, stderr);
-		*status = STATUS_REFUSED;
+	} else if (rates_stale(answer, stale, sizeof(stale))) {
+		fflush(stdout);
+		fprintf(stderr, "panectl: %s\n", stale);
 	} else {
-		items = json_incref(json_object_get(answer, "items"));
+		*status = STATUS_ACCEPTED;
+		return answer;
 	}
 	json_decref(answer);
-	return items;
+	return NULL;
 }
 
-// Counters come from the dataplane once a second: asks until they are others than in old, or, where nothing passes,
-// until they would have come. NULL: STATUS in *status.
+static json_int_t rounds_of(const json_t *answer)
+{
+	return json_integer_value(json_object_get(json_object_get(answer, "dataplane"), "rounds"));
+}
+
+// Counters come from the dataplane once a second: asks until they have come once more than in old. NULL: STATUS in
+// *status.
 static json_t *ask_until_new(struct client *client, const json_t *old, struct timespec *when, int *status)
 {
 	static const struct timespec pause = {0, POLL_NS};
-	json_t *items = ask_ports(client, when, status);
+	json_t *answer = ask_ports(client, when, status);
 
-	for (int i = 0; items != NULL && i < POLLS && json_equal(old, items); i++) {
-		json_decref(items);
+	// without ports of a dataplane nothing will come
+	while (answer != NULL && json_object_get(answer, "dataplane") != NULL && rounds_of(answer) == rounds_of(old)) {
+		json_decref(answer);
 		nanosleep(&pause, NULL);
-		items = ask_ports(client, when, status);
+		answer = ask_ports(client, when, status);
 	}
-	return items;
+	return answer;
 }
 
 static void print_round(const json_t *rates, bool json, bool again)
@@ -85,7 +95,8 @@ static int rounds_run(const struct options *o, double seconds, unsigned int roun
 		nanosleep(&pause, NULL);
 		after = ask_until_new(client, before, &now, &status);
 		if (after != NULL) {
-			rates = rates_of(before, after, seconds_between(&at, &now));
+			rates = rates_of(json_object_get(before, "items"), json_object_get(after, "items"),
+					 seconds_between(&at, &now));
 			print_round(rates, o->json, rounds != 1);
 			json_decref(rates);
 		}

@@ -117,6 +117,27 @@ check "top ends after its rounds" rounds_are 2 panectl top --seconds 0.1 --round
 check "stats for no time" status_is 2 panectl stats --seconds 0
 check "stats for what is no number" status_is 2 panectl stats --seconds nan
 
+# what does not answer is named, in the end
+says_last() { # STATUS PATTERN COMMAND...
+	local rc=0
+
+	"${@:3}" >"$RUN_DIR/said" 2>&1 || rc=$?
+	[ "$rc" = "$1" ] && grep -E "$2" "$RUN_DIR/said"
+}
+cannot_be_asked() { # WHY: the figures are of before
+	says_last 1 "$1" panectl ports && says_last 1 "$1" panectl stats --seconds 0.1 && says_last 1 "$1" panectl top --seconds 0.1
+}
+dataplane=$(switch_child dataplane)
+kill -STOP "$dataplane"
+check "a dataplane that is silent is named by ports, stats and top" wait_for 30 cannot_be_asked 'the dataplane has told nothing for [0-9]+ s'
+kill -CONT "$dataplane"
+check "and afterwards it is not" wait_for 30 status_is 0 panectl stats --seconds 0.1
+controller=$(switch_child controller)
+kill -STOP "$controller"
+check "a controller that is there and silent is named" says_last 3 'no answer within 1 s: it is there, and busy or stuck' panectl --timeout 1 time
+kill -CONT "$controller"
+check "a timeout that is none" status_is 2 panectl --timeout soon time
+
 panectl --user alice events --json >"$RUN_DIR/events" 2>/dev/null &
 watcher=$!
 watches() { ss -Hx state established | grep -F "$RUN_DIR/control.sock"; }

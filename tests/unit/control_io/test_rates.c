@@ -87,6 +87,27 @@ static void a_table_has_a_line_for_each_port(void **state)
 	json_decref(rates);
 }
 
+static void assert_stale(const char *answer, const char *why)
+{
+	json_t *a = json_loads(answer, 0, NULL);
+	char words[128] = "";
+
+	assert_non_null(a);
+	assert_int_equal(rates_stale(a, words, sizeof(words)), why[0] != '\0');
+	if (strstr(words, why) == NULL)
+		fail_msg("\"%s\" for %s", words, answer);
+	json_decref(a);
+}
+
+static void figures_of_a_dataplane_that_is_gone_or_silent_are_stale(void **state)
+{
+	(void)state;
+	assert_stale("{\"ok\": true, \"items\": []}", ""); // it has no ports
+	assert_stale("{\"dataplane\": {\"rounds\": 5, \"silent_s\": 0.9}}", "");
+	assert_stale("{\"dataplane\": {\"rounds\": 5, \"silent_s\": 12.3}}", "has told nothing for 12 s");
+	assert_stale("{\"dataplane\": null}", "no session with the dataplane");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -94,6 +115,7 @@ int main(void)
 		cmocka_unit_test(a_dataplane_that_began_anew_counts_from_zero),
 		cmocka_unit_test(ports_that_come_go_or_have_no_counters_are_left_out),
 		cmocka_unit_test(a_table_has_a_line_for_each_port),
+		cmocka_unit_test(figures_of_a_dataplane_that_is_gone_or_silent_are_stale),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
