@@ -48,6 +48,24 @@ static int fit_ports(const struct nib *nib, const struct demand *d, struct err *
 		       sum > ports[0]->rate_bps ? " with those of the other destinations" : "", answer_rate(sum).text);
 }
 
+const struct nib_port *alone_port_without_rate(const struct nib *nib, const struct match *flows)
+{
+	bool known = flows->n_boxes <= BOXES_MAX;
+
+	for (uint32_t i = 0; i < flows->n_boxes && known; i++) {
+		const struct nib_port *port = port_to(nib, &flows->boxes[i]);
+
+		if (port != NULL && port->rate_bps == 0)
+			return port;
+		known = port != NULL;
+	}
+	for (size_t i = 0; !known && i < nib_n_ports(nib); i++) {
+		if (nib_port_at(nib, i)->rate_bps == 0)
+			return nib_port_at(nib, i);
+	}
+	return NULL;
+}
+
 int alone_fit(void *ctx, const struct demand *demand, struct err *err)
 {
 	if (demand->kind == DEMAND_WAYPOINT)

@@ -1,16 +1,64 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "network.h"
 
+#include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "addrs.h"
+#include "alone.h"
 #include "answer.h"
 #include "dataplane/proto.h"
 #include "metered.h"
+#include "nib.h"
 #include "policy.h"
 #include "state.h"
+
+static void put_note(struct reply *reply, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static void put_note(struct reply *reply, const char *fmt, ...)
+{
+	char text[256];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	answer_put(reply, "note", json_string(text));
+}
+
+// Where nothing is there to keep a limit by: SPEC 4 asks the network about reservations alone.
+static void note_limits(const struct state *s, struct reply *reply)
+{
+	const struct nib_net *net = s->nib == NULL ? NULL : nib_net(s->nib);
+	uint64_t dpid = 0;
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; net != NULL && i < net->topo->n_switches; i++) {
+		const struct topo_switch *sw = &net->topo->switches[i];
+
+		if (!sw->up || sw->bridge || !sw->no_limits)
+			continue;
+		dpid = n++ == 0 ? sw->dpid : dpid;
+	}
+	if (n > 0)
+		put_note(reply,
+			 "%u of the switches, as %016" PRIx64
+			 ", can keep no limit: it has no meters, nor queues (openflow_ovsdb)",
+			 n, dpid);
+}
+
+static void note_rates(const struct state *s, const struct match *flows, struct reply *reply)
+{
+	const struct nib_port *port = s->nib == NULL ? NULL : alone_port_without_rate(s->nib, flows);
+
+	if (port != NULL)
+		put_note(reply,
+			 "port %s has no rate (rate: of its configuration): where its device takes everything at once, "
+			 "the reservation has no effect there",
+			 port->name);
+}
 
 int network_check(const struct state *s, enum verb verb, const struct demand *asked, struct reply *reply)
 {
@@ -27,6 +75,8 @@ int network_check(const struct state *s, enum verb verb, const struct demand *as
 		answer_put(reply, "at", answer_time_json(at_ns));
 		return -1;
 	}
+	if (verb == VERB_RATELIMIT)
+		note_limits(s, reply);
 	if (s->ask_network.fn == NULL || (verb != VERB_RESERVE && verb != VERB_WAYPOINT && verb != VERB_AVOID))
 		return 0;
 	d.kind = verb == VERB_RESERVE ? DEMAND_RESERVE : verb == VERB_WAYPOINT ? DEMAND_WAYPOINT : DEMAND_AVOID;
@@ -36,6 +86,8 @@ int network_check(const struct state *s, enum verb verb, const struct demand *as
 		rc = reply_refuse(reply, REPLY_LIMIT, "out of memory");
 	else if (s->ask_network.fn(s->ask_network.ctx, &d, &err) < 0)
 		rc = reply_refuse(reply, REPLY_NETWORK, "the network cannot keep it: %s", err.msg);
+	else if (verb == VERB_RESERVE)
+		note_rates(s, &d.flows, reply);
 	match_fini(&d.flows);
 	return rc;
 }

@@ -8,7 +8,7 @@
 struct state;
 
 // Whether switches have the paths and the capacity for one more; asked has all but its kind, its flows may name users
-// and stay the caller's. 0, or -1 refused.
+// and stay the caller's. 0 (with a `note` where a limit or a rate is not kept everywhere), or -1 refused.
 int network_check(const struct state *s, enum verb verb, const struct demand *asked, struct reply *reply);
 // why: nothing more can be put in force; NULL: it can.
 void network_set(struct state *s, const char *why);

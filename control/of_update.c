@@ -412,6 +412,7 @@ static int plan_switch(struct update *u, struct wanted *want)
 	in.version = of_conn_version(u->sw->conn);
 	in.n_tables = of_conn_features(u->sw->conn)->n_tables;
 	in.no_meters = u->sw->refuses_meters;
+	u->net->topo.switches[u->sw->idx].no_limits = in.version == OF_VERSION_10 ? !in.queues : in.no_meters;
 	in.groups_max = of_sync_groups_max(u->sw);
 	in.groups = &u->sw->have_groups;
 	of_rules_init(&want->rules);

@@ -68,6 +68,7 @@ struct topo_switch {
 	uint8_t n_shuts;         // lately
 	uint8_t version;         // of OpenFlow, as on the wire
 	bool no_queues;          // its datapath ignores them
+	bool no_limits;          // it has neither meters nor queues for limits
 	uint32_t n_lacks;        // rows of the policy that cannot be said to it
 	uint32_t n_open;         // denials among them
 	char lacks[160];         // why, of one of them

@@ -81,6 +81,8 @@ static void show_accepted(const json_t *answer, FILE *out)
 	}
 	fputc('\n', out);
 	show_groups("not in force:", json_object_get(answer, "not_in_force"), out);
+	if (json_is_string(json_object_get(answer, "note")))
+		fprintf(out, "  note: %s\n", show_member(answer, "note"));
 }
 
 static void show_refused(const json_t *answer, FILE *out)

@@ -49,6 +49,49 @@ static int teardown(void **state)
 	return 0;
 }
 
+static const char *note_of(const struct talk *t)
+{
+	const char *note = json_string_value(json_object_get(t->reply.body, "note"));
+
+	return note == NULL ? "" : note;
+}
+
+static void a_reservation_by_a_port_without_a_rate_is_accepted_with_a_note(void **state)
+{
+	struct talk *t = *state;
+
+	assert_int_equal(say(t, "root", "reserve(dstHost=10.0.0.3) = 5 on rootShare."), REPLY_OK);
+	assert_non_null(strstr(note_of(t), "port p3 has no rate"));
+	assert_int_equal(say(t, "root", "reserve(dstHost=10.0.0.1) = 5 on rootShare."), REPLY_OK);
+	assert_string_equal(note_of(t), "");
+	assert_int_equal(say(t, "root", "reserve(dstPort=80) = 5 on rootShare."), REPLY_OK); // by any port
+	assert_non_null(strstr(note_of(t), "port p3 has no rate"));
+	assert_int_equal(say(t, "root", "ratelimit(dstHost=10.0.0.3) = 5 on rootShare."), REPLY_OK);
+	assert_string_equal(note_of(t), "");
+}
+
+static void a_limit_that_a_switch_cannot_keep_is_accepted_with_a_note(void **state)
+{
+	struct talk *t = *state;
+	struct topo topo;
+	const struct nib_net net = {.topo = &topo};
+
+	topo_init(&topo, 16);
+	topo_switch_up(&topo, topo_switch(&topo, 7), true);
+	topo_switch_up(&topo, topo_switch(&topo, 8), true);
+	nib_net_set(t->nib, &net);
+	assert_int_equal(say(t, "root", "ratelimit(srcHost=10.0.0.1) = 5 on rootShare."), REPLY_OK);
+	assert_string_equal(note_of(t), "");
+	topo.switches[1].no_limits = true;
+	assert_int_equal(say(t, "root", "ratelimit(srcHost=10.0.0.2) = 5 on rootShare."), REPLY_OK);
+	assert_non_null(strstr(note_of(t), "1 of the switches, as 0000000000000008, can keep no limit"));
+	topo_switch_up(&topo, 1, false);
+	assert_int_equal(say(t, "root", "ratelimit(srcHost=10.0.0.3) = 5 on rootShare."), REPLY_OK);
+	assert_string_equal(note_of(t), "");
+	nib_net_set(t->nib, NULL);
+	topo_fini(&topo);
+}
+
 static void a_waypoint_is_refused_where_nothing_can_lead_there(void **state)
 {
 	struct talk *t = *state;
@@ -100,6 +143,10 @@ static void a_host_that_moved_is_where_it_was_seen_last(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(a_reservation_by_a_port_without_a_rate_is_accepted_with_a_note, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(a_limit_that_a_switch_cannot_keep_is_accepted_with_a_note, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(a_waypoint_is_refused_where_nothing_can_lead_there, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_reservation_beyond_the_port_of_its_destination_is_refused, setup,
 						teardown),
