@@ -8,6 +8,7 @@
 #include <rte_pause.h>
 #include <rte_random.h>
 
+#include "nic-config/port.h"
 #include "worker_priv.h"
 
 #define FDB_ENTRIES 65536
@@ -233,7 +234,7 @@ static void keep_device_counts(struct workers *all, uint16_t port)
 
 	if (rte_eth_stats_get(all->conf[port].port_id, &stats) != 0)
 		return;
-	all->past[port].missed += stats.imissed;
+	all->past[port].missed += stats.imissed + port_missed(all->conf[port].port_id);
 	all->past[port].no_mbuf += stats.rx_nombuf;
 	all->past[port].tx_errors += stats.oerrors;
 }
@@ -286,7 +287,7 @@ static void sum_counters(const struct workers *all, uint16_t port, uint64_t *val
 	value[COUNTER_dev_no_mbuf] = all->past[port].no_mbuf;
 	value[COUNTER_dev_tx_errors] = all->past[port].tx_errors;
 	if (all->attached[port] && rte_eth_stats_get(all->conf[port].port_id, &stats) == 0) {
-		value[COUNTER_dev_missed] += stats.imissed;
+		value[COUNTER_dev_missed] += stats.imissed + port_missed(all->conf[port].port_id);
 		value[COUNTER_dev_no_mbuf] += stats.rx_nombuf;
 		value[COUNTER_dev_tx_errors] += stats.oerrors;
 	}

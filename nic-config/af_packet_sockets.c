@@ -35,6 +35,14 @@ int setsockopt(int fd, int level, int name, const void *value, socklen_t len)
 	return (int)syscall(SYS_setsockopt, fd, level, name, value, len);
 }
 
+uint64_t af_packet_sockets_lost(int fd)
+{
+	struct tpacket_stats stats = {0};
+	socklen_t len = sizeof(stats);
+
+	return getsockopt(fd, SOL_PACKET, PACKET_STATISTICS, &stats, &len) == 0 ? stats.tp_drops : 0;
+}
+
 // The drivers wait for a device that takes nothing: af_packet in poll() without end until the oldest frame of its ring
 // is sent, af_xdp in a loop of send() for as long as that says EAGAIN. Meanwhile the worker's other ports would stand
 // still. A ring that is full is nothing to wait for: the frames are counted as those that the device did not take.

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <net/if.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -21,6 +22,7 @@
 #include <rte_mbuf.h>
 #include <rte_ring.h>
 
+#include "af_packet_sockets.h"
 #include "bpf_objects.h"
 #include "bpf_words.h"
 #include "channels.h"
@@ -132,6 +134,7 @@ static int create_ring(const struct port_conf *conf, const char *arg, uint16_t *
 }
 
 static struct socket_set sockets[RTE_MAX_ETHPORTS]; // of af_xdp and af_packet ports
+static _Atomic uint64_t missed[RTE_MAX_ETHPORTS];   // in the receive rings of af_packet ports
 static int locks[RTE_MAX_ETHPORTS];                 // their interfaces', descriptor + 1; 0: none
 static unsigned int interfaces[RTE_MAX_ETHPORTS];   // their numbers
 
@@ -307,6 +310,8 @@ int port_start(uint16_t port_id, char why[PORT_ERR_MAX])
 
 	if (rc == 0) {
 		port_forget_received(port_id);
+		port_missed(port_id); // this neither
+		atomic_store(&missed[port_id], 0);
 		flow_spread_set(port_id);
 		return 0;
 	}
@@ -351,6 +356,15 @@ int port_wait_fd(uint16_t port_id, uint16_t queue)
 	if (rte_eth_dev_info_get(port_id, &info) < 0 || set->n != info.nb_rx_queues || queue >= set->n)
 		return -1;
 	return set->fd[queue];
+}
+
+uint64_t port_missed(uint16_t port_id)
+{
+	const struct socket_set *set = &sockets[port_id];
+
+	for (uint32_t i = 0; set->domain == AF_PACKET && i < set->n; i++)
+		atomic_fetch_add(&missed[port_id], af_packet_sockets_lost(set->fd[i]));
+	return atomic_load(&missed[port_id]);
 }
 
 bool port_device_is_there(const char *device)

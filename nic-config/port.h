@@ -77,6 +77,9 @@ bool port_queues_changed(uint16_t port_id, char why[PORT_ERR_MAX]);
 bool port_is_up(uint16_t port_id); // no wait
 // The device of an open port has vanished: it will not come back by itself.
 bool port_is_gone(uint16_t port_id);
+// Frames lost in the device since the port was started that rte_eth_stats_get does not tell of: those for which the
+// receive rings of an af_packet port had no room. Thread: any, but not while the port is opened or closed.
+uint64_t port_missed(uint16_t port_id);
 // A descriptor, the port's, that poll() finds readable while frames wait in the receive queue; -1: there is none (only
 // af_xdp and af_packet ports have them).
 int port_wait_fd(uint16_t port_id, uint16_t queue);
