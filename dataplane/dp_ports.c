@@ -37,24 +37,21 @@ bool dp_has_port(const struct dp *dp, uint16_t i)
 	return i < WORKER_PORTS_MAX && dp->port[i].name != NULL;
 }
 
+static void forget_port(struct dp_port *port)
+{
+	free(port->name);
+	free(port->device);
+	*port = (struct dp_port){0};
+}
+
 static int name_port(struct dp_port *port, const struct dp_port_conf *conf, struct err *err)
 {
 	*port = (struct dp_port){
 		.name = strdup(conf->name), .device = strdup(conf->device), .rate_bps = conf->rate_bps};
 	if (port->name != NULL && port->device != NULL)
 		return 0;
-	free(port->name);
-	free(port->device);
-	*port = (struct dp_port){0};
-	err_set(err, ENOMEM, "port %s: no memory", conf->name);
-	return -ENOMEM;
-}
-
-static void forget_port(struct dp_port *port)
-{
-	free(port->name);
-	free(port->device);
-	*port = (struct dp_port){0};
+	forget_port(port);
+	return err_set(err, ENOMEM, "port %s: no memory", conf->name);
 }
 
 static uint32_t frame_bytes(const struct dp *dp)
@@ -98,6 +95,8 @@ static int open_device(struct dp *dp, struct dp_port *port, struct err *err)
 			       port->name, port->device);
 	ret = port_open(&conf, &port->port_id, why);
 	port->opened = ret == 0;
+	if (ret == 0 && why[0] != '\0')
+		dp_warning("port %s (%s): %s", port->name, port->device, why);
 	if (ret == 0)
 		shaper_up(dp, port);
 	if (ret == 0)

@@ -21,6 +21,7 @@ struct before {
 	unsigned int if_index;
 	bool was_down, was_selective; // the latter: not promiscuous
 	int mtu, mtu_now;             // 0: as it was
+	bool merge_known, merged;     // whether GRO was on
 	bool prepared;                // else from the file, since when nobody has prepared it
 };
 
@@ -39,6 +40,13 @@ static int interface_ioctl(const char *name, unsigned long request, struct ifreq
 		rc = -errno;
 	close(fd);
 	return rc;
+}
+
+static int interface_ethtool(const char *name, void *command)
+{
+	struct ifreq ifr = {.ifr_data = command};
+
+	return interface_ioctl(name, SIOCETHTOOL, &ifr);
 }
 
 static int set_flags(const char *name, int on, int off)
@@ -105,8 +113,8 @@ static void write_file(void)
 	if (f == NULL)
 		return;
 	for (const struct before *b = all; b != NULL; b = b->next)
-		fprintf(f, "%u %s %d %d %d %d\n", b->if_index, b->name, b->was_down, b->was_selective, b->mtu,
-			b->mtu_now);
+		fprintf(f, "%u %s %d %d %d %d %d\n", b->if_index, b->name, b->was_down, b->was_selective, b->mtu,
+			b->mtu_now, b->merged);
 	ok = fflush(f) == 0 && !ferror(f);
 	fclose(f);
 	if (!ok || rename(fresh, file) < 0)
@@ -116,12 +124,13 @@ static void write_file(void)
 // An interface that has the number by now under another name is another one.
 static void read_line(const char *line)
 {
-	int was_down, was_selective, mtu, mtu_now;
+	int was_down, was_selective, mtu, mtu_now, merged = 0;
 	char name[IFNAMSIZ];
 	unsigned int if_index;
 	struct before *b;
 
-	if (sscanf(line, "%u %15s %d %d %d %d", &if_index, name, &was_down, &was_selective, &mtu, &mtu_now) != 6 ||
+	if (sscanf(line, "%u %15s %d %d %d %d %d", &if_index, name, &was_down, &was_selective, &mtu, &mtu_now,
+		   &merged) < 6 ||
 	    if_nametoindex(name) != if_index || find(if_index) != NULL)
 		return;
 	b = add(name, if_index);
@@ -131,6 +140,8 @@ static void read_line(const char *line)
 	b->was_selective = was_selective != 0;
 	b->mtu = mtu;
 	b->mtu_now = mtu_now;
+	b->merged = merged != 0;
+	b->merge_known = b->merged;
 }
 
 void interface_keep_in(const char *path)
@@ -208,6 +219,31 @@ int interface_prepare(const char *name, uint16_t mtu, char why[WHY_BYTES])
 	return 0;
 }
 
+static void set_merging(const char *name, bool on)
+{
+	struct ethtool_value set = {.cmd = ETHTOOL_SGRO, .data = on};
+
+	interface_ethtool(name, &set);
+}
+
+void interface_no_merging(const char *name)
+{
+	struct ethtool_value gro = {.cmd = ETHTOOL_GGRO}, flags = {.cmd = ETHTOOL_GFLAGS};
+	struct before *b = find(if_nametoindex(name));
+
+	if (b != NULL && !b->merge_known) {
+		b->merged = interface_ethtool(name, &gro) == 0 && gro.data != 0;
+		b->merge_known = true;
+		write_file();
+	}
+	set_merging(name, false);
+	if (interface_ethtool(name, &flags) < 0 || (flags.data & ETH_FLAG_LRO) == 0)
+		return;
+	flags.cmd = ETHTOOL_SFLAGS;
+	flags.data &= ~(uint32_t)ETH_FLAG_LRO;
+	interface_ethtool(name, &flags);
+}
+
 static void restore(struct before *b)
 {
 	struct ifreq ifr = {0};
@@ -219,6 +255,8 @@ static void restore(struct before *b)
 			ifr.ifr_mtu = b->mtu;
 			interface_ioctl(name, SIOCSIFMTU, &ifr);
 		}
+		if (b->merged)
+			set_merging(name, true);
 	}
 	forget(b);
 }
@@ -255,6 +293,13 @@ bool interface_is_up(const char *name)
 	running = (ifr.ifr_flags & IFF_RUNNING) != 0;
 	ifr.ifr_data = (void *)&carrier;
 	return interface_ioctl(name, SIOCETHTOOL, &ifr) == 0 ? carrier.data != 0 : running;
+}
+
+bool interface_is_veth(const char *name)
+{
+	struct ethtool_drvinfo info = {.cmd = ETHTOOL_GDRVINFO};
+
+	return interface_ethtool(name, &info) == 0 && strcmp(info.driver, "veth") == 0;
 }
 
 bool interface_is_card(const char *name)

@@ -32,6 +32,7 @@
 #include "memif_listener.h"
 #include "port_can.h"
 #include "port_channels.h"
+#include "port_frames.h"
 #include "port_kind.h"
 #include "port_leftover.h"
 #include "port_program.h"
@@ -273,10 +274,13 @@ static int open_interface(const struct port_kind *kind, const struct port_conf *
 	if (rc == 0) {
 		locks[*port_id] = lock + 1;
 		interfaces[*port_id] = if_index;
+		why[0] = '\0'; // of attempts before
 		if (port_kind_is_af_xdp(kind)) {
 			port_program_note(*port_id, (int)if_index);
 			if (!conf->without_program)
 				port_channels_note(*port_id, interface, arg + port_kind_name_len(arg));
+		} else if (!conf->without_program) {
+			port_frames_cut(*port_id, interface, why);
 		}
 	} else {
 		interface_restore(if_index);
@@ -297,6 +301,7 @@ int port_open(const struct port_conf *wanted, uint16_t *port_id, char why[PORT_E
 		rc = queues_of(kind, wanted, arg, &conf.n_queues, why);
 	if (rc < 0)
 		return rc;
+	why[0] = '\0';
 	rc = port_can_have_files(conf.device, conf.n_queues, why);
 	if (rc < 0)
 		return rc;
@@ -328,6 +333,7 @@ void port_close(uint16_t port_id)
 	flow_spread_clear(port_id);
 	port_program_forget(port_id);
 	port_channels_forget(port_id);
+	port_frames_forget(port_id);
 	rte_eth_dev_stop(port_id);
 	memif_listener_leave(port_id);
 	bpf_objects_before();

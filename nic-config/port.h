@@ -37,7 +37,7 @@ struct port_conf {
 	uint16_t n_queues;
 	uint16_t rx_desc, tx_desc; // 0: default
 	uint16_t mtu;
-	bool without_program;     // af_xdp: no XDP program of the switch, which drops: for who only looks
+	bool without_program; // no XDP program of the switch, which drops or changes the other end: for who only looks
 	struct rte_mempool *pool; // its buffers must hold a frame of the MTU in one segment
 };
 
@@ -61,7 +61,8 @@ int port_device_check(const char *device, char why[PORT_ERR_MAX]);
 // Creates (virtual) or finds (PCI) the device, configures queues, MTU and promiscuous mode; VLAN tags stay in the
 // frames. Several queues are filled by a hash of addresses and ports that is the same for both directions, where the
 // device lets itself be told: by its configuration, or by rules once it has started (flow_spread.h). *port_id is
-// rte_ethdev's. 0, or -errno with the device and the reason in why; then nothing is left open. -EBUSY: another process
+// rte_ethdev's. 0, with "" in why or what its user ought to know (port_frames.h); or -errno with the device and the
+// reason in why; then nothing is left open. -EBUSY: another process
 // drives the interface (interface_lock.h), or another's XDP program is on it.
 int port_open(const struct port_conf *conf, uint16_t *port_id, char why[PORT_ERR_MAX]);
 int port_start(uint16_t port_id, char why[PORT_ERR_MAX]);
