@@ -18,7 +18,8 @@ struct rte_mempool;
 // smaller than mtu, and promiscuous, until the port is closed (interface.h). Where IF is a veth, its peer must not
 // offload VLAN tags (ethtool -K PEER txvlan off): XDP does not see those.
 //
-// af_packet:IF[A]: likewise, MTU 1500 at most. The driver puts tags back as type 0x8100, also those that were 0x88a8.
+// af_packet:IF[A]: likewise, MTU 1500 at most, frames no longer than that where it can be had (port_frames.h). The
+// driver puts tags back as type 0x8100, also those that were 0x88a8.
 //
 // tap:NAME: makes the interface NAME, which goes with the port.
 //
