@@ -352,7 +352,7 @@ void dp_filter_counts(struct dp_filter *f, void (*fn)(void *ctx, uint64_t id, co
 			f->count_at = 0;
 			return;
 		}
-		if (d->in == 0)
+		if (d->in == 0 && d->counted.packets == 0) // else a port that went has dropped more
 			continue;
 		now = count_all(f, d);
 		more = (struct xdp_count){now.packets - d->counted.packets, now.bytes - d->counted.bytes};

@@ -291,6 +291,27 @@ static void what_ports_drop_is_told_once_also_of_one_that_goes(void **state)
 	assert_int_equal(all.unserved, 5);
 }
 
+static void the_last_that_the_only_port_has_dropped_is_told(void **state)
+{
+	struct world *w = *state;
+
+	port_up(w, 0, ROOM);
+	deny(w, 1, T0);
+	w->port[0].at[0].count = (struct xdp_count){5, 300};
+	for (int i = 0; i < 3; i++)
+		dp_filter_counts(w->filter, tell, w);
+	w->port[0].at[0].count = (struct xdp_count){8, 480};
+	dp_filter_port_del(w->filter, 0);
+	for (int i = 0; i < 3; i++)
+		dp_filter_counts(w->filter, tell, w);
+	assert_int_equal(w->told, 8);
+	port_up(w, 0, ROOM);
+	w->port[0].at[0].count = (struct xdp_count){1, 60};
+	for (int i = 0; i < 3; i++)
+		dp_filter_counts(w->filter, tell, w);
+	assert_int_equal(w->told, 8 + 1);
+}
+
 static void totals_go_on_with_the_next_device_and_begin_anew_with_the_next_port(void **state)
 {
 	struct world *w = *state;
@@ -418,6 +439,7 @@ int main(void)
 		WORLD_TEST(a_port_that_comes_gets_what_is_there_and_one_that_goes_is_closed),
 		WORLD_TEST(the_first_port_gets_what_was_denied_before_it_came),
 		WORLD_TEST(what_ports_drop_is_told_once_also_of_one_that_goes),
+		WORLD_TEST(the_last_that_the_only_port_has_dropped_is_told),
 		WORLD_TEST(totals_go_on_with_the_next_device_and_begin_anew_with_the_next_port),
 		WORLD_TEST(a_rule_that_is_not_given_back_is_asked_for_until_it_is),
 		WORLD_TEST(what_is_denied_again_meanwhile_stays),
