@@ -48,6 +48,7 @@ static struct local_socket of_memif(const char *args)
 	set_path(&s, path == NULL ? MEMIF_DEFAULT_PATH : path, path == NULL ? strlen(MEMIF_DEFAULT_PATH) : len);
 	role = value_of(args, "role", &len);
 	s.listens = is_word(role, len, "server") || is_word(role, len, "master");
+	s.connects = role == NULL || is_word(role, len, "client") || is_word(role, len, "slave");
 	abstract = value_of(args, "socket-abstract", &len);
 	s.is_abstract = !is_word(abstract, len, "no");
 	return s;

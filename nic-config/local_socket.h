@@ -12,6 +12,7 @@ enum local_socket_kind { LOCAL_SOCKET_NONE, LOCAL_SOCKET_MEMIF, LOCAL_SOCKET_VHO
 struct local_socket {
 	enum local_socket_kind kind;
 	bool listens;     // this side does (memif: role=server; vhost: without client=1)
+	bool connects;    // when the port starts, and never again (memif: role=client)
 	bool is_abstract; // a name of the network namespace, without a file
 	char path[108];   // sun_path of unix(7), ended by a NUL; "" if it does not fit
 };

@@ -8,18 +8,13 @@
 #include "local_socket.h"
 #include "port.h"
 
-static bool is_memif_client(const struct local_socket *s)
-{
-	return s->kind == LOCAL_SOCKET_MEMIF && !s->listens;
-}
-
 int port_socket_prepare(const char *device, char why[WHY_BYTES])
 {
 	struct local_socket s = local_socket_of(device);
 
 	if (s.listens)
 		return local_socket_clear(&s, why);
-	if (is_memif_client(&s) && !local_socket_is_served(&s))
+	if (s.connects && !local_socket_is_served(&s))
 		return why_fail(why, ENODEV, "nobody listens at %s", s.path);
 	return 0;
 }
@@ -38,14 +33,14 @@ bool port_socket_is_there(const char *device)
 {
 	struct local_socket s = local_socket_of(device);
 
-	return !is_memif_client(&s) || local_socket_is_served(&s);
+	return !s.connects || local_socket_is_served(&s);
 }
 
 bool port_can_reconnect(const char *device)
 {
 	struct local_socket s = local_socket_of(device);
 
-	return is_memif_client(&s) && local_socket_is_served(&s);
+	return s.connects && local_socket_is_served(&s);
 }
 
 int port_reconnect(uint16_t port_id, char why[PORT_ERR_MAX])
