@@ -18,12 +18,15 @@
 #include "dataplane/dp.h"
 #include "log.h"
 #include "loop.h"
+#include "nic-config/port.h"
 #include "prove.h"
 #include "rundir.h"
 #include "supervise.h"
 
 #define EXIT_USAGE 2
 #define CONTROLLER_LOCK "controller.lock"
+#define STOP_MS 3000
+#define STOP_PORT_MS 1000                // the kernel takes a tenth to let go of one, more when others have the cores
 #define SUPERVISED_ENV "PANE_SUPERVISED" // in a child's environment: the descriptor of the accepted configuration
 
 struct options {
@@ -51,7 +54,9 @@ static const char usage[] =
 	"  --version, --help\n"
 	"\n"
 	"The environment variable in brackets stands for the flag; the flag wins. SIGTERM and SIGINT stop everything.\n"
-	"Exit status: 0 stopped as asked, 1 bad configuration or failure, 2 bad command line.\n";
+	"Exit status: 0 stopped as asked, 1 bad configuration or failure (also: a process had to be killed to stop), 2 "
+	"bad\n"
+	"command line.\n";
 
 static volatile bool stop_asked, reload_asked;
 
@@ -321,7 +326,13 @@ static int check_unchanged(const struct options *o, const struct config *was, co
 struct supervisor_ctx {
 	const struct options *options;
 	const struct config *config; // of the start
+	struct supervise_child *dataplane;
 };
+
+static unsigned int stop_ms(const struct config *c)
+{
+	return STOP_MS + c->n_ports * STOP_PORT_MS;
+}
 
 // The file becomes what is accepted, or nothing changes.
 static void on_reload(void *ctx)
@@ -347,6 +358,8 @@ static void on_reload(void *ctx)
 		log_error("SIGHUP: ports stay as they are: %s", err.msg);
 	else
 		say_warnings(o, c);
+	if (ret == 0 && s->dataplane->stop_ms < stop_ms(c)) // it may have those of before still
+		s->dataplane->stop_ms = stop_ms(c);
 	config_free(c);
 	if (fd >= 0)
 		close(fd);
@@ -441,6 +454,27 @@ static int run_controller(const struct options *o, const struct config *c)
 	return controller_run(&conf);
 }
 
+// A dataplane that was killed leaves its programs on the interfaces, and they go on dropping what was denied.
+static void clear_interfaces(const struct options *o)
+{
+	struct config *c = NULL;
+	char why[PORT_ERR_MAX];
+	struct err err;
+
+	if (load_accepted(o, &c, &err) < 0)
+		log_error("interfaces are not looked at: %s", err.msg);
+	for (unsigned int i = 0; c != NULL && i < c->n_ports; i++) {
+		int rc = port_clear(c->ports[i].device, why);
+
+		if (rc > 0)
+			log_warning("port %s (%s): the XDP program of a dataplane that was killed is taken off",
+				    c->ports[i].name, c->ports[i].device);
+		else if (rc < 0 && rc != -EBUSY) // which is another's
+			log_error("port %s: %s", c->ports[i].name, why);
+	}
+	config_free(c);
+}
+
 static int run_supervisor(const struct options *o, const struct config *c, const char *program, struct err *err)
 {
 	char link_path[RUNDIR_PATH_MAX], control_path[RUNDIR_PATH_MAX];
@@ -451,10 +485,14 @@ static int run_supervisor(const struct options *o, const struct config *c, const
 	char *controller[] = {(char *)program, "--config", (char *)o->config, "--role", "controller",
 			      "--log-level",   log_level,  "--verify",        verify,   NULL};
 	struct supervise_child children[] = {
-		{.name = "dataplane", .path = "/proc/self/exe", .argv = dataplane, .ready_path = link_path},
+		{.name = "dataplane",
+		 .path = "/proc/self/exe",
+		 .argv = dataplane,
+		 .ready_path = link_path,
+		 .stop_ms = stop_ms(c)},
 		{.name = "controller", .path = "/proc/self/exe", .argv = controller},
 	};
-	struct supervisor_ctx ctx = {o, c};
+	struct supervisor_ctx ctx = {o, c, children};
 	bool has_ports = c->n_ports > 0; // else OpenFlow switches alone
 	char fd_text[16];
 	int status;
@@ -469,6 +507,7 @@ static int run_supervisor(const struct options *o, const struct config *c, const
 	if (!has_ports)
 		log_info("%s: no ports: no dataplane is started", o->config);
 	status = supervise_run(has_ports ? children : children + 1, has_ports ? 2 : 1, on_reload, &ctx);
+	clear_interfaces(o);
 	// What a child that was killed, or has given up the right, left behind.
 	unlink(link_path);
 	unlink(control_path);

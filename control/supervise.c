@@ -21,8 +21,8 @@
 #define MS 1000000LL
 #define POLL_NS (10 * MS) // while a child is not up yet
 #define IDLE_NS (1000 * MS)
-#define STEADY_NS (10000 * MS)    // up for so long: the next death counts as the first
-#define KILL_AFTER_NS (3000 * MS) // network cards take their time to stop
+#define STEADY_NS (10000 * MS) // up for so long: the next death counts as the first
+#define STOP_MS 3000
 
 static const int signals[] = {SIGCHLD, SIGTERM, SIGINT, SIGHUP};
 
@@ -205,6 +205,17 @@ static void on_death(struct supervisor *s, struct supervise_child *child, int st
 	child->restart_ns = now_ns + wait_ns;
 }
 
+// It was asked to.
+static void on_end(struct supervisor *s, struct supervise_child *child, int status)
+{
+	if (WIFSIGNALED(status) && WTERMSIG(status) != SIGTERM && !child->killed) {
+		log_error("%s (pid %d) was killed by signal %d (%s) while it stopped", child->name, (int)child->pid,
+			  WTERMSIG(status), strsignal(WTERMSIG(status)));
+		s->status = 1;
+	}
+	child->pid = 0;
+}
+
 static void reap(struct supervisor *s, int64_t now_ns)
 {
 	for (unsigned int i = 0; i < s->n_children; i++) {
@@ -214,7 +225,7 @@ static void reap(struct supervisor *s, int64_t now_ns)
 		if (child->pid == 0 || waitpid(child->pid, &status, WNOHANG) != child->pid)
 			continue;
 		if (s->stop)
-			child->pid = 0;
+			on_end(s, child, status);
 		else
 			on_death(s, child, status, now_ns);
 	}
@@ -248,27 +259,32 @@ static unsigned int n_running(const struct supervisor *s)
 	return n;
 }
 
+static void kill_late(struct supervisor *s, int64_t since_ns)
+{
+	for (unsigned int i = 0; i < s->n_children; i++) {
+		struct supervise_child *child = &s->children[i];
+		unsigned int stop_ms = child->stop_ms == 0 ? STOP_MS : child->stop_ms;
+
+		if (child->pid == 0 || child->killed || loop_uptime_ns() - since_ns < stop_ms * MS)
+			continue;
+		log_error("%s (pid %d) did not stop in %u ms: killed", child->name, (int)child->pid, stop_ms);
+		kill(child->pid, SIGKILL);
+		child->killed = true;
+		s->status = 1;
+	}
+}
+
 static void stop_all(struct supervisor *s)
 {
 	int64_t start_ns = loop_uptime_ns();
-	bool killed = false;
 
 	log_info("stopping");
 	notify("STOPPING=1");
 	s->stop = true;
 	signal_all(s, SIGTERM);
 	while (n_running(s) > 0) {
-		int64_t left_ns = start_ns + KILL_AFTER_NS - loop_uptime_ns();
-
-		if (left_ns <= 0 && !killed) {
-			for (unsigned int i = 0; i < s->n_children; i++) {
-				if (s->children[i].pid > 0)
-					log_warning("%s did not stop in time: killed", s->children[i].name);
-			}
-			signal_all(s, SIGKILL);
-			killed = true;
-		}
-		wait_signal(left_ns > 0 && left_ns < POLL_NS ? left_ns : POLL_NS);
+		kill_late(s, start_ns);
+		wait_signal(POLL_NS);
 		reap(s, loop_uptime_ns());
 	}
 	for (unsigned int i = 0; i < s->n_children; i++) {

@@ -96,3 +96,7 @@ int port_reconnect(uint16_t port_id, char why[PORT_ERR_MAX]);
 // What takes the frames off a kernel interface must stay on it, and others can take it away. 0: all is well; 1: it was
 // taken away, and is put back; -errno: it was, and cannot be: nothing is received. The latter two are said in why.
 int port_keep(uint16_t port_id, char why[PORT_ERR_MAX]);
+// What a process that was killed has left on the device's interface goes: the XDP program, which would go on dropping.
+// 1: there was one; 0: there was none, or the device is no af_xdp; -errno with the reason in why; -EBUSY: another
+// process drives the interface, or the program is another's. Thread: any, EAL need not be up.
+int port_clear(const char *device, char why[PORT_ERR_MAX]);

@@ -27,8 +27,9 @@
 
 struct fixture {
 	char dir[64];
-	pid_t pid;  // of the supervisor
-	int notify; // what systemd would listen on
+	pid_t pid;            // of the supervisor
+	int notify;           // what systemd would listen on
+	unsigned int stop_ms; // of the first child
 };
 
 static int setup(void **state)
@@ -68,7 +69,7 @@ static void start(struct fixture *f, const char *first, const char *second)
 	char ready[128];
 	char *first_argv[] = {"sh", "-c", (char *)first, NULL}, *second_argv[] = {"sh", "-c", (char *)second, NULL};
 	struct supervise_child children[] = {
-		{.name = "first", .path = "/bin/sh", .argv = first_argv, .ready_path = ready},
+		{.name = "first", .path = "/bin/sh", .argv = first_argv, .ready_path = ready, .stop_ms = f->stop_ms},
 		{.name = "second", .path = "/bin/sh", .argv = second_argv},
 	};
 
@@ -118,6 +119,14 @@ static void make_file(const struct fixture *f, const char *name)
 	file = fopen(path, "w");
 	assert_non_null(file);
 	fclose(file);
+}
+
+static bool has_file(const struct fixture *f, const char *name)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/%s", f->dir, name);
+	return access(path, F_OK) == 0;
 }
 
 static bool notified(const struct fixture *f, const char *state, int64_t within_ns)
@@ -247,8 +256,36 @@ static void a_child_that_does_not_stop_is_killed(void **state)
 	assert_true(notified(f, "READY=1", PATIENT));
 	first = noted_pid(f, "first", 0, 0);
 	kill(f->pid, SIGTERM);
-	assert_int_equal(end_status(f, PATIENT), 0);
+	assert_int_equal(end_status(f, PATIENT), 1);
 	assert_int_equal(kill(first, 0), -1);
+}
+
+static void a_child_gets_the_time_to_stop_that_it_was_given(void **state)
+{
+	struct fixture *f = *state;
+
+	f->stop_ms = PATIENT / MS;
+	start(f, "trap 'sleep 3.5; : >stopped; exit 0' TERM; " FIRST, SECOND);
+	assert_true(notified(f, "READY=1", PATIENT));
+	kill(f->pid, SIGTERM);
+	assert_int_equal(end_status(f, PATIENT), 0);
+	assert_true(has_file(f, "stopped"));
+}
+
+static void a_child_that_others_kill_while_it_stops_makes_the_status_1(void **state)
+{
+	struct fixture *f = *state;
+	pid_t first;
+
+	f->stop_ms = PATIENT / MS;
+	start(f, "trap ': >asked' TERM; " FIRST, SECOND);
+	assert_true(notified(f, "READY=1", PATIENT));
+	first = noted_pid(f, "first", 0, 0);
+	kill(f->pid, SIGTERM);
+	for (int64_t end_ns = loop_uptime_ns() + PATIENT; !has_file(f, "asked") && loop_uptime_ns() < end_ns;)
+		usleep(2000);
+	kill(first, SIGKILL);
+	assert_int_equal(end_status(f, PATIENT), 1);
 }
 
 static void a_child_that_cannot_start_stops_everything(void **state)
@@ -284,6 +321,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_killed_child_is_back_at_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(sigterm_and_sigint_stop_both_in_time, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_child_that_does_not_stop_is_killed, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_child_gets_the_time_to_stop_that_it_was_given, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_child_that_others_kill_while_it_stops_makes_the_status_1, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(a_child_that_cannot_start_stops_everything, setup, teardown),
 		cmocka_unit_test_setup_teardown(children_die_with_a_killed_supervisor, setup, teardown),
 	};
