@@ -116,7 +116,9 @@ static void queues(FILE *f, const struct nib *nib)
 		{"port_queue_backlog_bytes", "gauge", "bytes that wait in queues"},
 		{"port_promised_bps", "gauge", "all reservations, wherever their packets go"},
 		{"port_behind_us_total", "counter", "time by which promises are behind"},
-		{"port_without_queue_total", "counter", "packets' sets for which there was no queue"},
+		{"port_without_queue_total", "counter",
+		 "packets whose combination of requests found all queues of the port taken, and that went as best "
+		 "effort"},
 	};
 
 	for (size_t i = 0; i < sizeof(of) / sizeof(of[0]); i++) {
@@ -173,9 +175,9 @@ static void controller(FILE *f, const struct metrics_source *src)
 	one(f, "waiting", "gauge", "requests and shares that are not in force for want of room", realize.n_waiting);
 	one(f, "proofs_total", "counter", "changes of the table that were proven before they were sent",
 	    realize.proof.proven);
-	one(f, "proofs_undecided_total", "counter", "... that would have taken too long to prove",
-	    realize.proof.undecided);
-	one(f, "proof_faults_total", "counter", "... that were not what the policy says, and not sent",
+	one(f, "proofs_undecided_total", "counter",
+	    "changes of the table sent unproven: a proof would have taken too long", realize.proof.undecided);
+	one(f, "proof_faults_total", "counter", "changes of the table that were not what the policy says, and not sent",
 	    realize.proof.faults);
 	one(f, "link_up", "gauge", "1: the dataplane is connected, and what it has is known", link.connected);
 	one(f, "link_sessions_total", "counter", "sessions with the dataplane", link.sessions);
@@ -207,10 +209,10 @@ static void openflow(FILE *f, const struct of_policy_proof *proof)
 	if (proof == NULL)
 		return;
 	one(f, "openflow_proofs_total", "counter", "tables for OpenFlow switches that were proven", proof->proven);
-	one(f, "openflow_proofs_undecided_total", "counter", "... that would have taken too long to prove",
-	    proof->undecided);
-	one(f, "openflow_proof_faults_total", "counter", "... that were not what the policy says, and not sent",
-	    proof->faults);
+	one(f, "openflow_proofs_undecided_total", "counter",
+	    "tables for OpenFlow switches sent unproven: a proof would have taken too long", proof->undecided);
+	one(f, "openflow_proof_faults_total", "counter",
+	    "tables for OpenFlow switches that were not what the policy says, and not sent", proof->faults);
 }
 
 char *metrics_text(const struct metrics_source *src, size_t *len)

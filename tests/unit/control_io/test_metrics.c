@@ -136,12 +136,55 @@ static void every_sample_follows_its_type(void **state)
 	}
 }
 
+static int by_text(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+// A name is explained once, in words that stand alone, and no sample is there twice: Prometheus drops the lot else.
+static void names_are_explained_once_and_no_sample_comes_twice(void **state)
+{
+	const struct nib_port port[] = {{.port = 0, .name = "p1"}, {.port = 1, .name = "p2"}};
+	const uint64_t value[64] = {0};
+	struct fixture *f = *state;
+	char *key[1024], *save = NULL;
+	size_t n = 0;
+
+	for (uint16_t p = 0; p < 2; p++) {
+		nib_port_set(f->m.nib, &port[p]);
+		nib_port_counters(f->m.nib, p, value, 64);
+	}
+	nib_figures_set(f->m.nib, value, 64);
+	get(f);
+	for (char *line = strtok_r(f->text, "\n", &save); line != NULL; line = strtok_r(NULL, "\n", &save)) {
+		char *words = strchr(line, ' ');
+
+		assert_true(n < sizeof(key) / sizeof(key[0]) && words != NULL);
+		if (line[0] != '#') {
+			*words = '\0'; // the sample without its value
+		} else {
+			words = strchr(strchr(words + 1, ' ') + 1, ' ');
+			assert_non_null(words);
+			if (words[1] == '.' || words[1] == '\0')
+				fail_msg("\"%s\" does not stand alone", line);
+			*words = '\0'; // "# HELP pane_rows"
+		}
+		key[n++] = line;
+	}
+	qsort(key, n, sizeof(key[0]), by_text);
+	for (size_t i = 1; i < n; i++) {
+		if (strcmp(key[i - 1], key[i]) == 0)
+			fail_msg("\"%s\" twice", key[i]);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(every_counter_of_a_port_has_its_line, setup, teardown),
 		cmocka_unit_test_setup_teardown(figures_of_the_dataplane_and_the_controller_are_there, setup, teardown),
 		cmocka_unit_test_setup_teardown(every_sample_follows_its_type, setup, teardown),
+		cmocka_unit_test_setup_teardown(names_are_explained_once_and_no_sample_comes_twice, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
