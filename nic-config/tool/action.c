@@ -86,9 +86,17 @@ int action_parse(const char *line, struct action *out, char why[ACTION_WHY_BYTES
 	return why_fail(why, EINVAL, "\"%.80s\": expected huge, driver, up, mtu, queues or rss", line);
 }
 
+int action_line(const struct action *a, char out[ACTION_LINE_BYTES])
+{
+	return snprintf(out, ACTION_LINE_BYTES, "%s %s %s\n", verbs[a->verb].name, a->object, a->value);
+}
+
 void action_print(const struct action *a, FILE *to)
 {
-	fprintf(to, "%s %s %s\n", verbs[a->verb].name, a->object, a->value);
+	char line[ACTION_LINE_BYTES];
+
+	action_line(a, line);
+	fputs(line, to);
 }
 
 static int now_rss(const char *interface, char out[ACTION_VALUE_BYTES])

@@ -9,6 +9,7 @@
 
 #define ACTION_VALUE_BYTES 600 // a key of receive-side scaling in hexadecimal
 #define ACTION_WHY_BYTES WHY_BYTES
+#define ACTION_LINE_BYTES (ACTION_VALUE_BYTES + NAME_MAX_BYTES + 16)
 
 enum verb {
 	VERB_HUGE,   // object: page size in kB, value: pages
@@ -28,7 +29,9 @@ struct action {
 
 // One line, "VERB OBJECT VALUE": 0, or -EINVAL with what was expected in why.
 int action_parse(const char *line, struct action *out, char why[ACTION_WHY_BYTES]);
-void action_print(const struct action *a, FILE *to); // the same form, with a newline
+// The same form, with a newline: its length in bytes.
+int action_line(const struct action *a, char out[ACTION_LINE_BYTES]);
+void action_print(const struct action *a, FILE *to);
 // What the object's value is now. -errno with the reason in why.
 int action_now(const char *sys, const struct action *a, char out[ACTION_VALUE_BYTES], char why[ACTION_WHY_BYTES]);
 // What can be known before anything is changed: the object is there, so is the driver, so many queues are. 0, or -errno

@@ -2,16 +2,14 @@
 // pane-nic: shows a host's network devices, makes them ready for the switch, and takes that back.
 #include <errno.h>
 #include <getopt.h>
-#include <libgen.h>
-#include <limits.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "caps.h"
 #include "plan.h"
+#include "undo_file.h"
 
 #define UNDO_FILE "/run/pane/nic.undo"
 #define APPEAR_MS 2000 // until an interface is there after its driver
@@ -44,33 +42,13 @@ static const char usage[] =
 	"Exit status: 0; 1 when something could not be done: what was done before it is in the undo list; 2 when the\n"
 	"command line is wrong.\n";
 
-// The folder of the undo list is made where it is missing.
-static FILE *open_undo(const char *file, const char *mode)
-{
-	char folder[PATH_MAX];
-
-	snprintf(folder, sizeof(folder), "%s", file);
-	mkdir(dirname(folder), 0755);
-	return fopen(file, mode);
-}
-
 // Before the change itself, so that a process killed in between leaves at worst one undo line that changes nothing.
 static int note_undo(const struct options *o, const struct action *a, char why[ACTION_WHY_BYTES])
 {
 	struct action undo = *a;
-	FILE *f;
 	int rc = action_now(o->sys, a, undo.value, why);
 
-	if (rc < 0 || strcmp(undo.value, a->value) == 0)
-		return rc;
-	f = open_undo(o->undo_file, "a");
-	if (f == NULL) {
-		rc = -errno;
-		snprintf(why, ACTION_WHY_BYTES, "undo list %.128s: %s", o->undo_file, strerror(-rc));
-		return rc;
-	}
-	action_print(&undo, f);
-	return fclose(f) == 0 ? 0 : -errno;
+	return rc < 0 || strcmp(undo.value, a->value) == 0 ? rc : undo_append(o->undo_file, &undo, why);
 }
 
 // before: what it is by then, where it is not so yet (a dry run); NULL: as it is.
@@ -188,57 +166,20 @@ static int do_lines(const struct options *o, char **lines, int n)
 	return run_plan(o, &plan);
 }
 
-struct undo_list {
-	struct action *action;
-	int n;
-};
-
 // 0, or -errno, said.
 static int read_undo(const struct options *o, struct undo_list *list)
 {
-	char line[ACTION_VALUE_BYTES + 2 * NAME_MAX_BYTES], why[ACTION_WHY_BYTES] = "";
-	FILE *f = fopen(o->undo_file, "re");
-	int rc = f == NULL && errno != ENOENT ? why_fail(why, errno, "%s", strerror(errno)) : 0;
+	char why[ACTION_WHY_BYTES] = "";
+	int rc = undo_read(o->undo_file, list, why);
 
-	while (f != NULL && rc == 0 && fgets(line, sizeof(line), f) != NULL) {
-		struct action *more = realloc(list->action, ((size_t)list->n + 1) * sizeof(*more));
-
-		line[strcspn(line, "\n")] = '\0';
-		if (more == NULL) {
-			rc = why_fail(why, ENOMEM, "out of memory");
-			break;
-		}
-		list->action = more;
-		rc = action_parse(line, &more[list->n++], why);
-	}
-	if (rc == 0 && f != NULL && ferror(f))
-		rc = why_fail(why, errno, "%s", strerror(errno));
-	if (f != NULL)
-		fclose(f);
 	if (rc < 0)
 		fprintf(stderr, "pane-nic: %s: %s; nothing was changed\n", o->undo_file, why);
+	else if (list->unfinished)
+		fprintf(stderr,
+			"pane-nic: undo list %s: its last line is not whole: its change was never made, so it is left "
+			"out\n",
+			o->undo_file);
 	return rc;
-}
-
-// A whole list, the old or the new one, is there at any time.
-static int write_undo(const struct options *o, const struct undo_list *list)
-{
-	char path[PATH_MAX];
-	FILE *f;
-	int rc;
-
-	if (list->n == 0)
-		return unlink(o->undo_file) < 0 && errno != ENOENT ? -errno : 0;
-	snprintf(path, sizeof(path), "%.4000s.new", o->undo_file);
-	f = open_undo(path, "we");
-	if (f == NULL)
-		return -errno;
-	for (int i = 0; i < list->n; i++)
-		action_print(&list->action[i], f);
-	rc = fflush(f) != 0 || fsync(fileno(f)) < 0 ? -errno : 0;
-	if (fclose(f) != 0 && rc == 0)
-		rc = -errno;
-	return rc < 0 ? rc : rename(path, o->undo_file) < 0 ? -errno : 0;
 }
 
 // An interface that a driver has just been given back takes a moment to appear.
@@ -258,6 +199,7 @@ static bool is_gone(const struct options *o, const struct action *a, bool behind
 static int undo_all(const struct options *o)
 {
 	struct undo_list list = {0}, kept = {0};
+	char why[ACTION_WHY_BYTES];
 	bool behind_driver = false;
 	int result = read_undo(o, &list), rc;
 
@@ -285,9 +227,9 @@ static int undo_all(const struct options *o)
 		memmove(kept.action + 1, kept.action, (size_t)kept.n++ * sizeof(*a)); // in the order of the list
 		kept.action[0] = *a;
 	}
-	rc = o->dry_run || list.n == 0 ? 0 : write_undo(o, &kept);
+	rc = o->dry_run || (list.n == 0 && !list.unfinished) ? 0 : undo_write(o->undo_file, &kept, why);
 	if (rc < 0)
-		fprintf(stderr, "pane-nic: undo list %s: %s\n", o->undo_file, strerror(-rc));
+		fprintf(stderr, "pane-nic: %s\n", why);
 	free(list.action);
 	free(kept.action);
 	return result < 0 ? result : rc;
@@ -374,6 +316,28 @@ static int misused(const char *command, int n, char **args)
 	return 2;
 }
 
+// Changes one process at a time: what one notes while another rewrites the list would be lost.
+static int lock_list(const struct options *o)
+{
+	char why[ACTION_WHY_BYTES];
+	int fd, rc = o->dry_run ? 0 : undo_lock(o->undo_file, &fd, why); // held until the process ends
+
+	if (rc < 0)
+		fprintf(stderr, "pane-nic: %s; nothing was changed\n", why);
+	return rc;
+}
+
+static int change(const struct options *o, const char *command, char **args, int n)
+{
+	int rc = lock_list(o);
+
+	if (rc < 0)
+		return rc;
+	if (strcmp(command, "prepare") == 0)
+		return prepare(o, args, n);
+	return strcmp(command, "do") == 0 ? do_lines(o, args, n) : undo_all(o);
+}
+
 int main(int argc, char **argv)
 {
 	struct options o = {.sys = "/sys", .undo_file = UNDO_FILE};
@@ -387,12 +351,9 @@ int main(int argc, char **argv)
 		(o.json ? host_print_json : host_print)(o.sys, stdout);
 		return 0;
 	}
-	if (strcmp(command, "prepare") == 0 && (n > 0 || o.wish.huge_mb != 0))
-		rc = prepare(&o, argv + optind, n);
-	else if (strcmp(command, "do") == 0 && n > 0)
-		rc = do_lines(&o, argv + optind, n);
-	else if (strcmp(command, "undo") == 0 && n == 0)
-		rc = undo_all(&o);
+	if ((strcmp(command, "prepare") == 0 && (n > 0 || o.wish.huge_mb != 0)) ||
+	    (strcmp(command, "do") == 0 && n > 0) || (strcmp(command, "undo") == 0 && n == 0))
+		rc = change(&o, command, argv + optind, n);
 	else if (strcmp(command, "caps") == 0 && n > 0)
 		rc = caps_print(argv + optind, n, stdout);
 	else

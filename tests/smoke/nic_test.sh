@@ -71,10 +71,57 @@ check "an argument too many is named" refused 2 'show: unexpected "nq0"' "$nic" 
 check "what is missing is said" refused 2 'prepare: expected a DEVICE' "$nic" prepare
 check "no command is a usage error" refused 2 'usage:' "$nic"
 echo 'mtu nq0 many' >"$state"
+mkdir folder
 check "an undo list that cannot be read is not taken for an empty one" refused 1 'Is a directory; nothing was changed' \
-	"$nic" undo --state "$RUN_DIR"
+	"$nic" undo --state "$RUN_DIR/folder"
 check "a damaged undo list is refused whole" refused 1 'nic.undo: "mtu nq0 many": expected mtu.*nothing was changed' "$nic" undo --state "$state"
 rm -f "$state"
+
+# --- a full disk, an unfinished line, two at once
+ln -s /dev/full full
+check "a list that cannot be written is named, with the reason" refused 1 'undo list .*/full: No space left' \
+	"$nic" do --state "$RUN_DIR/full" 'mtu nq0 2000'
+check "and the change is not made" is 1500 mtu
+mkdir disk
+mount -t tmpfs -o size=4k tmpfs disk
+seq -f 'mtu nq0 %g' 1000 1314 >disk/list # 4095 of 4096 bytes
+cp disk/list disk-list
+check "a line that does not fit is refused" refused 1 'undo list .*disk/list: No space left' \
+	"$nic" do --state "$RUN_DIR/disk/list" 'mtu nq0 2000'
+check "and nothing of it stays in the list" cmp disk/list disk-list
+umount disk
+printf 'mtu nq0 1500\nmt' >"$state"
+ip link set nq0 mtu 1600
+check "a note after an unfinished line starts a line of its own" says 'done +mtu nq0 1700' \
+	"$nic" do --state "$state" 'mtu nq0 1700'
+check "the unfinished one is gone" is "mtu nq0 1500
+mtu nq0 1600" cat "$state"
+printf 'que' >>"$state"
+check "undo tells of an unfinished line" says 'its last line is not whole' "$nic" undo --state "$state"
+check "and undoes the others" is 1500 mtu
+check "and leaves no list" [ ! -e "$state" ]
+echo 'mtu nq0 1500' >"$state"
+ip link set nq0 mtu 1600
+exec 8>"$state.lock"
+flock 8
+"$nic" undo --state "$state" >undo.out 2>&1 8>&- &
+undo_pid=$!
+check "undo waits while another has the list" wait_for 20 grep -q 'another pane-nic has it; this one waits' undo.out
+check "and has changed nothing" is 1600 mtu
+echo 'mtu nq0 1550' >>"$state" # what the other notes meanwhile
+exec 8>&-
+check "then it goes on" wait "$undo_pid"
+check "with what was noted meanwhile" grep -q 'done *mtu nq0 1550' undo.out
+check "all is undone" is 1500 mtu
+check "nothing of it is lost" [ ! -e "$state" ]
+chmod 755 "$RUN_DIR"
+cp "$nic" nobody-nic
+nobody=(setpriv --reuid 65534 --regid 65534 --clear-groups)
+if "${nobody[@]}" test -x "$RUN_DIR/nobody-nic"; then
+	check "who is not root is told that root is needed" refused 1 'Permission denied; root is needed; nothing was changed' \
+		"${nobody[@]}" "$RUN_DIR/nobody-nic" prepare --state /run/pane-nic-of-nobody/nic.undo --mtu 1600 af_xdp:nq0
+fi
+rm -f nobody-nic
 
 ip link add ng0 type veth peer name ng1
 "$nic" do --state "$state" 'mtu nq0 2000' 'mtu ng0 2000' 'mtu nq0 3000' >/dev/null
