@@ -230,8 +230,11 @@ static int list_ports(struct port_list *list, const struct config *c, struct err
 static int check_for_dataplane(const struct options *o, const struct config *c, struct err *err)
 {
 	struct port_list list = {0};
-	struct dp_conf conf = {
-		.n_ports = c->n_ports, .lcores = c->dataplane.lcores, .n_workers = (uint16_t)c->dataplane.workers};
+	struct dp_conf conf = {.n_ports = c->n_ports,
+			       .mtu = c->dataplane.mtu,
+			       .memory_mb = c->dataplane.memory_mb,
+			       .lcores = c->dataplane.lcores,
+			       .n_workers = (uint16_t)c->dataplane.workers};
 	struct err why;
 	int ret = c->n_ports > 0 ? list_ports(&list, c, err) : 0;
 

@@ -172,6 +172,8 @@ static const struct {
 int dp_check(const struct dp_conf *conf, struct err *err)
 {
 	char why[PORT_ERR_MAX];
+	uint16_t n_workers;
+	int ret;
 
 	if (conf->n_workers > WORKERS_MAX)
 		return err_set(err, EINVAL, "%u workers: at most %u are possible", conf->n_workers, WORKERS_MAX);
@@ -179,10 +181,14 @@ int dp_check(const struct dp_conf *conf, struct err *err)
 		return err_set(err, EINVAL, "%u ports: at least 1 and at most %u are possible", conf->n_ports,
 			       WORKER_PORTS_MAX);
 	for (uint32_t i = 0; i < conf->n_ports; i++) {
-		if (port_device_check(conf->ports[i].device, why) < 0)
+		if (port_device_check(conf->ports[i].device, why) < 0 ||
+		    port_mtu_check(conf->ports[i].device, (uint16_t)conf->mtu, why) < 0)
 			return err_set(err, EINVAL, "port %s: %s", conf->ports[i].name, why);
 	}
-	return dp_lcores_check(conf->lcores, err);
+	ret = dp_lcores_check(conf->lcores, err);
+	if (ret == 0)
+		ret = dp_workers_check(conf, &n_workers, err);
+	return ret < 0 ? ret : dp_pool_check(conf, n_workers, err);
 }
 
 int dp_up(struct dp *dp, const struct dp_conf *conf, struct err *err)

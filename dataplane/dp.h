@@ -38,8 +38,8 @@ struct dp_conf {
 	const char *file_prefix; // EAL prefix, so that several run side by side
 };
 
-// What of ports, lcores and n_workers can be seen to be wrong without starting anything: 0, or -errno with err. Any
-// thread.
+// What of ports, mtu, memory_mb, lcores and n_workers can be seen to be wrong without starting anything: 0, or -errno
+// with err. Interfaces that are there are asked for their MTU and queues. Any thread.
 int dp_check(const struct dp_conf *conf, struct err *err);
 // Runs until *stop becomes true (set by a signal handler). 0, or -errno with err: what failed and why. Logs to stderr.
 int dp_run(const struct dp_conf *conf, const volatile bool *stop, struct err *err);

@@ -152,6 +152,26 @@ static bool has_hugetlbfs(void)
 	return m != NULL || mounts == NULL;
 }
 
+// As many as were asked for, or as lcores names CPUs after the first.
+static int choose_workers(const struct dp_conf *conf, const struct cpus *cpus, uint16_t *n, struct err *err)
+{
+	*n = conf->n_workers;
+	if (*n == 0)
+		*n = conf->lcores != NULL && cpus->n > 2 ? (uint16_t)(cpus->n - 1) : 1;
+	if (*n > WORKERS_MAX)
+		return err_set(err, EINVAL, "lcores: \"%s\" is for %u workers, at most %u are possible", conf->lcores,
+			       *n, WORKERS_MAX);
+	return 0;
+}
+
+int dp_workers_check(const struct dp_conf *conf, uint16_t *n_workers, struct err *err)
+{
+	struct cpus cpus = {0};
+	int ret = conf->lcores != NULL ? parse_lcores(conf->lcores, &cpus, err) : 0;
+
+	return ret < 0 ? ret : choose_workers(conf, &cpus, n_workers, err);
+}
+
 int dp_eal_up(const struct dp_conf *conf, uint16_t *n_workers, struct err *err)
 {
 	struct args a = {0};
@@ -159,14 +179,10 @@ int dp_eal_up(const struct dp_conf *conf, uint16_t *n_workers, struct err *err)
 	char lcores[LCORES_MAX];
 	int ret = conf->lcores != NULL ? parse_lcores(conf->lcores, &cpus, err) : choose_lcores(&cpus, err);
 
+	if (ret == 0)
+		ret = choose_workers(conf, &cpus, n_workers, err);
 	if (ret < 0)
 		return ret;
-	*n_workers = conf->n_workers;
-	if (*n_workers == 0)
-		*n_workers = conf->lcores != NULL && cpus.n > 2 ? (uint16_t)(cpus.n - 1) : 1;
-	if (*n_workers > WORKERS_MAX)
-		return err_set(err, EINVAL, "lcores: \"%s\" is for %u workers, at most %u are possible", conf->lcores,
-			       *n_workers, WORKERS_MAX);
 	format_lcores(&cpus, *n_workers, conf->lcores == NULL, lcores, sizeof(lcores));
 	add(&a, "pane-dataplane");
 	add(&a, "--lcores=%s", lcores);

@@ -15,8 +15,7 @@
 #define MBUFS_IN_BURSTS 512 // of a port
 #define MBUFS_QUEUED 5632   // of a port: what waits in the scheduler, if there is memory for it
 #define MBUFS_QUEUED_MIN 512
-#define SPARE_PARTS 3        // for ports that come later
-#define L2_OVERHEAD_BYTES 22 // Ethernet header and two VLAN tags
+#define SPARE_PARTS 3 // for ports that come later
 
 // A cache may grow to half as much again before it is emptied: each worker has one, and the main thread.
 static uint32_t n_in_caches(uint16_t n_workers)
@@ -32,7 +31,42 @@ static uint32_t n_handed_over(uint16_t n_workers)
 
 static uint32_t room_bytes(const struct dp_conf *conf)
 {
-	return RTE_PKTMBUF_HEADROOM + RTE_ALIGN_CEIL(RTE_MAX(conf->mtu + L2_OVERHEAD_BYTES, 2048U), 64U);
+	return RTE_PKTMBUF_HEADROOM + port_room_bytes((uint16_t)conf->mtu);
+}
+
+static uint64_t buffer_bytes(const struct dp_conf *conf)
+{
+	return room_bytes(conf) + sizeof(struct rte_mbuf) + RTE_MEMPOOL_ALIGN * 2;
+}
+
+static uint32_t n_in_rings(uint16_t n_workers)
+{
+	return MBUFS_IN_QUEUE * n_workers + MBUFS_IN_BURSTS;
+}
+
+static uint64_t n_least(const struct dp_conf *conf, uint16_t n_workers)
+{
+	return (uint64_t)(n_in_rings(n_workers) + MBUFS_QUEUED_MIN) * RTE_MAX(conf->n_ports, 1U) +
+	       n_in_caches(n_workers);
+}
+
+// At most half of the memory: classifiers and schedulers live in the other half.
+static uint64_t n_in_memory(const struct dp_conf *conf)
+{
+	return conf->memory_mb * UINT64_C(524288) / buffer_bytes(conf);
+}
+
+int dp_pool_check(const struct dp_conf *conf, uint16_t n_workers, struct err *err)
+{
+	uint64_t least = n_least(conf, n_workers);
+
+	if (conf->mtu > PORT_MTU_MAX)
+		return err_set(err, EINVAL, "mtu: %u is too large", conf->mtu);
+	if (n_in_memory(conf) < least)
+		return err_set(
+			err, ENOMEM, "memory_mb: %u is too little for %u ports of MTU %u and %u workers: at least %lu",
+			conf->memory_mb, conf->n_ports, conf->mtu, n_workers, least * buffer_bytes(conf) / 524288 + 1);
+	return 0;
 }
 
 // Where devices see the memory by its virtual addresses, every buffer can be theirs.
@@ -133,30 +167,25 @@ int dp_pool_has(const struct dp *dp, const struct dp_port *port, uint16_t n_queu
 		       port->name, port->device, n_queues, dp->n_workers + room, line, dp->conf->memory_mb);
 }
 
-// At most half of the memory: classifiers and schedulers live in the other half. If that is too little for all, rings
-// between workers lack theirs first: they are emptied soon, whatever waits elsewhere. Receive queues beyond one a
-// worker are no reason not to start: the port that has none left is told (dp_pool_has), the others carry on.
+// If there is too little for all, rings between workers lack theirs first: they are emptied soon, whatever waits
+// elsewhere. Receive queues beyond one a worker are no reason not to start: the port that has none left is told
+// (dp_pool_has), the others carry on.
 int dp_pool_up(struct dp *dp, struct err *err)
 {
 	const struct dp_conf *conf = dp->conf;
-	uint32_t room = room_bytes(conf), in_rings = MBUFS_IN_QUEUE * dp->n_workers + MBUFS_IN_BURSTS;
-	uint32_t per_port = in_rings + MBUFS_QUEUED_MIN, n_ports = RTE_MAX(conf->n_ports, 1U), spare = SPARE_PARTS;
+	uint32_t room = room_bytes(conf), in_rings = n_in_rings(dp->n_workers);
+	uint32_t per_port = in_rings + MBUFS_QUEUED_MIN, spare = SPARE_PARTS;
 	uint32_t cached = n_in_caches(dp->n_workers), handed = n_handed_over(dp->n_workers);
 	uint32_t n_more = n_more_queues(dp), in_more = n_more * MBUFS_IN_QUEUE;
-	uint64_t elt = room + sizeof(struct rte_mbuf) + RTE_MEMPOOL_ALIGN * 2;
-	uint64_t least = (uint64_t)per_port * n_ports + cached;
-	uint64_t least_mb = least * elt / 524288 + 1;
+	uint64_t least = n_least(conf, dp->n_workers);
+	int ret = dp_pool_check(conf, dp->n_workers, err);
 	unsigned int total;
 	uint64_t n =
 		RTE_MIN((uint64_t)(in_rings + MBUFS_QUEUED) * (conf->n_ports + SPARE_PARTS) + in_more + cached + handed,
-			conf->memory_mb * 524288ULL / elt);
+			n_in_memory(conf));
 
-	if (room > UINT16_MAX)
-		return err_set(err, EINVAL, "mtu: %u is too large", conf->mtu);
-	if (n < least)
-		return err_set(err, ENOMEM,
-			       "memory_mb: %u is too little for %u ports of MTU %u and %u workers: at least %lu",
-			       conf->memory_mb, conf->n_ports, conf->mtu, dp->n_workers, least_mb);
+	if (ret < 0)
+		return ret;
 	total = (unsigned int)n + conf->held_buffers;
 	dp->pool_is_for_dma = uses_dma(conf) || rte_eal_iova_mode() == RTE_IOVA_VA;
 	dp->pool = uses_dma(conf)

@@ -82,9 +82,11 @@ int dp_lcores_check(const char *lcores, struct err *err);
 // -errno with err. Once in a process.
 int dp_eal_up(const struct dp_conf *conf, uint16_t *n_workers, struct err *err);
 void dp_eal_down(void); // also removes what EAL leaves in the file system
+int dp_workers_check(const struct dp_conf *conf, uint16_t *n_workers, struct err *err); // how many there would be
 
 // The packet buffers and each port's part of them. 0, or -errno with err: too little memory, and how much is enough.
 int dp_pool_up(struct dp *dp, struct err *err);
+int dp_pool_check(const struct dp_conf *conf, uint16_t n_workers, struct err *err); // whether that would be so
 // Parts for ports that may still come: those that the receive queues of others have not taken.
 uint32_t dp_pool_n_parts_left(const struct dp *dp);
 // Whether the rings of so many receive queues can be filled for a port that is not open. 0, or -ENOMEM with err.

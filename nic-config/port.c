@@ -29,6 +29,7 @@
 #include "flow_spread.h"
 #include "interface.h"
 #include "interface_lock.h"
+#include "memif_frames.h"
 #include "memif_listener.h"
 #include "port_can.h"
 #include "port_channels.h"
@@ -175,6 +176,8 @@ static int open_with(const struct port_kind *kind, const struct port_conf *conf,
 	xsk_fill_before(conf->pool);
 	bpf_objects_before();
 	rc = port_configure(conf, *port_id, why);
+	if (rc == 0)
+		rc = memif_frames_use(*port_id, conf->device, why);
 	bpf_objects_made(*port_id);
 	socket_set_made_since(&made);
 	sockets[*port_id] = made;
@@ -298,6 +301,10 @@ int port_open(const struct port_conf *wanted, uint16_t *port_id, char why[PORT_E
 	int rc = port_device_check(conf.device, why);
 
 	if (rc == 0)
+		rc = port_mtu_check(conf.device, conf.mtu, why);
+	if (rc == 0)
+		rc = port_can_make(conf.device, why);
+	if (rc == 0)
 		rc = queues_of(kind, wanted, arg, &conf.n_queues, why);
 	if (rc < 0)
 		return rc;
@@ -336,6 +343,7 @@ void port_close(uint16_t port_id)
 	port_frames_forget(port_id);
 	rte_eth_dev_stop(port_id);
 	memif_listener_leave(port_id);
+	memif_frames_leave(port_id);
 	bpf_objects_before();
 	xsk_fill_delete(port_id);
 	// some drivers do not close on removal, others do; closing twice is harmless

@@ -12,16 +12,17 @@
 
 struct rte_mempool;
 
-// Devices; [A]: more arguments of the driver, ",NAME=VALUE..."
+// Devices; [A]: more arguments of the driver, ",NAME=VALUE...". MTUs are up to PORT_MTU_MAX where nothing else is said;
+// a kernel interface or a card has a limit of its own, too.
 //
 // af_xdp:IF[A]: kernel interface; every receive queue that it has is the port's. It is brought up, its MTU raised where
 // smaller than mtu, and promiscuous, until the port is closed (interface.h). Where IF is a veth, its peer must not
-// offload VLAN tags (ethtool -K PEER txvlan off): XDP does not see those.
+// offload VLAN tags (ethtool -K PEER txvlan off): XDP does not see those. MTU 3434 at most.
 //
-// af_packet:IF[A]: likewise, MTU 1500 at most, frames no longer than that where it can be had (port_frames.h). The
-// driver puts tags back as type 0x8100, also those that were 0x88a8.
+// af_packet:IF[A]: likewise, but MTU; frames no longer than mtu where it can be had (port_frames.h). The driver
+// puts tags back as type 0x8100, also those that were 0x88a8.
 //
-// tap:NAME: makes the interface NAME, which goes with the port.
+// tap:NAME: makes the interface NAME, which goes with the port. MTU 1504 at most.
 //
 // pcap:IN,OUT[A]: capture files; one may be left out. Without OUT what is sent is dropped.
 //
@@ -39,12 +40,13 @@ struct port_conf {
 	uint16_t rx_desc, tx_desc; // 0: default
 	uint16_t mtu;
 	bool without_program; // no XDP program of the switch, which drops or changes the other end: for who only looks
-	struct rte_mempool *pool; // its buffers must hold a frame of the MTU in one segment
+	struct rte_mempool *pool; // its buffers have port_room_bytes(mtu) after their headroom, or more
 };
 
 // Of a port. The af_xdp driver (DPDK 22.11) writes its figures of more queues past the end of struct rte_eth_stats.
 #define PORT_QUEUES_MAX 16
 #define PORT_L2_OVERHEAD_BYTES 22 // that a frame of the MTU has before it: Ethernet header and two VLAN tags
+#define PORT_MTU_MAX 9600
 
 struct port_caps {
 	char driver[32];
@@ -59,6 +61,12 @@ struct port_caps {
 
 // Checks the text only (at configuration time): 0, or -EINVAL with what was expected in why.
 int port_device_check(const char *device, char why[PORT_ERR_MAX]);
+// The largest MTU of a port of this device, as far as it can be told while it is not open. A kernel interface that is
+// there is asked; a PCI device is not.
+uint16_t port_mtu_max(const char *device);
+int port_mtu_check(const char *device, uint16_t mtu, char why[PORT_ERR_MAX]); // 0, or -EINVAL with that in why
+// What a buffer needs after its headroom, whatever the device: a frame of the MTU, and what drivers put beside it.
+uint32_t port_room_bytes(uint16_t mtu);
 // Creates (virtual) or finds (PCI) the device, configures queues, MTU and promiscuous mode; VLAN tags stay in the
 // frames. Several queues are filled by a hash of addresses and ports that is the same for both directions, where the
 // device lets itself be told: by its configuration, or by rules once it has started (flow_spread.h). *port_id is

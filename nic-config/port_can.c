@@ -4,8 +4,10 @@
 #include <dirent.h>
 #include <errno.h>
 #include <linux/capability.h>
+#include <net/if.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -49,6 +51,19 @@ int port_can_open(const char *device, const char *interface, const char *args, c
 		return why_fail(why, EINVAL, "%s: queues from %u on, %u of them, are wanted; interface %s has %u",
 				device, first, n, interface, has.rx);
 	return 0;
+}
+
+int port_can_make(const char *device, char why[WHY_BYTES])
+{
+	char name[IFNAMSIZ], path[64];
+
+	if (strncmp(device, "tap:", 4) != 0)
+		return 0;
+	snprintf(name, sizeof(name), "%.*s", (int)strcspn(device + 4, ","), device + 4);
+	snprintf(path, sizeof(path), "/sys/class/net/%s/tun_flags", name);
+	if (if_nametoindex(name) == 0 || access(path, F_OK) == 0)
+		return 0;
+	return why_fail(why, EEXIST, "%s: there is an interface of that name, which is no tap", device);
 }
 
 // Adds to *n those that this process has. 0 or -errno.

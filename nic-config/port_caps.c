@@ -11,6 +11,7 @@
 #include "interface.h"
 #include "port.h"
 #include "port_channels.h"
+#include "port_queues.h"
 
 int port_caps_get(uint16_t port_id, struct port_caps *out)
 {
@@ -18,19 +19,16 @@ int port_caps_get(uint16_t port_id, struct port_caps *out)
 	struct rte_ether_addr mac;
 	struct rte_eth_link link;
 	char name[IFNAMSIZ];
-	uint16_t mtu;
 	int rc = rte_eth_dev_info_get(port_id, &info);
 
 	memset(out, 0, sizeof(*out));
-	if (rc == 0)
-		rc = rte_eth_dev_get_mtu(port_id, &mtu);
 	if (rc == 0)
 		rc = rte_eth_macaddr_get(port_id, &mac);
 	if (rc < 0)
 		return rc;
 	snprintf(out->driver, sizeof(out->driver), "%s", info.driver_name);
 	memcpy(out->mac, mac.addr_bytes, sizeof(out->mac));
-	out->max_frame_bytes = (uint16_t)RTE_MIN(mtu + PORT_L2_OVERHEAD_BYTES, UINT16_MAX);
+	out->max_frame_bytes = (uint16_t)RTE_MIN(port_mtu(port_id) + PORT_L2_OVERHEAD_BYTES, UINT16_MAX);
 	out->n_rx_queues = info.nb_rx_queues;
 	out->n_tx_queues = port_channels_tx(port_id, info.nb_tx_queues);
 	out->rx_copies = strncmp(info.driver_name, "net_af_", 7) == 0;

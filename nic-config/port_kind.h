@@ -16,6 +16,10 @@ struct port_kind {
 	void (*format_args)(const struct port_conf *conf, const char *arg, char *args);
 	bool is_interface; // arg starts with the name of a kernel interface that must exist
 	bool has_queues;   // may have more than one
+	uint16_t mtu_max;
+	uint8_t n_names;       // what comes before arguments of the driver: so many texts with commas between
+	const char *keys;      // of the driver, a blank after each; NULL: not known
+	bool longer_than_said; // frames of MTUs up to mtu_max pass, though the driver says 1518 bytes
 };
 
 // *arg: what follows the colon. NULL: there is no such kind.

@@ -7,7 +7,9 @@
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
 
+#include "memif_frames.h"
 #include "port.h"
+#include "port_kind.h"
 
 #define RSS_FIELDS (RTE_ETH_RSS_IP | RTE_ETH_RSS_TCP | RTE_ETH_RSS_UDP | RTE_ETH_RSS_SCTP)
 
@@ -62,10 +64,50 @@ static int setup_queues(const struct port_conf *conf, uint16_t port_id, uint16_t
 	return 0;
 }
 
+static uint16_t mtus[RTE_MAX_ETHPORTS];
+
+uint16_t port_mtu(uint16_t port_id)
+{
+	return mtus[port_id];
+}
+
+// Some drivers say less than they can: those are told less.
+static uint16_t mtu_told(const struct port_conf *conf, const struct rte_eth_dev_info *info)
+{
+	const char *arg;
+	const struct port_kind *kind = port_kind_find(conf->device, &arg);
+
+	return kind != NULL && kind->longer_than_said
+		       ? (uint16_t)RTE_MIN(conf->mtu, info->max_rx_pktlen - RTE_ETHER_HDR_LEN - RTE_ETHER_CRC_LEN)
+		       : conf->mtu;
+}
+
+static int set_mtu(const struct port_conf *conf, uint16_t port_id, const struct rte_eth_dev_info *info,
+		   char why[PORT_ERR_MAX])
+{
+	int rc = info->if_index == 0 ? rte_eth_dev_set_mtu(port_id, mtu_told(conf, info)) : 0;
+
+	if (rc < 0 && rc != -ENOTSUP)
+		return why_fail(why, -rc, "%s: MTU %u: %s", conf->device, conf->mtu, port_driver_words(rc));
+	mtus[port_id] = conf->mtu;
+	return 0;
+}
+
+static int refused(const struct port_conf *conf, const struct rte_eth_dev_info *info, uint16_t n_queues, int rc,
+		   char why[PORT_ERR_MAX])
+{
+	char longest[48] = "";
+
+	if (info->max_rx_pktlen < conf->mtu + (uint32_t)PORT_L2_OVERHEAD_BYTES)
+		snprintf(longest, sizeof(longest), " (its longest frame has %u bytes)", info->max_rx_pktlen);
+	return why_fail(why, -rc, "%s: the driver refused %u queues in each direction, frames of MTU %u%s: %s",
+			conf->device, n_queues, conf->mtu, longest, port_driver_words(rc));
+}
+
 // Tags stay in the frames: no VLAN stripping, no filter.
 int port_configure(const struct port_conf *conf, uint16_t port_id, char why[PORT_ERR_MAX])
 {
-	struct rte_eth_conf eth = {.rxmode = {.mtu = conf->mtu}};
+	struct rte_eth_conf eth = {0};
 	struct rte_eth_dev_info info;
 	uint16_t n_queues;
 	uint32_t room = rte_pktmbuf_data_room_size(conf->pool) - RTE_PKTMBUF_HEADROOM;
@@ -73,30 +115,27 @@ int port_configure(const struct port_conf *conf, uint16_t port_id, char why[PORT
 
 	if (rc < 0)
 		return why_fail(why, -rc, "%s: cannot be asked what it is: %s", conf->device, port_driver_words(rc));
-	if (room < conf->mtu + (uint32_t)PORT_L2_OVERHEAD_BYTES)
+	if (room < port_room_bytes(conf->mtu))
 		return why_fail(why, EINVAL, "%s: MTU %u does not fit buffers of %u bytes", conf->device, conf->mtu,
 				room);
 	n_queues = RTE_MIN(conf->n_queues, RTE_MIN(info.max_rx_queues, info.max_tx_queues));
 	n_queues = RTE_MAX(n_queues, 1);
+	eth.rxmode.mtu = mtu_told(conf, &info);
 	if (n_queues > 1)
 		spread_by_flow(&info, &eth);
 	rc = rte_eth_dev_configure(port_id, n_queues, n_queues, &eth);
 	if (rc < 0 && eth.rxmode.mq_mode == RTE_ETH_MQ_RX_RSS) { // perhaps by rules: flow_spread.h
-		eth = (struct rte_eth_conf){.rxmode = {.mtu = conf->mtu}};
+		eth = (struct rte_eth_conf){.rxmode = {.mtu = mtu_told(conf, &info)}};
 		rc = rte_eth_dev_configure(port_id, n_queues, n_queues, &eth);
 	}
 	if (rc < 0)
-		return why_fail(why, -rc, "%s: refused %u+%u queues, MTU %u (it has %u+%u, longest frame %u): %s",
-				conf->device, n_queues, n_queues, conf->mtu, info.max_rx_queues, info.max_tx_queues,
-				info.max_rx_pktlen, port_driver_words(rc));
+		return refused(conf, &info, n_queues, rc, why);
 	rc = setup_queues(conf, port_id, n_queues, why);
 	if (rc < 0)
 		return rc;
-	if (info.if_index == 0) {
-		rc = rte_eth_dev_set_mtu(port_id, conf->mtu);
-		if (rc < 0 && rc != -ENOTSUP)
-			return why_fail(why, -rc, "%s: MTU %u: %s", conf->device, conf->mtu, port_driver_words(rc));
-	}
+	rc = set_mtu(conf, port_id, &info, why);
+	if (rc < 0)
+		return rc;
 	rc = rte_eth_promiscuous_enable(port_id);
 	if (rc < 0 && rc != -ENOTSUP)
 		return why_fail(why, -rc, "%s: promiscuous mode: %s", conf->device, port_driver_words(rc));

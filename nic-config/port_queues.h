@@ -10,6 +10,7 @@
 // Queues (conf->n_queues at most), MTU and promiscuous mode of a port that the EAL has. Tags stay in the frames: no
 // VLAN stripping, no filter. 0, or -errno with why.
 int port_configure(const struct port_conf *conf, uint16_t port_id, char why[PORT_ERR_MAX]);
+uint16_t port_mtu(uint16_t port_id); // of a port that port_configure has done
 // The sockets of af_packet receive from every interface of the host until they are bound to theirs, and each frame of
 // that one until all are members of its fanout group. What they have by then is not this port's: it is dropped. Of a
 // port that was just started; others are left alone.

@@ -74,6 +74,14 @@ static void most_queues(const char *device, uint16_t *rx, uint16_t *tx)
 	*tx = now.tx;
 }
 
+// What the switch takes.
+static uint32_t max_mtu(const char *device, const struct rte_eth_dev_info *info)
+{
+	uint32_t by_kind = port_mtu_max(device);
+
+	return strncmp(device, "pci:", 4) == 0 ? RTE_MIN(by_kind, (uint32_t)info->max_mtu) : by_kind;
+}
+
 static void print_head(FILE *to)
 {
 	fprintf(to, "%-26s %-14s %9s %8s %8s %-5s %-9s %-9s %s\n", "DEVICE", "DRIVER", "QUEUES", "MAX MTU", "Mb/s",
@@ -95,8 +103,8 @@ static void print_port(const char *device, uint16_t port, FILE *to)
 	snprintf(queues, sizeof(queues), "%u+%u", n_rx, n_tx);
 	if (caps.link_bps != 0)
 		snprintf(speed, sizeof(speed), "%lu", caps.link_bps / 1000000);
-	fprintf(to, "%-26s %-14s %9s %8u %8s %-5s %-9s %-9s %s\n", device, caps.driver, queues, info.max_mtu, speed,
-		info.flow_type_rss_offloads != 0 ? "yes" : "no",
+	fprintf(to, "%-26s %-14s %9s %8u %8s %-5s %-9s %-9s %s\n", device, caps.driver, queues, max_mtu(device, &info),
+		speed, info.flow_type_rss_offloads != 0 ? "yes" : "no",
 		(info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_CHECKSUM) != 0 ? "yes" : "no", can_drop(port) ? "yes" : "no",
 		tm_levels(port) != 0 ? "yes" : "no");
 }

@@ -26,6 +26,7 @@
 
 #include "gapless_pool.h"
 #include "nic-config/interface_lock.h"
+#include "nic-config/interface_mtu.h"
 #include "nic-config/port.h"
 #include "tests/unit/dataplane/eal.h"
 
@@ -174,7 +175,7 @@ static void queues_that_an_interface_has_not_are_refused(void **state)
 // A driver that returns -1 means no errno.
 static void a_driver_without_a_reason_is_not_told_as_a_missing_right(void **state)
 {
-	static const char *const wrong[] = {"pcap:/nonexistent/in.pcap,", "memif:role=bogus", "null:,bogus=1",
+	static const char *const wrong[] = {"pcap:/nonexistent/in.pcap,", "memif:role=server,rsize=99", "null:size",
 					    "vhost:/nonexistent/dir/sock"};
 	char why[PORT_ERR_MAX];
 	uint16_t id;
@@ -187,6 +188,59 @@ static void a_driver_without_a_reason_is_not_told_as_a_missing_right(void **stat
 			fail_msg("%s: %s", wrong[i], why);
 	}
 	rte_log_set_level_pattern("*", RTE_LOG_ERR);
+}
+
+// As the kernel and the driver of af_packet want it: see port_kind.c.
+static void buffers_hold_a_frame_of_any_mtu(void **state)
+{
+	for (uint32_t mtu = 576; mtu <= PORT_MTU_MAX; mtu++) {
+		uint32_t room = port_room_bytes((uint16_t)mtu), in_pool = 2 * 64 + 128 + 128 + room;
+
+		assert_true(room >= mtu + PORT_L2_OVERHEAD_BYTES + 128);
+		assert_int_equal(room % 64, 0);
+		if (mtu <= 3434)
+			assert_true(room >= mtu + PORT_L2_OVERHEAD_BYTES + 256 && in_pool <= 4096);
+	}
+	assert_int_equal(port_room_bytes(1500), 2048);
+}
+
+static void an_mtu_is_no_larger_than_the_device_can(void **state)
+{
+	char why[PORT_ERR_MAX];
+
+	assert_int_equal(port_mtu_check("af_xdp:none0", 3434, why), 0);
+	assert_int_equal(port_mtu_check("af_xdp:none0", 3435, why), -EINVAL);
+	assert_string_equal(why, "af_xdp:none0: MTU 3435: it can have 3434 at most");
+	assert_int_equal(port_mtu_check("af_packet:none0", PORT_MTU_MAX, why), 0);
+	assert_int_equal(port_mtu_check("memif:", PORT_MTU_MAX, why), 0);
+	assert_int_equal(port_mtu_check("tap:none0", 1505, why), -EINVAL);
+}
+
+static void what_the_kernel_says_of_an_mtu_is_read(void **state)
+{
+	uint32_t now, max;
+
+	assert_int_equal(interface_mtu("none0", &now, &max), -ENODEV);
+	if (!have_namespace)
+		skip();
+	assert_int_equal(system("ip link add pm0 mtu 1400 type veth peer name pm1"), 0);
+	assert_int_equal(interface_mtu("pm0", &now, &max), 0);
+	assert_int_equal(now, 1400);
+	assert_int_equal(max, 65535);
+	assert_int_equal(system("ip link del pm0"), 0);
+}
+
+static void a_tap_of_an_interface_that_is_there_is_refused_by_name(void **state)
+{
+	char why[PORT_ERR_MAX];
+	uint16_t id;
+
+	if (!have_namespace)
+		skip();
+	assert_int_equal(system("ip link add pm0 type veth peer name pm1"), 0);
+	assert_int_equal(open_device("m0", "tap:pm0", &id, why), -EEXIST);
+	assert_string_equal(why, "tap:pm0: there is an interface of that name, which is no tap");
+	assert_int_equal(system("ip link del pm0"), 0);
 }
 
 static int setup(void **state)
@@ -208,6 +262,10 @@ int main(void)
 		cmocka_unit_test(an_interface_that_another_process_drives_is_refused_with_its_pid),
 		cmocka_unit_test(a_right_that_is_missing_is_named),
 		cmocka_unit_test(queues_that_an_interface_has_not_are_refused),
+		cmocka_unit_test(buffers_hold_a_frame_of_any_mtu),
+		cmocka_unit_test(an_mtu_is_no_larger_than_the_device_can),
+		cmocka_unit_test(what_the_kernel_says_of_an_mtu_is_read),
+		cmocka_unit_test(a_tap_of_an_interface_that_is_there_is_refused_by_name),
 		cmocka_unit_test(a_driver_without_a_reason_is_not_told_as_a_missing_right),
 	};
 
