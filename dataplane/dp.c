@@ -38,6 +38,13 @@ static void eal_down(struct dp *dp)
 		dp_eal_down();
 }
 
+static void ports_down(struct dp *dp)
+{
+	dp_telemetry_hold(true); // DPDK's thread may be asked about them still
+	dp_ports_down(dp);
+	dp_telemetry_hold(false);
+}
+
 static int policy_up(struct dp *dp, struct err *err)
 {
 	uint16_t n = dp->n_workers;
@@ -161,10 +168,10 @@ static const struct {
 	int (*up)(struct dp *dp, struct err *err);
 	void (*down)(struct dp *dp);
 } steps[] = {
-	{eal_up, eal_down},           {dp_pool_up, dp_pool_down},
-	{dp_ports_up, dp_ports_down}, {dp_scheds_up, dp_scheds_down},
-	{policy_up, policy_down},     {dp_filters_up, dp_filters_down},
-	{worker_up, worker_down},     {telemetry_up, telemetry_down},
+	{eal_up, eal_down},        {dp_pool_up, dp_pool_down},
+	{dp_ports_up, ports_down}, {dp_scheds_up, dp_scheds_down},
+	{policy_up, policy_down},  {dp_filters_up, dp_filters_down},
+	{worker_up, worker_down},  {telemetry_up, telemetry_down},
 	{link_up, link_down}, // who can connect finds all of the above running
 	{tell_up, tell_down},
 };

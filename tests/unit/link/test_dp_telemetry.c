@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // DPDK telemetry: what `dpdk-telemetry.py` gets when it asks a running dataplane.
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -123,12 +125,35 @@ static void nothing_is_told_when_it_is_down(void **state)
 	expect("/pane/ports", "\"in\"");
 }
 
+static void *ask_ethdev(void *arg)
+{
+	ask("/ethdev/stats,0");
+	atomic_store((_Atomic bool *)arg, true);
+	return NULL;
+}
+
+static void dpdk_tells_of_ports_only_while_none_changes(void **state)
+{
+	static _Atomic bool answered;
+	pthread_t thread;
+
+	expect("/ethdev/list", "[0,1]");
+	dp_telemetry_hold(true);
+	assert_int_equal(pthread_create(&thread, NULL, ask_ethdev, (void *)&answered), 0);
+	usleep(100000);
+	assert_false(atomic_load(&answered));
+	dp_telemetry_hold(false);
+	pthread_join(thread, NULL);
+	assert_non_null(strstr(answer, "ipackets"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(ports_are_listed_by_name),
 		cmocka_unit_test(a_port_tells_its_state_and_every_counter),
 		cmocka_unit_test(the_worker_tells_every_figure),
+		cmocka_unit_test(dpdk_tells_of_ports_only_while_none_changes),
 		cmocka_unit_test(nothing_is_told_when_it_is_down),
 	};
 
