@@ -284,8 +284,10 @@ static int take_pace(char **args, int *n_args, double *seconds, unsigned int *ro
 			*seconds = strtod(args[++i], &end);
 		else
 			*rounds = (unsigned int)strtoul(args[++i], &end, 10);
-		if (*end != '\0' || !(*seconds >= 0.01 && *seconds <= 86400))
-			return wrong_here("--seconds and --rounds: expected a number, got %s", args[i]);
+		if (is_seconds && (*end != '\0' || !(*seconds >= 0.01 && *seconds <= 86400)))
+			return wrong_here("--seconds: expected 0.01 to 86400, got %s", args[i]);
+		if (*end != '\0')
+			return wrong_here("--rounds: expected a number, got %s", args[i]);
 	}
 	*n_args = left;
 	return 0;

@@ -5,8 +5,11 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ifaddrs.h>
 #include <limits.h>
 #include <net/if.h>
+#include <netdb.h>
+#include <netinet/in.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -237,6 +240,49 @@ static bool is_known(const struct nics_found *f, const char *interface)
 			return true;
 	}
 	return false;
+}
+
+static bool is_link_local(const struct sockaddr *addr)
+{
+	const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)(const void *)addr;
+
+	return addr->sa_family == AF_INET6 && IN6_IS_ADDR_LINKLOCAL(&in6->sin6_addr);
+}
+
+static bool is_interface_of(const char *sys, const char *pci, const char *interface)
+{
+	char path[PATH_MAX], real[PATH_MAX], part[NAME_MAX_BYTES + 2];
+
+	snprintf(path, sizeof(path), "%s/bus/pci/devices/%.63s/net/%.63s", sys, pci, interface);
+	if (access(path, F_OK) == 0)
+		return true;
+	snprintf(path, sizeof(path), "%s/class/net/%.63s/device", sys, interface); // behind a bus of its own (virtio)
+	if (realpath(path, real) == NULL)
+		return false;
+	strncat(real, "/", sizeof(real) - strlen(real) - 1);
+	snprintf(part, sizeof(part), "/%.63s/", pci);
+	return strstr(real, part) != NULL;
+}
+
+bool host_pci_in_use(const char *sys, const char *pci, char interface[NAME_MAX_BYTES], char address[NAME_MAX_BYTES])
+{
+	struct ifaddrs *all = NULL;
+	bool found = false;
+
+	if (getifaddrs(&all) < 0)
+		return false;
+	for (struct ifaddrs *a = all; a != NULL && !found; a = a->ifa_next) {
+		int family = a->ifa_addr != NULL ? a->ifa_addr->sa_family : AF_UNSPEC;
+		socklen_t len = family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
+
+		if ((family != AF_INET && family != AF_INET6) || (a->ifa_flags & IFF_UP) == 0 ||
+		    is_link_local(a->ifa_addr) || !is_interface_of(sys, pci, a->ifa_name))
+			continue;
+		found = getnameinfo(a->ifa_addr, len, address, NAME_MAX_BYTES, NULL, 0, NI_NUMERICHOST) == 0;
+		snprintf(interface, NAME_MAX_BYTES, "%.63s", a->ifa_name);
+	}
+	freeifaddrs(all);
+	return found;
 }
 
 // The PCI device that an interface is part of, also with a bus of its own in between (virtio); NULL: none.

@@ -30,6 +30,9 @@ struct nic {
 int host_hugepages(const char *sys, struct hugepages *out, int max);
 // Network devices: PCI ones of class 02, and interfaces that are none (except lo). Sorted by PCI address, then name.
 int host_nics(const char *sys, struct nic *out, int max);
+// An interface of the PCI device that is up and has an address beyond its own link, as this host's own network has:
+// true, with the first of them. In the network namespace of the caller.
+bool host_pci_in_use(const char *sys, const char *pci, char interface[NAME_MAX_BYTES], char address[NAME_MAX_BYTES]);
 bool host_has_iommu(const char *sys);
 bool host_has_driver(const char *sys, const char *driver); // of the PCI bus
 

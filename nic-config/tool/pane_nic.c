@@ -36,6 +36,7 @@ static const char usage[] =
 	"  -n, --dry-run      print what would be done, change nothing\n"
 	"      --huge-mb N    at least N MB of 2 MB pages\n"
 	"      --mtu N        at least N bytes on kernel interfaces\n"
+	"      --force        prepare takes a card from the kernel though its interface is up with an address\n"
 	"      --queues N     pairs of queues on kernel interfaces; with more than one also a symmetric RSS key\n"
 	"      --state FILE   where the undo list is kept (default " UNDO_FILE ")\n"
 	"      --sys DIR      another root of sysfs (for tests)\n"
@@ -235,7 +236,7 @@ static int undo_all(const struct options *o)
 	return result < 0 ? result : rc;
 }
 
-enum { OPT_HUGE = 256, OPT_MTU, OPT_QUEUES, OPT_STATE, OPT_SYS, OPT_JSON };
+enum { OPT_HUGE = 256, OPT_MTU, OPT_QUEUES, OPT_STATE, OPT_SYS, OPT_JSON, OPT_FORCE };
 
 static const struct option long_options[] = {
 	{"dry-run", no_argument, NULL, 'n'},
@@ -245,6 +246,7 @@ static const struct option long_options[] = {
 	{"state", required_argument, NULL, OPT_STATE},
 	{"sys", required_argument, NULL, OPT_SYS},
 	{"json", no_argument, NULL, OPT_JSON},
+	{"force", no_argument, NULL, OPT_FORCE},
 	{"help", no_argument, NULL, 'h'},
 	{0},
 };
@@ -287,6 +289,9 @@ static void read_options(int argc, char **argv, struct options *o)
 			break;
 		case OPT_JSON:
 			o->json = true;
+			break;
+		case OPT_FORCE:
+			o->wish.force = true;
 			break;
 		case 'h':
 			fputs(usage, stdout);

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <rte_pci.h>
+
 #include "ethtool.h"
 #include "nic-config/port.h"
 
@@ -79,10 +81,33 @@ static int plan_interface(const char *interface, const struct plan_wish *wish, s
 	return rc < 0 ? rc : add(plan, VERB_UP, interface, "1", why);
 }
 
+// address: as ports have it, perhaps without the domain; sysfs names the whole one. Who works on this machine over the
+// network loses it with the card.
+static int plan_pci(const char *sys, const char *address, const struct plan_wish *wish, struct plan *plan,
+		    char why[ACTION_WHY_BYTES])
+{
+	char pci[NAME_MAX_BYTES], driver[NAME_MAX_BYTES], interface[NAME_MAX_BYTES], ip[NAME_MAX_BYTES];
+	struct rte_pci_addr parsed;
+	int rc = rte_pci_addr_parse(address, &parsed) < 0 ? -EINVAL : 0;
+
+	if (rc == 0) {
+		rte_pci_device_name(&parsed, pci, sizeof(pci));
+		rc = host_driver(sys, pci, driver);
+	}
+	if (rc < 0)
+		return why_fail(why, -rc, "pci:%s: there is no such PCI device", address);
+	if (!wish->force && host_pci_in_use(sys, pci, interface, ip))
+		return why_fail(why, EBUSY,
+				"pci:%s: this host uses it: interface %s is up with address %s, which the switch would "
+				"take away; --force if that is meant",
+				address, interface, ip);
+	return add(plan, VERB_DRIVER, pci, "vfio-pci", why);
+}
+
 int plan_device(const char *sys, const char *device, const struct plan_wish *wish, struct plan *plan,
 		char why[ACTION_WHY_BYTES])
 {
-	char arg[NAME_MAX_BYTES] = "", driver[NAME_MAX_BYTES];
+	char arg[NAME_MAX_BYTES] = "";
 	const char *colon;
 	int rc = port_device_check(device, why);
 
@@ -94,8 +119,5 @@ int plan_device(const char *sys, const char *device, const struct plan_wish *wis
 		return plan_interface(arg, wish, plan, why);
 	if (strncmp(device, "pci:", 4) != 0)
 		return 0;
-	rc = host_driver(sys, arg, driver);
-	if (rc < 0)
-		return why_fail(why, -rc, "%s: there is no such PCI device", device);
-	return add(plan, VERB_DRIVER, arg, "vfio-pci", why);
+	return plan_pci(sys, arg, wish, plan, why);
 }

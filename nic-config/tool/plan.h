@@ -9,6 +9,7 @@ struct plan_wish {
 	uint32_t huge_mb; // 0: leave
 	uint32_t mtu;     // at least; 0: leave
 	uint32_t queues;  // 0: leave
+	bool force;       // also a card that the host uses itself
 };
 
 struct plan {

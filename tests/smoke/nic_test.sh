@@ -178,6 +178,22 @@ check "a PCI device is listed" says "0000:03:00.0 +e1000e" "$nic" show --sys "$s
 check "a second device that is not there: nothing is done to the first" refused 1 '0000:06:00.0.*nothing was changed' \
 	"$nic" do --sys "$sys" --state "$state" "driver $pci vfio-pci" 'driver 0000:06:00.0 vfio-pci'
 check "it has its driver" is e1000e driver
+check "the short address that ports accept is the same card" says "would be +driver $pci vfio-pci" \
+	"$nic" prepare -n --sys "$sys" --state "$state" pci:03:00.0
+mkdir -p "$dev/net/nq0"
+ip link set nq1 up
+ip addr add 10.9.0.1/24 dev nq0
+ip link set nq0 up
+check "a card that this host uses is refused, with interface and address" refused 1 \
+	"pci:$pci: this host uses it: interface nq0 is up with address 10.9.0.1,.*--force.*nothing was changed" \
+	"$nic" prepare --sys "$sys" --state "$state" pci:$pci
+check "so it is in a dry run" refused 1 'interface nq0 is up' "$nic" prepare -n --sys "$sys" --state "$state" pci:03:00.0
+check "it keeps its driver" is e1000e driver
+check "unless that is meant" says "would be +driver $pci vfio-pci" "$nic" prepare -n --force --sys "$sys" --state "$state" pci:$pci
+ip addr del 10.9.0.1/24 dev nq0
+check "an interface without an address is not in use" says "would be +driver $pci vfio-pci" \
+	"$nic" prepare -n --sys "$sys" --state "$state" pci:$pci
+rm -r "$dev/net"
 check "prepare binds it to vfio-pci" says "done +driver $pci vfio-pci" "$nic" prepare --sys "$sys" --state "$state" --huge-mb 64 pci:$pci
 check "it is bound" is vfio-pci driver
 check "huge pages are asked for" is 32 cat "$sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages"

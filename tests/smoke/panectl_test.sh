@@ -77,6 +77,7 @@ check "a trace file without a statement is told: status 2" status_is 2 away chec
 check "a command used wrongly tells its form" says '^usage: panectl schedule SHARE' away schedule
 check "and that is status 2" status_is 2 away schedule
 check "a flag of a command without its value" says 'width needs a value' away tree --width
+check "seconds out of range are named, with what was expected" says '--seconds: expected 0.01 to 86400, got 0' away stats --seconds 0
 check "no such flag, behind a statement, either" status_is 2 away hosts --bogus
 check "a flag without its value is status 2" status_is 2 away time --user
 check "help of a verb by --help" prints '^hosts \[behind' away hosts --help
