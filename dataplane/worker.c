@@ -21,6 +21,8 @@
 #define TICKS_AT_ONCE 2U       // that an idle worker catches up with: all would cost it 4 % of its core
 #define CHANGES 64             // of policy, taken from the log at once
 
+_Static_assert(WORKER_TIMED_TURNS % 2 != 0, "the turns timed would see the same frames again and again");
+
 static int rings_up(struct worker *w, uint16_t n_workers)
 {
 	if (w->id != WORKER_OWNER && (w->handed = hand_ring_create(WORKER_RING, sizeof(struct worker_handed))) == NULL)

@@ -17,7 +17,8 @@ int worker_main(void *worker);
 unsigned int worker_turn(struct worker *w, uint64_t now_tsc);
 
 // Where a worker's time goes, by phase of a turn; of one turn in WORKER_TIMED_TURNS, so that it costs nothing.
-#define WORKER_TIMED_TURNS 64
+// A prime: bursts of 32 frames of a number of flows that is a power of two would show the same frames each 64 turns.
+#define WORKER_TIMED_TURNS 61
 enum worker_phase {
 	WORKER_RX,       // the drivers' receiving
 	WORKER_PARSE,    // headers to keys
