@@ -52,6 +52,13 @@ static int parse(char **args, int n_args, struct asked *out)
 		else
 			return usage_error("one flow group and one file");
 	}
+	for (size_t k = 1; k < 3; k++) {
+		if (*flags[k].value != NULL && !(strtod(*flags[k].value, NULL) > 0)) {
+			fprintf(stderr, "panectl: capture: %s: expected a number over 0, got %s\n", flags[k].flag,
+				*flags[k].value);
+			return STATUS_USAGE;
+		}
+	}
 	return out->file == NULL ? usage_error("which flow group, and into which file?") : STATUS_ACCEPTED;
 }
 

@@ -78,6 +78,8 @@ check "a command used wrongly tells its form" says '^usage: panectl schedule SHA
 check "and that is status 2" status_is 2 away schedule
 check "a flag of a command without its value" says 'width needs a value' away tree --width
 check "seconds out of range are named, with what was expected" says '--seconds: expected 0.01 to 86400, got 0' away stats --seconds 0
+check "a capture of no frame is refused by the option's name" says '--count: expected a number over 0, got 0' away capture '*' "$RUN_DIR/none" --count 0
+check "so is one of no time" says '--seconds: expected a number over 0, got 0' away capture '*' "$RUN_DIR/none" --seconds 0
 check "no such flag, behind a statement, either" status_is 2 away hosts --bogus
 check "a flag without its value is status 2" status_is 2 away time --user
 check "help of a verb by --help" prints '^hosts \[behind' away hosts --help
