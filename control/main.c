@@ -337,6 +337,16 @@ static unsigned int stop_ms(const struct config *c)
 	return STOP_MS + c->n_ports * STOP_PORT_MS;
 }
 
+// The rest is read at start only: who changed it wants to know that it waits for one.
+static void say_not_taken(const struct config *running, const struct config *now)
+{
+	char names[512];
+
+	config_differs(running, now, names, sizeof(names));
+	if (names[0] != '\0')
+		log_warning("SIGHUP: changed, but in use from the next start on: %s", names);
+}
+
 // The file becomes what is accepted, or nothing changes.
 static void on_reload(void *ctx)
 {
@@ -361,6 +371,8 @@ static void on_reload(void *ctx)
 		log_error("SIGHUP: ports stay as they are: %s", err.msg);
 	else
 		say_warnings(o, c);
+	if (ret == 0)
+		say_not_taken(s->config, c);
 	if (ret == 0 && s->dataplane->stop_ms < stop_ms(c)) // it may have those of before still
 		s->dataplane->stop_ms = stop_ms(c);
 	config_free(c);

@@ -113,6 +113,39 @@ static void every_key_is_read(void **state)
 	config_free(c);
 }
 
+static void what_differs_is_named(void **state)
+{
+	static const struct {
+		const char *text, *names;
+	} cases[] = {
+		{"log_level: info\n", ""},
+		{"ports: [{name: p1, device: 'null:'}]\n", ""}, // they are taken at once
+		{"log_level: debug\n", "log_level"},
+		{"tcp_listen: 127.0.0.1:4242\ndataplane: {mtu: 1400, huge_pages: true, lcores: '0,1'}\n",
+		 "tcp_listen, dataplane.mtu, dataplane.huge_pages, dataplane.lcores"},
+		{"limits: {requests: 5}\nopenflow_lease_s: 100\n", "openflow_lease_s, limits.requests"},
+		{"hosts: [{name: h1, address: 10.0.0.1}]\nprincipals: [{name: alice, os_user: root}]\n",
+		 "hosts, principals"},
+	};
+	struct config *none = load_good("log_level: info\n");
+	char names[128];
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct config *c = load_good(cases[i].text);
+
+		config_differs(none, c, names, sizeof(names));
+		assert_string_equal(names, cases[i].names);
+		config_differs(c, none, names, sizeof(names));
+		assert_string_equal(names, cases[i].names);
+		config_differs(c, c, names, sizeof(names));
+		assert_string_equal(names, "");
+		config_differs(c, none, names, 4); // what does not fit is cut
+		assert_true(strlen(names) < 4);
+		config_free(c);
+	}
+	config_free(none);
+}
+
 static void what_is_not_given_has_its_default(void **state)
 {
 	struct config *c = load_good("log_level: info\n");
@@ -369,6 +402,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_key_is_read),
 		cmocka_unit_test(what_is_not_given_has_its_default),
+		cmocka_unit_test(what_differs_is_named),
 		cmocka_unit_test(the_example_is_right),
 		cmocka_unit_test(errors_name_file_line_and_key),
 		cmocka_unit_test(files_that_are_no_configuration_are_refused),
