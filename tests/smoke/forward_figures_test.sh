@@ -28,7 +28,7 @@ check_figure "10k rules with many wildcards, 10k flows, do not collapse: 0.1" at
 
 driver_costs_less() {
 	"$TOP/scripts/bench-xdp.sh" --build "$BIN" --rounds 1 --packets 20000 --json >"$RUN_DIR/figures" || return
-	within "$(perl -MJSON::PP -0777 -ne '$f = decode_json($_); print $f->{driver}{ns} / $f->{worker}{ns}' "$RUN_DIR/figures")" 0 0.5
+	within "$(perl -MJSON::PP -0777 -ne '$f = decode_json($_); print $f->{driver}{ns} / $f->{worker}{ns}' "$RUN_DIR/figures")" -0.5 0.5 # what is added to an idle switch: about nothing
 }
 check_figure "a denied flood costs half of the switch's time at most when the driver drops it" driver_costs_less
 finish
