@@ -15,6 +15,7 @@
 #include "dp_filter.h"
 #include "dp_log.h"
 #include "dp_priv.h"
+#include "dp_reconnect.h"
 #include "nic-config/interface.h"
 #include "nic-config/port_shaper.h"
 #include "sched.h"
@@ -88,7 +89,7 @@ static int open_device(struct dp *dp, struct dp_port *port, struct err *err)
 	ret = dp_pool_has(dp, port, port_queues(port->device, dp->n_workers), err);
 	if (ret < 0)
 		return ret;
-	if (!dp->pool_is_for_dma && strncmp(port->device, "pci:", 4) == 0)
+	if (!dp->pool_is_for_dma && port->device != NULL && strncmp(port->device, "pci:", 4) == 0)
 		return err_set(err, ENOTSUP,
 			       "port %s (%s): the packet buffers are not where PCI devices see them: start the switch "
 			       "with a PCI port",
@@ -108,9 +109,7 @@ static int open_device(struct dp *dp, struct dp_port *port, struct err *err)
 		return err_set(err, -ret, "port %s (%s): what it is cannot be read: %s", port->name, port->device,
 			       strerror(-ret));
 	caps.max_frame_bytes = (uint16_t)RTE_MIN(caps.max_frame_bytes, frame_bytes(dp));
-	dp_telemetry_hold(true);
 	port->caps = caps;
-	dp_telemetry_hold(false);
 	return 0;
 }
 
@@ -120,6 +119,19 @@ static void close_device(struct dp_port *port)
 	if (port->opened)
 		port_close(port->port_id);
 	port->opened = false;
+}
+
+// Open, or as before. Meanwhile nobody is told of it.
+static int open_or_close(struct dp *dp, struct dp_port *port, struct err *err)
+{
+	int ret;
+
+	dp_telemetry_hold(true);
+	ret = open_device(dp, port, err);
+	if (ret < 0)
+		close_device(port);
+	dp_telemetry_hold(false);
+	return ret;
 }
 
 static struct sched_conf sched_conf_of(const struct dp *dp, const struct dp_port *port)
@@ -179,18 +191,16 @@ static void filter_up(struct dp *dp, uint16_t i)
 static int open_first(struct dp *dp, struct dp_port *port, struct err *err)
 {
 	const struct timespec a_little = {.tv_nsec = RETRY_SOON_NS};
-	int ret = open_device(dp, port, err);
+	int ret = open_or_close(dp, port, err);
 
 	// perhaps by the switch that was here just now; one that is started again tries later, beside the other ports
 	for (int i = 0; ret == -EBUSY && !dp->conf->again && i < BUSY_TRIES; i++) {
-		close_device(port);
 		nanosleep(&a_little, NULL);
-		ret = open_device(dp, port, err);
+		ret = open_or_close(dp, port, err);
 	}
 	port->up = ret == 0; // as the workers take it; dp_ports_turn looks
 	if (ret == 0)
 		return 0;
-	close_device(port);
 	port->failed = port_device_is_there(port->device);
 	port->tried = port->failed;
 	if (port->failed && !dp->conf->again)
@@ -313,10 +323,9 @@ static void try_device(struct dp *dp, uint16_t i, int64_t mono_ns)
 	struct workers_port conf;
 	struct err err;
 
-	if (open_device(dp, port, &err) < 0) {
+	if (open_or_close(dp, port, &err) < 0) {
 		if (port->tried && !port->failed)
 			dp_warning("%s: tried again each second", err.msg);
-		close_device(port);
 		port->failed = port->tried;
 		port->retry_ns = mono_ns + (port->tried ? RETRY_NS : RETRY_SOON_NS);
 		port->tried = true;
@@ -331,24 +340,6 @@ static void try_device(struct dp *dp, uint16_t i, int64_t mono_ns)
 	port->up = true;
 	dp_telemetry_hold(false);
 	port->told = false;
-}
-
-// A port that has lost its other end, and can find it again.
-static void reconnect(struct dp *dp, uint16_t i, int64_t mono_ns)
-{
-	struct dp_port *port = &dp->port[i];
-	char why[PORT_ERR_MAX];
-	int rc;
-
-	if (port->up || mono_ns < port->reconnect_ns)
-		return;
-	port->reconnect_ns = mono_ns + RETRY_NS;
-	if (!port_can_reconnect(port->device))
-		return;
-	workers_hold(dp->workers);
-	rc = port_reconnect(port->port_id, why);
-	workers_release(dp->workers);
-	port->broken = rc < 0;
 }
 
 // Whether it receives. Others may have cut it off from its interface.
@@ -568,7 +559,7 @@ static void follow_state(struct dp *dp, uint16_t i, int64_t mono_ns)
 	if (!port->told && may_come(port, mono_ns))
 		return;
 	if (port->opened)
-		reconnect(dp, i, mono_ns);
+		dp_reconnect(dp, port, mono_ns);
 	up = port->opened && !is_gone(port) && receives(port) && port_is_up(port->port_id);
 	if (up != port->up || !port->told) {
 		dp_telemetry_hold(true);
@@ -577,6 +568,7 @@ static void follow_state(struct dp *dp, uint16_t i, int64_t mono_ns)
 		port->told = true;
 		workers_port_set_up(dp->workers, i, up);
 		log_state(port);
+		dp_reconnect_later(port, mono_ns);
 	}
 	tell(dp, i);
 }

@@ -33,6 +33,7 @@ struct dp_port {             // by the workers' number
 	bool shaper_refused;  // by the device, and that was logged
 	int64_t retry_ns;     // when to try again
 	int64_t reconnect_ns; // not before
+	int64_t reconnect_after_ns;
 };
 
 struct dp {

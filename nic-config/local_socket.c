@@ -81,7 +81,7 @@ static int look_at_file(const struct local_socket *s)
 {
 	int other = s->kind == LOCAL_SOCKET_MEMIF ? SOCK_STREAM : SOCK_SEQPACKET;
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
-	int fd = socket(AF_UNIX, other | SOCK_CLOEXEC, 0), rc;
+	int fd = socket(AF_UNIX, other | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), rc;
 
 	if (fd < 0)
 		return -errno;

@@ -318,7 +318,7 @@ int port_open(const struct port_conf *wanted, uint16_t *port_id, char why[PORT_E
 int port_start(uint16_t port_id, char why[PORT_ERR_MAX])
 {
 	char name[RTE_ETH_NAME_MAX_LEN] = "?";
-	int rc = rte_eth_dev_start(port_id);
+	int rc = port_socket_start(port_id);
 
 	if (rc == 0) {
 		port_forget_received(port_id);
@@ -341,7 +341,7 @@ void port_close(uint16_t port_id)
 	port_program_forget(port_id);
 	port_channels_forget(port_id);
 	port_frames_forget(port_id);
-	rte_eth_dev_stop(port_id);
+	port_socket_stop(port_id);
 	memif_listener_leave(port_id);
 	memif_frames_leave(port_id);
 	bpf_objects_before();

@@ -64,6 +64,24 @@ kind() {
 	done
 }
 kind client "$SUBNET.7" "net_memif0,role=server,id=0,socket=$RUN_DIR/far.sock,socket-abstract=no"
+# who listens and accepts nobody holds nothing up
+python3 - "$RUN_DIR/far.sock" "$RUN_DIR/listens" <<'END' &
+import socket, sys, time
+s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+s.bind(sys.argv[1])
+s.listen(1)
+open(sys.argv[2], "w").close()
+time.sleep(60)
+END
+mute=$!
+wait_for 20 [ -e "$RUN_DIR/listens" ]
+for _ in 1 2 3 4 5 6; do
+	sleep 1 # the port tries again meanwhile
+	check "the dataplane answers beside a memif server that does not" panectl trace 'srcHost=10.0.0.5 dstPort=80'
+done
+kill "$mute"
+wait "$mute" 2>/dev/null
+rm -f "$RUN_DIR/far.sock"
 kind memif "$SUBNET.8" "net_memif0,role=client,id=0,socket=$RUN_DIR/memif.sock,socket-abstract=no"
 kind vm "$SUBNET.9" "net_virtio_user0,path=$RUN_DIR/vm.sock,queue_size=256"
 check "the dataplane never restarted" [ "$(grep -c 'dataplane is up' "$RUN_DIR/log")" = 1 ]
