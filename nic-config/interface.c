@@ -12,7 +12,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "interface_lock.h"
+
 #define PATH_BYTES 4096
+#define BOOT_BYTES 64
 
 // How one was, where it is not so any more.
 struct before {
@@ -95,10 +98,34 @@ static void forget(struct before *gone)
 	}
 }
 
+// What was so before the machine started says nothing.
+static const char *boot_id(char out[BOOT_BYTES])
+{
+	FILE *f = fopen("/proc/sys/kernel/random/boot_id", "re");
+
+	out[0] = '\0';
+	if (f != NULL && fgets(out, BOOT_BYTES, f) == NULL)
+		out[0] = '\0';
+	if (f != NULL)
+		fclose(f);
+	out[strcspn(out, "\n")] = '\0';
+	return out;
+}
+
+static bool is_of_this_boot(FILE *f)
+{
+	char line[BOOT_BYTES + 8] = "", boot[BOOT_BYTES];
+
+	if (fgets(line, sizeof(line), f) == NULL || strncmp(line, "boot ", 5) != 0)
+		return false;
+	line[strcspn(line, "\n")] = '\0';
+	return strcmp(line + 5, boot_id(boot)) == 0;
+}
+
 // One line each; a reader sees the old file or the new one.
 static void write_file(void)
 {
-	char fresh[PATH_BYTES + 8];
+	char fresh[PATH_BYTES + 8], boot[BOOT_BYTES];
 	FILE *f;
 	bool ok;
 
@@ -112,6 +139,7 @@ static void write_file(void)
 	f = fopen(fresh, "we");
 	if (f == NULL)
 		return;
+	fprintf(f, "boot %s\n", boot_id(boot));
 	for (const struct before *b = all; b != NULL; b = b->next)
 		fprintf(f, "%u %s %d %d %d %d %d\n", b->if_index, b->name, b->was_down, b->was_selective, b->mtu,
 			b->mtu_now, b->merged);
@@ -155,10 +183,13 @@ void interface_keep_in(const char *path)
 	}
 	snprintf(file, sizeof(file), "%s", path);
 	f = fopen(file, "re");
-	while (f != NULL && fgets(line, sizeof(line), f) != NULL)
-		read_line(line);
-	if (f != NULL)
-		fclose(f);
+	if (f == NULL)
+		return;
+	if (is_of_this_boot(f)) {
+		while (fgets(line, sizeof(line), f) != NULL)
+			read_line(line);
+	}
+	fclose(f);
 }
 
 // Its state is first asked for: once it is remembered, what it is now is our doing.
@@ -187,14 +218,14 @@ static int raise_mtu(const char *name, int mtu, struct before *before)
 
 	if (rc < 0 || was >= mtu)
 		return rc;
+	if (before != NULL) {
+		if (before->mtu == 0)
+			before->mtu = was;
+		before->mtu_now = mtu;
+		write_file(); // first: who is killed in between has changed nothing that is not written
+	}
 	ifr.ifr_mtu = mtu;
-	rc = interface_ioctl(name, SIOCSIFMTU, &ifr);
-	if (rc < 0 || before == NULL)
-		return rc;
-	if (before->mtu == 0)
-		before->mtu = was;
-	before->mtu_now = mtu;
-	return 0;
+	return interface_ioctl(name, SIOCSIFMTU, &ifr);
 }
 
 int interface_prepare(const char *name, uint16_t mtu, char why[WHY_BYTES])
@@ -209,8 +240,8 @@ int interface_prepare(const char *name, uint16_t mtu, char why[WHY_BYTES])
 	if (rc < 0)
 		return why_fail(why, -rc, "interface %s: cannot be asked what it is: %s", name, strerror(-rc));
 	before = remember(name, ifr.ifr_flags);
-	rc = raise_mtu(name, mtu, before);
 	write_file();
+	rc = raise_mtu(name, mtu, before);
 	if (rc < 0)
 		return why_fail(why, -rc, "interface %s: MTU %u: %s", name, mtu, strerror(-rc));
 	rc = set_flags(name, IFF_UP, 0);
@@ -271,12 +302,27 @@ void interface_restore(unsigned int if_index)
 	write_file();
 }
 
+// Another process may drive it by now.
+static void restore_unless_taken(struct before *b)
+{
+	char name[IFNAMSIZ], why[WHY_BYTES];
+	int lock;
+
+	if (if_indextoname(b->if_index, name) == NULL || interface_lock(name, &lock, why) < 0) {
+		forget(b);
+		return;
+	}
+	restore(b);
+	if (lock >= 0)
+		close(lock);
+}
+
 void interface_restore_left(void)
 {
 	for (struct before *b = all, *next; b != NULL; b = next) {
 		next = b->next;
 		if (!b->prepared)
-			restore(b);
+			restore_unless_taken(b);
 	}
 	write_file();
 }

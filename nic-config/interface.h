@@ -22,7 +22,8 @@ bool interface_is_veth(const char *name);
 void interface_no_merging(const char *name);
 
 // What is remembered is also kept in this file (NULL: no more), for those who come after a process that is killed: the
-// next one that names it takes for the state before what was so then. Without memory or room it is not kept.
+// next one that names it takes for the state before what was so then. Without memory or room it is not kept, and not
+// beyond the machine's next start.
 void interface_keep_in(const char *path);
-// Restores those of the file that nobody has prepared since interface_keep_in.
+// Restores those of the file that nobody has prepared since interface_keep_in, in no process (interface_lock.h).
 void interface_restore_left(void);

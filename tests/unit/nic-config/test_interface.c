@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -173,6 +174,18 @@ static void the_next_process_restores_what_it_does_not_use_itself(void **state)
 	assert_int_not_equal(access(file, F_OK), 0);
 }
 
+static const char *boot_id(void)
+{
+	static char id[64];
+	FILE *f = fopen("/proc/sys/kernel/random/boot_id", "re");
+
+	assert_non_null(f);
+	assert_non_null(fgets(id, sizeof(id), f));
+	fclose(f);
+	id[strcspn(id, "\n")] = '\0';
+	return id;
+}
+
 static void a_line_of_another_interface_counts_for_nothing(void **state)
 {
 	FILE *f;
@@ -182,13 +195,34 @@ static void a_line_of_another_interface_counts_for_nothing(void **state)
 	run("ip link set pi0 up promisc on");
 	f = fopen(file, "we");
 	assert_non_null(f);
-	fprintf(f, "\nnonsense\n%u pi1 1 1 1280 1400\n%u pi0 1 1 1280 1400\n", if_nametoindex("pi0"),
-		if_nametoindex("pi0") + 1000);
+	fprintf(f, "boot %s\n\nnonsense\n%u pi1 1 1 1280 1400\n%u pi0 1 1 1280 1400\n", boot_id(),
+		if_nametoindex("pi0"), if_nametoindex("pi0") + 1000);
 	fclose(f);
 	interface_keep_in(file);
 	interface_restore_left();
 	assert_shows("PROMISC", true);
 	assert_shows(UP ".* mtu 1400 ", true);
+}
+
+static void a_file_from_before_the_machine_started_counts_for_nothing(void **state)
+{
+	static const char *const boot[] = {"00000000-0000-0000-0000-000000000000", NULL};
+	FILE *f;
+
+	if (!have_namespace)
+		skip();
+	for (int i = 0; i < 2; i++) {
+		run("ip link set pi0 up promisc on mtu 1400");
+		f = fopen(file, "we");
+		assert_non_null(f);
+		fprintf(f, "boot %s\n%u pi0 0 1 1280 1400 0\n", boot[i] != NULL ? boot[i] : boot_id(),
+			if_nametoindex("pi0"));
+		fclose(f);
+		interface_keep_in(file);
+		interface_restore_left();
+		assert_shows("PROMISC", i == 0);
+		assert_shows(" mtu 1400 ", i == 0);
+	}
 }
 
 static void without_a_place_for_its_file_it_works_too(void **state)
@@ -227,6 +261,7 @@ int main(void)
 		TEST(the_next_process_restores_what_was_before_the_killed_one),
 		TEST(the_next_process_restores_what_it_does_not_use_itself),
 		TEST(a_line_of_another_interface_counts_for_nothing),
+		TEST(a_file_from_before_the_machine_started_counts_for_nothing),
 		TEST(without_a_place_for_its_file_it_works_too),
 	};
 
