@@ -48,10 +48,10 @@ static ssize_t on_write(void *cookie, const char *text, size_t len)
 	static size_t n;
 
 	for (size_t i = 0; i < len; i++) {
-		if (text[i] != '\n' && n < sizeof(line) - 1) {
+		if (text[i] != '\n')
 			line[n++] = text[i];
+		if (text[i] != '\n' && n < sizeof(line) - 1)
 			continue;
-		}
 		line[n] = '\0';
 		if (n > 0 && concerns(line))
 			dp_log(level_of(rte_log_cur_msg_loglevel()), "driver: %s", line);
