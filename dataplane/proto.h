@@ -38,7 +38,7 @@
 #include "hft/err.h"
 #include "hft/parts.h"
 
-#define PROTO_VERSION 4
+#define PROTO_VERSION 5
 #define PROTO_FRAME_MAX 4096
 #define PROTO_NAME_MAX 32
 #define PROTO_TEXT_MAX 256
