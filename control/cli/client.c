@@ -12,12 +12,16 @@
 #define GREETING "Login: "
 #define READ_SIZE 65536
 
+#define CAPTURE_LASTS_S 70 // at most, with the answers of the dataplane
+
 struct client {
 	struct conn conn;
 	unsigned int timeout_s;
 	char user[3 * PRINCIPAL_NAME_MAX];
 	char *text; // received: [at, len) is not handed out yet
 	size_t at, len, cap;
+	bool lost;      // an answer did not come: those that come later would be taken for others'
+	struct err why; // then: what was said of it
 	void (*on_event)(void *ctx, const json_t *event, const char *line);
 	void *event_ctx;
 };
@@ -160,7 +164,13 @@ void client_close(struct client *c)
 
 int client_send(struct client *c, const char *statement, size_t len, struct err *err)
 {
+	if (c->lost) {
+		*err = c->why;
+		return -EIO;
+	}
 	// A blank after the dot tells the server that it ends the statement.
+	if (len >= 7 && memcmp(statement, "capture", 7) == 0)
+		client_patience(c, CAPTURE_LASTS_S);
 	if (conn_send(&c->conn, statement, len, err) < 0 || conn_send(&c->conn, "\n", 1, err) < 0)
 		return -EIO;
 	return 0;
@@ -192,9 +202,16 @@ static json_t *receive_line(struct client *c, const char **line, struct err *err
 
 json_t *client_receive(struct client *c, const char **line, struct err *err)
 {
+	if (c->lost) {
+		*err = c->why;
+		return NULL;
+	}
 	for (;;) {
 		json_t *answer = receive_line(c, line, err);
 
+		c->lost = answer == NULL;
+		if (c->lost)
+			c->why = *err;
 		if (answer == NULL || json_object_get(answer, "event") == NULL)
 			return answer;
 		if (c->on_event != NULL)

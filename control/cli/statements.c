@@ -15,8 +15,6 @@
 #include "rates.h"
 #include "show.h"
 
-#define CAPTURE_LASTS_S 70 // at most, with the answers of the dataplane
-
 int panectl_failed(const struct err *err)
 {
 	fflush(stdout);
@@ -116,8 +114,6 @@ static int submit(struct talk *s, const char *statement, size_t len)
 		ret = receive_all(s);
 	if (ret != 0)
 		return ret;
-	if (len >= 7 && memcmp(statement, "capture", 7) == 0)
-		client_patience(s->client, CAPTURE_LASTS_S);
 	if (client_send(s->client, statement, len, &err) < 0)
 		return panectl_failed(&err);
 	s->n_sent++;
