@@ -32,6 +32,7 @@ static void ask(struct of_switch *sw, enum sync_part part, struct of_mp mp)
 
 void of_sync_read_back(struct of_switch *sw)
 {
+	sw->meters_bad &= sw->have_meters.n > 0; // else there are none by our own will
 	of_rules_fini(&sw->have);
 	of_meters_fini(&sw->have_meters);
 	of_groups_fini(&sw->have_groups);
@@ -235,9 +236,11 @@ static bool is_among(const struct of_xids *x, uint32_t xid)
 	return false;
 }
 
+// A meter that somebody took away (unknown) is no sign of a switch without meters: what it has is read again.
 void of_sync_meter_error(struct of_switch *sw, uint32_t xid, const struct of_error *e)
 {
 	sw->meters_bad |= of_conn_version(sw->conn) == OF_VERSION_13 && !sw->refuses_meters &&
+			  !(e->type == OF_ERROR_METER_MOD && e->code == OF_UNKNOWN_METER) &&
 			  (e->type == OF_ERROR_METER_MOD || is_among(&sw->meter_xids, xid));
 }
 

@@ -220,6 +220,7 @@ enum of_error_type {
 };
 
 #define OF_BAD_OUT_GROUP 9 // code of OF_ERROR_BAD_ACTION
+#define OF_UNKNOWN_METER 3 // code of OF_ERROR_METER_MOD
 
 enum of_group_mod_error { // codes of OF_ERROR_GROUP_MOD
 	OF_GROUP_EXISTS = 0,
