@@ -36,6 +36,7 @@ cat >"$dir/pane.yaml" <<END
 run_dir: $dir
 state_dir: $dir
 openflow_listen: "127.0.0.1:6653"
+openflow_lease_s: 43200
 openflow_ovsdb: "unix:$TB_DIR/db.sock"
 ports:
   - {name: p1, device: "af_packet:mid-11"}

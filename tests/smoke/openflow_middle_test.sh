@@ -31,6 +31,7 @@ cat >"$dir/pane.yaml" <<END
 run_dir: $dir
 state_dir: $dir
 openflow_listen: "127.0.0.1:6653"
+openflow_lease_s: 43200
 ports:
   - {name: pa, device: "af_packet:mid-a1"}
   - {name: pb, device: "af_packet:mid-b1"}

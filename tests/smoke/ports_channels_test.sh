@@ -140,7 +140,7 @@ ethtool -L to-h3 rx 4
 at h3 ethtool -L eth0 tx 4
 check "more queues are told" wait_for 5 logged 'port p-h3 .*: interface to-h3 has 4 receive and 4 transmit queues now, before 2 and 4; it is opened again'
 opened_again() {
-	[ "$(logged 'port p-h3: .*, up,' | wc -l)" = 2 ]
+	[ "$(logged 'port p-h3: .*, up,' | wc -l)" -ge 2 ] # the carrier may go and come with it
 }
 check "the port is opened with them" wait_for 10 opened_again
 at h3 ip neigh add "$SUBNET.2" lladdr "$(host_mac 2)" dev eth0

@@ -295,7 +295,8 @@ static void a_client_that_asks_on_and_never_reads_is_not_read_on(void **state)
 	while (len + 64 < sizeof(ask))
 		len += (size_t)snprintf(ask + len, sizeof(ask) - len, ASK);
 	for (int idle = 0; idle < 200 && sent < all; idle++) {
-		ssize_t n = send(fd, ask, len, MSG_NOSIGNAL);
+		size_t at = sent % len; // whole requests, one after the other
+		ssize_t n = send(fd, ask + at, len - at, MSG_NOSIGNAL);
 
 		if (n > 0) {
 			sent += (size_t)n;
