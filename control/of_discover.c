@@ -314,8 +314,9 @@ static void learn(struct of_switch *sw, const struct of_packet_in *p)
 			recall(net, topo_host(&net->topo, p->data + 6));
 		if (addr_claim_read(p->data, p->data_len, &claim))
 			on_claim(net, &claim);
-		note_stray(sw, p);
 	}
+	if (rc >= 0 || rc == -EDQUOT)
+		note_stray(sw, p);
 	net->host_news += net->topo.gen - gen;
 	net->news += net->topo.gen - gen;
 }

@@ -473,8 +473,12 @@ int topo_host_seen(struct topo *t, const uint8_t mac[6], uint32_t sw, uint32_t p
 		h->seen_ns = now_ns;
 		return 0;
 	}
-	if (!has_room(t, sw, p, now_ns))
+	if (!has_room(t, sw, p, now_ns)) {
+		h = topo_host(t, mac);
+		if (h != NULL) // it is not where it was any more
+			topo_host_forget(t, h);
 		return -EDQUOT;
+	}
 	h = topo_host(t, mac); // others were forgotten
 	if (h == NULL) {
 		if (t->n_hosts == t->hosts_max || (t->n_hosts == t->cap_hosts && grow_hosts(t) < 0))

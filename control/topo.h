@@ -135,7 +135,8 @@ bool topo_is_edge(const struct topo_port *p, int64_t now_ns);
 bool topo_link(const struct topo *t, uint32_t sw, uint32_t port, uint32_t *peer, uint32_t *peer_port);
 
 // A packet of this source came in here. Not on ports towards other switches. 1: new or moved (*was, if not NULL, is
-// where it was; sw TOPO_NONE: new), 0: known, -ENOSPC: too many hosts, -EDQUOT: too many at this port, which is `full`
+// where it was; sw TOPO_NONE: new), 0: known, -ENOSPC: too many hosts, -EDQUOT: too many at this port (one that was
+// elsewhere is known nowhere then), which is `full`
 // from then until a fourth of it is free; -EINVAL: not a place for hosts.
 int topo_host_seen(struct topo *t, const uint8_t mac[6], uint32_t sw, uint32_t port, int64_t now_ns,
 		   struct topo_host *was);

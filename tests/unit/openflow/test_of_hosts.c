@@ -217,6 +217,29 @@ static void a_full_port_is_told_once_and_takes_new_hosts_for_silent_ones(void **
 	(void)state;
 }
 
+static void a_host_that_moves_to_a_full_port_is_known_nowhere(void **state)
+{
+	up_with(2, 100);
+	played_net_run(&net, SECOND);
+	another_says(700, 1);
+	played_net_turn(&net);
+	assert_true(is_known(700));
+	for (int i = 0; i < 100; i++) {
+		another_says(i, 0);
+		played_net_turn(&net);
+	}
+	assert_int_equal(n_at(0), 100);
+	another_says(700, 0);
+	played_net_turn(&net);
+	assert_false(is_known(700));
+	assert_int_equal(n_at(0), 100);
+	another_says(700, 1); // back again
+	played_net_turn(&net);
+	assert_true(is_known(700));
+	played_net_fini(&net);
+	(void)state;
+}
+
 static void who_is_heard_of_once_is_forgotten_and_nobody_else(void **state)
 {
 	const struct played_want reserve = {7, 0, 1, PLAYED_RESERVE, 1000000, INT64_MAX};
@@ -354,6 +377,7 @@ int main(void)
 		cmocka_unit_test(a_host_that_says_it_has_all_addresses_is_heard_of_some),
 		cmocka_unit_test(a_port_has_so_many_hosts_and_others_are_not_concerned),
 		cmocka_unit_test(a_full_port_is_told_once_and_takes_new_hosts_for_silent_ones),
+		cmocka_unit_test(a_host_that_moves_to_a_full_port_is_known_nowhere),
 		cmocka_unit_test(who_is_heard_of_once_is_forgotten_and_nobody_else),
 		cmocka_unit_test(hosts_without_end_are_planned_for_now_and_then),
 		cmocka_unit_test(the_policy_does_not_wait_for_a_flood),
