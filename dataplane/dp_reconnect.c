@@ -19,13 +19,17 @@ void dp_reconnect(struct dp *dp, struct dp_port *port, int64_t mono_ns)
 	char why[PORT_ERR_MAX];
 	int rc;
 
-	if (port->up || mono_ns < port->reconnect_ns || !port_can_reconnect(port->device))
+	if (port->up || mono_ns < port->reconnect_ns)
+		return;
+	port->reconnect_ns = mono_ns + port->reconnect_after_ns;
+	if (!port_can_reconnect(port->device))
 		return;
 	workers_hold(dp->workers);
 	rc = port_reconnect(port->port_id, why);
+	if (rc < 0) // it stands still until it is closed: nobody may poll it
+		workers_port_detach(dp->workers, (uint16_t)(port - dp->port));
 	workers_release(dp->workers);
 	port->broken = rc < 0;
 	if (port->reconnect_after_ns < LONGEST_NS)
 		port->reconnect_after_ns *= 2;
-	port->reconnect_ns = mono_ns + port->reconnect_after_ns;
 }
