@@ -15,10 +15,8 @@
 
 #include <rte_config.h>
 #include <rte_interrupts.h>
-#include <rte_kvargs.h>
 
 #define PATH_BYTES sizeof(((struct sockaddr_un *)NULL)->sun_path)
-#define DEFAULT_PATH "/run/memif.sock" // the driver's
 
 typedef int (*callback_register)(const struct rte_intr_handle *handle, rte_intr_callback_fn fn, void *arg);
 
@@ -78,13 +76,9 @@ void memif_listener_made(void)
 	noting = false;
 }
 
-void memif_listener_use(uint16_t port_id, const char *args)
+void memif_listener_use(uint16_t port_id, const char *path)
 {
-	struct rte_kvargs *list = rte_kvargs_parse(args, NULL);
-	const char *path = list == NULL ? NULL : rte_kvargs_get(list, "socket");
-
-	snprintf(path_of[port_id], PATH_BYTES, "%s", path == NULL ? DEFAULT_PATH : path);
-	rte_kvargs_free(list);
+	snprintf(path_of[port_id], PATH_BYTES, "%s", path);
 }
 
 static bool is_used(const char *path)

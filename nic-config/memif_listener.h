@@ -10,7 +10,7 @@
 // What this thread registers with the interrupt thread from now on is a listener of memif, until memif_listener_made.
 void memif_listener_before(void);
 void memif_listener_made(void);
-// The port, which has these arguments of its driver, uses the listener of its socket, if there is one.
-void memif_listener_use(uint16_t port_id, const char *args);
+// The port uses the listener of the socket at path (of local_socket_of), if there is one.
+void memif_listener_use(uint16_t port_id, const char *path);
 // The driver is about to close the port.
 void memif_listener_leave(uint16_t port_id);

@@ -29,6 +29,7 @@
 #include "flow_spread.h"
 #include "interface.h"
 #include "interface_lock.h"
+#include "local_socket.h"
 #include "memif_frames.h"
 #include "memif_listener.h"
 #include "port_can.h"
@@ -87,7 +88,7 @@ static int create_vdev(const struct port_kind *kind, const struct port_conf *con
 	if (rte_eth_dev_get_port_by_name(name, port_id) != 0)
 		return why_fail(why, ENODEV, "%s: the driver %s made no port", conf->device, kind->driver);
 	if (strcmp(kind->prefix, "memif") == 0)
-		memif_listener_use(*port_id, args);
+		memif_listener_use(*port_id, local_socket_of(conf->device).path);
 	return 0;
 }
 
