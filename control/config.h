@@ -90,6 +90,8 @@ int config_load_as(const char *path, const char *name, bool with_files, struct c
 int config_copy(const char *path, int fd, struct err *err);
 // What is not wrong but probably not meant: say(ctx, words) for each.
 void config_warn(const struct config *c, void (*say)(void *ctx, const char *words), void *ctx);
+// Either may be NULL.
+bool config_same_text(const char *a, const char *b);
 // The names of all keys but ports that differ, with commas between, cut at size (at least 1); "": none.
 void config_differs(const struct config *a, const struct config *b, char *names, size_t size);
 void config_free(struct config *c); // accepts NULL

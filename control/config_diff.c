@@ -56,7 +56,7 @@ static const struct key {
 #undef KEY
 };
 
-static bool same_text(const char *a, const char *b)
+bool config_same_text(const char *a, const char *b)
 {
 	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
 }
@@ -67,7 +67,7 @@ static bool same(const struct key *k, const struct config *a, const struct confi
 
 	switch (k->type) {
 	case TEXT:
-		return same_text(*(char *const *)x, *(char *const *)y);
+		return config_same_text(*(char *const *)x, *(char *const *)y);
 	case NUMBER:
 		return *(const uint32_t *)x == *(const uint32_t *)y;
 	case FLAG:
@@ -81,8 +81,8 @@ static bool same_hosts(const struct config *a, const struct config *b)
 	bool rc = a->n_hosts == b->n_hosts;
 
 	for (unsigned int i = 0; rc && i < a->n_hosts; i++)
-		rc = same_text(a->hosts[i].name, b->hosts[i].name) &&
-		     same_text(a->hosts[i].address, b->hosts[i].address);
+		rc = config_same_text(a->hosts[i].name, b->hosts[i].name) &&
+		     config_same_text(a->hosts[i].address, b->hosts[i].address);
 	return rc;
 }
 
@@ -91,8 +91,8 @@ static bool same_principals(const struct config *a, const struct config *b)
 	bool rc = a->n_principals == b->n_principals;
 
 	for (unsigned int i = 0; rc && i < a->n_principals; i++)
-		rc = same_text(a->principals[i].name, b->principals[i].name) &&
-		     same_text(a->principals[i].os_user, b->principals[i].os_user);
+		rc = config_same_text(a->principals[i].name, b->principals[i].name) &&
+		     config_same_text(a->principals[i].os_user, b->principals[i].os_user);
 	return rc;
 }
 

@@ -308,19 +308,14 @@ static void say_warnings(const struct options *o, const struct config *c)
 	config_warn(c, say_warning, (void *)o);
 }
 
-static bool same_text(const char *a, const char *b)
-{
-	return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
-}
-
 // What children and what is on disk or in sockets have in common.
 static int check_unchanged(const struct options *o, const struct config *was, const struct config *is, struct err *err)
 {
 	if ((was->n_ports == 0) != (is->n_ports == 0))
 		return err_set(err, EINVAL, "%s: ports: none became some, or some none: start the switch anew",
 			       o->config);
-	if (!same_text(was->run_dir, is->run_dir) || !same_text(was->state_dir, is->state_dir) ||
-	    !same_text(was->control_user, is->control_user))
+	if (!config_same_text(was->run_dir, is->run_dir) || !config_same_text(was->state_dir, is->state_dir) ||
+	    !config_same_text(was->control_user, is->control_user))
 		return err_set(err, EINVAL, "%s: run_dir, state_dir and control_user change only at a start",
 			       o->config);
 	return 0;
